@@ -1,0 +1,1 @@
+"""What the results mean: tables and comparisons from a results folder. Imports neither torch nor Ray."""

@@ -1,0 +1,24 @@
+"""`python -m analysis RESULTS`: the tables of a results folder in the terminal."""
+
+import argparse
+import sys
+
+from analysis.report import print_answers, require_results
+
+
+def main() -> int:
+    """Print the results and the answers; exit code 2 for a folder without results."""
+    parser = argparse.ArgumentParser(prog="python -m analysis", description=__doc__)
+    parser.add_argument("results", metavar="RESULTS", help="a results folder of run_sweep.py")
+    args = parser.parse_args()
+    try:
+        folder = require_results(args.results)
+    except FileNotFoundError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print_answers(folder)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,9 @@
+"""How a sweep runs: experiments, plan, durable record, and the launcher on Ray.
+
+Importing this package loads neither Ray nor torch.
+"""
+
+from raysweep.experiment import Experiment, Group, Question
+from raysweep.ledger import load_results
+
+__all__ = ["Experiment", "Group", "Question", "load_results"]

@@ -1,0 +1,130 @@
+"""The Ray cluster of a sweep: one of its own on this machine, or a running one.
+
+Admission works by a logical resource, `slot`: as many as the cluster has GPUs (or CPUs, without GPUs). A trial takes
+one for each worker, so its workers always find room and trials of any width cannot deadlock.
+"""
+
+import contextlib
+import glob
+import logging
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from raysweep.plan import PlanError, Run
+
+SLOT = "slot"
+
+_ENVIRONMENT = {
+    # All of Ray's sockets on loopback; must be set before Ray is imported.
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    # One trial waits for its resources at a time, which makes admission follow the order of the plan.
+    "TUNE_MAX_PENDING_TRIALS_PG": "1",
+    # Results are recorded by the ledger, progress is shown by `progress`.
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # Faster end of short trials (see docs/log.md).
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+    # Fills the Train tab of the dashboard.
+    "RAY_TRAIN_ENABLE_STATE_TRACKING": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Resources:
+    """What trials of this sweep can hold, in all."""
+
+    cpus: int
+    gpus: int
+
+    @property
+    def slots(self) -> int:
+        """Workers that can train at the same time, at one GPU (or CPU) each."""
+        return self.gpus or self.cpus
+
+    def per_worker(self, gpus_per_worker: float | None) -> dict[str, float]:
+        """The resources of one worker: its share of the GPUs and of the CPUs, or one CPU where there is no GPU."""
+        if not self.gpus or gpus_per_worker == 0:
+            return {"CPU": 1}
+        gpu = 1.0 if gpus_per_worker is None else gpus_per_worker
+        return {"GPU": gpu, "CPU": max(1, int(self.cpus / self.gpus * gpu)) if self.cpus >= self.gpus else 0}
+
+    def slots_of(self, run: Run, gpus_per_worker: float | None) -> float:
+        """The slots that a run takes."""
+        return run.num_workers * self.per_worker(gpus_per_worker).get("GPU", 1)
+
+    def require_room(self, runs: list[Run], gpus_per_worker: float | None) -> None:
+        """Raises PlanError where a run needs more than the whole cluster has."""
+        kind = "GPU" if self.gpus and gpus_per_worker != 0 else "CPU"
+        have = self.gpus if kind == "GPU" else self.cpus
+        for run in runs:
+            need = self.slots_of(run, gpus_per_worker)
+            if need > have:
+                raise PlanError(
+                    f"{run.experiment.name} needs {need:g} {kind}s for its {run.num_workers} workers; the cluster has "
+                    f"{have} (--num-workers {have} is the most)"
+                )
+            if need > 1 and need != int(need):
+                raise PlanError(f"{run.num_workers} workers with {gpus_per_worker} GPUs each are not whole GPUs")
+
+
+def local_resources() -> Resources:
+    """CPUs that this process may use, and GPUs of this machine, without importing torch."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is None:
+        gpus = len(glob.glob("/dev/nvidia[0-9]*"))
+    else:
+        gpus = len([device for device in visible.split(",") if device.strip() not in ("", "-1")])
+    return Resources(cpus=len(os.sched_getaffinity(0)), gpus=gpus)
+
+
+def prepare_environment() -> None:
+    """Settings that Ray reads when it is imported; what the user has set stays."""
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+
+
+@contextlib.contextmanager
+def own_cluster(resources: Resources) -> Iterator[str]:
+    """Start Ray on this machine, bound to loopback, and end it afterwards. Yields the dashboard's address."""
+    prepare_environment()
+    import ray
+
+    context = ray.init(
+        address="local",
+        num_cpus=resources.cpus,
+        num_gpus=resources.gpus,
+        resources={SLOT: resources.slots},
+        include_dashboard=True,
+        dashboard_host="127.0.0.1",
+        _node_ip_address="127.0.0.1",
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+    )
+    try:
+        yield context.dashboard_url or ""
+    finally:
+        ray.shutdown()
+
+
+@contextlib.contextmanager
+def running_cluster(address: str) -> Iterator[Resources]:
+    """Connect to a running cluster. Yields what it has. Raises PlanError where there is none."""
+    os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "1")
+    prepare_environment()
+    import ray
+
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise PlanError(f"no Ray cluster at {address} ({str(error).splitlines()[0]})") from None
+    try:
+        have = ray.cluster_resources()
+        yield Resources(cpus=int(have.get("CPU", 0)), gpus=int(have.get("GPU", 0)))
+    finally:
+        ray.shutdown()

@@ -1,0 +1,72 @@
+"""What a sweep consists of: experiments, the groups that name them, and the questions they answer.
+
+Standard library only; search_spaces/ declares these, the rest of raysweep runs them, analysis/ reads them back.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Experiment:
+    """One architecture and training recipe; with a seed it becomes a run."""
+
+    name: str
+    config: Any
+    """The trainable's configuration: a frozen dataclass with at least `dataset`, `data_dir`, `seed`, `save_dir`.
+    A field whose metadata say `cosmetic` cannot change a run's numbers and takes no part in its identity."""
+    trainable: str
+    """Import path of the package that exports `check(config, num_workers)` and `train(config)`."""
+    priority: int = 0
+    """Lower runs earlier; equal priorities run in the order of declaration."""
+    num_workers: int = 1
+    """Workers on a cluster with as many GPUs; 1 elsewhere unless --num-workers says otherwise."""
+    seeds: tuple[int, ...] = (42,)
+    """Seeds unless --seeds says otherwise."""
+    why: str = ""
+    """What it is for, in a line."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Group:
+    """Experiments that belong together, by name."""
+
+    name: str
+    experiments: tuple[str, ...]
+    why: str = ""
+    """What the group is for, in a line."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Question:
+    """A comparison that a sweep was set up for: each arm against the baseline, paired by seed."""
+
+    name: str
+    text: str
+    baseline: str
+    """The experiment that is compared with."""
+    arms: tuple[str, ...]
+    """The experiments compared; differences are arm minus baseline."""
+    metrics: tuple[str, ...]
+    """Fields of the results."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Family:
+    """One file of search_spaces: experiments over common axes, their groups and their questions."""
+
+    name: str
+    dataset: str
+    """The data that the experiments are about: what --data-dir holds unless --dataset says otherwise."""
+    experiments: tuple[Experiment, ...]
+    groups: tuple[Group, ...]
+    questions: tuple[Question, ...]
+    grid: Callable[[Mapping[str, Sequence[Any]]], tuple[list[Experiment], list[str]]]
+    """Experiments over given values of the axes, and a line for each combination that cannot be."""
+    embedded: Mapping[str, Any] = field(default_factory=dict)
+    """Fields that the experiments take on the embedded data, where --set does not name them."""
+
+    def group_of(self, experiment: str) -> str:
+        """Name of the first group that holds the experiment; the family's own where none does."""
+        return next((g.name for g in self.groups if experiment in g.experiments), self.name)

@@ -1,0 +1,189 @@
+"""Runs a plan on Ray: each run is a Tune trial that holds its slots and drives a Ray Train worker group of its own.
+
+A trial's result is recorded by the ledger as soon as its workers have finished; Ray's own state is never read back.
+What survives a crash is the ledger and the trainables' checkpoints, so resuming is launching what is left to do.
+"""
+
+import datetime
+import importlib
+import os
+import platform
+import socket
+import time
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import ray
+import ray.train
+import ray.train.torch
+from ray import tune
+from ray.train import FailureConfig, RunConfig, ScalingConfig
+from ray.train.torch import TorchTrainer
+from ray.tune.integration.ray_train import TuneReportCallback
+
+from raysweep.cluster import SLOT, Resources
+from raysweep.ledger import FAILED, FINISHED, Ledger, Record
+from raysweep.plan import Run
+from raysweep.progress import Progress
+
+MAX_RESTARTS = 10
+"""Times that a run goes on from its checkpoint after a lost worker, node or process before it counts as failed."""
+
+
+def launch(
+    runs: Sequence[Run],
+    ledger: Ledger,
+    resources: Resources,
+    *,
+    gpus_per_worker: float | None = None,
+    revision: str | None = None,
+    max_concurrent: int | None = None,
+) -> None:
+    """Run all `runs` in order, as many at a time as there are slots, and record each. Needs an initialised Ray."""
+    by_name = {run.name: run for run in runs}
+    specs = [
+        {
+            "record": run.record(),
+            "config": run.config,
+            "per_worker": resources.per_worker(gpus_per_worker),
+            "slots": resources.slots_of(run, gpus_per_worker),
+            "results": str(ledger.folder),
+            "revision": revision,
+        }
+        for run in runs
+    ]
+    progress = Progress()
+    has_slots = max_concurrent is None
+    trial = tune.with_resources(
+        _trial,
+        lambda config: tune.PlacementGroupFactory(
+            [{"CPU": 0, **({SLOT: config["spec"]["slots"]} if has_slots else {})}]
+        ),
+    )
+    tuner = tune.Tuner(
+        trial,
+        param_space={"spec": tune.grid_search(specs)},
+        tune_config=tune.TuneConfig(
+            max_concurrent_trials=max_concurrent,
+            trial_name_creator=lambda trial: trial.config["spec"]["record"]["run"],
+            trial_dirname_creator=lambda trial: trial.config["spec"]["record"]["run"],
+        ),
+        run_config=tune.RunConfig(
+            name=f"sweep-{datetime.datetime.now():%Y%m%d-%H%M%S}-{os.getpid()}",
+            storage_path=str(ledger.folder / "ray"),
+            failure_config=tune.FailureConfig(max_failures=MAX_RESTARTS),
+            callbacks=[_Watch(by_name, progress)],
+            verbose=0,
+        ),
+    )
+    tuner.fit()
+
+
+class _Watch(tune.Callback):  # type: ignore[misc]
+    """Hands the reports that reach Tune to the progress view."""
+
+    def __init__(self, runs: dict[str, Run], progress: Progress) -> None:
+        self._runs, self._progress = runs, progress
+
+    def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: Record, **info: Any) -> None:
+        run = self._runs[trial.config["spec"]["record"]["run"]]
+        if result.get("event") == "ended":
+            self._progress.line(run, result["text"])
+        else:
+            self._progress.report(run, result)
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        run = self._runs[trial.config["spec"]["record"]["run"]]
+        self._progress.line(run, "lost its process; starts again from its last checkpoint")
+
+
+def _trial(config: dict[str, Any]) -> None:
+    """Body of a Tune trial: a Train run, restarted where it is not its own fault, and its record."""
+    spec, started, restarts = config["spec"], time.time(), 0
+    while True:
+        try:
+            outcome = _train_run(spec, restarts)
+        except ray.train.TrainingFailedError as error:
+            cause, own_fault = _cause(error)
+            if not own_fault and restarts < MAX_RESTARTS:
+                tune.report({"event": "ended", "text": f"interrupted: {cause}; goes on from its last checkpoint"})
+                restarts += 1
+                continue
+            ending: Record = {"status": FAILED, "error": cause, "results": {}, "curves": {}}
+            said = f"failed: {cause}"
+        else:
+            results = outcome["results"]
+            ending = {"status": FINISHED, "error": None, "results": results, "curves": outcome["curves"]}
+            said = f"finished, {results.get('seconds', time.time() - started):.0f} s of training"
+        break
+    times = {"restarts": restarts, "started": _utc(started), "finished": _utc(time.time())}
+    record = {**spec["record"], **ending, **times, "provenance": _provenance(spec["revision"])}
+    Ledger(spec["results"]).write(record)
+    tune.report({"event": "ended", "text": said})
+
+
+def _provenance(revision: str | None) -> dict[str, str | None]:
+    """What computed the numbers: code, machine, versions."""
+    versions = {f"{package}_version": version(package) for package in ("torch", "torchvision", "ray", "numpy")}
+    host = {
+        "hostname": socket.gethostname(),
+        "machine": platform.machine(),
+        "python_version": platform.python_version(),
+    }
+    return {"revision": revision, **host, **versions}
+
+
+def _train_run(spec: dict[str, Any], attempt: int) -> Record:
+    """One Ray Train run; what the trainable's `result` report holds."""
+    run = spec["record"]["run"]
+    trainer = TorchTrainer(
+        _train_loop,
+        train_loop_config={"trainable": spec["record"]["trainable"], "config": spec["config"]},
+        scaling_config=ScalingConfig(
+            num_workers=spec["record"]["num_workers"],
+            use_gpu="GPU" in spec["per_worker"],
+            resources_per_worker=spec["per_worker"],
+        ),
+        run_config=RunConfig(
+            name=f"{run}-{datetime.datetime.now():%H%M%S}-{os.getpid()}-{attempt}",
+            storage_path=str(Path(spec["results"]) / "ray" / "train"),
+            failure_config=FailureConfig(max_failures=0),
+            callbacks=[TuneReportCallback()],
+        ),
+    )
+    outcome: Record = trainer.fit().return_value
+    return outcome
+
+
+def _train_loop(loop: dict[str, Any]) -> Record | None:
+    """What each worker does: run the trainable and report to Ray what all workers see."""
+    report: Record = {}
+    for report in importlib.import_module(loop["trainable"]).train(loop["config"]):
+        if report["event"] in ("start", "epoch"):
+            ray.train.report(report)
+    return report if ray.train.get_context().get_world_rank() == 0 else None
+
+
+def _cause(error: ray.train.TrainingFailedError) -> tuple[str, bool]:
+    """The last line of what went wrong, and whether the run itself is at fault rather than a machine."""
+    failures = [str(failure).strip() for failure in getattr(error, "worker_failures", {}).values()]
+    # A worker's own exception arrives as the text of its traceback; a lost worker as one of Ray's errors.
+    own = [text.splitlines()[-1] for text in failures if text.startswith("Traceback")]
+    lost = [text.splitlines()[0] for text in failures if text and not text.startswith("Traceback")]
+    # Where a worker is lost, the others fail for want of it.
+    own = [line for line in own if not any(word in line for word in ("onnection", "NCCL", "loo", "peer"))]
+    if own and not lost:
+        return _without_type(own[0]), True
+    return f"a worker was lost ({(lost or str(error).splitlines()[-1:])[0][:200]})", False
+
+
+def _without_type(line: str) -> str:
+    """`package.module.DataError: text` -> `text`; a built-in exception keeps its name."""
+    name, _, text = line.partition(": ")
+    return text if text and "." in name and " " not in name else line
+
+
+def _utc(seconds: float) -> str:
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).isoformat(timespec="seconds")

@@ -1,0 +1,170 @@
+"""The durable record of a sweep: one JSON file for each run, in a folder of its own.
+
+    RESULTS/records/C-s42-1f2e3d4c.json      what a run was, whether it finished or failed, its results and curves
+    RESULTS/runs/C-s42-1f2e3d4c/             its checkpoints: best.pt, last.pt
+    RESULTS/plan.json, questions.json        what the last sweep set out to run, and why
+    RESULTS/ray/                             Ray's own files; nothing is read from them
+
+Records are written to a temporary file, brought to disk and renamed, so a reader finds a whole record or none. The
+name of a record follows from the run's key, so a run that is recorded twice is still one result.
+"""
+
+import contextlib
+import dataclasses
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Record = dict[str, Any]
+
+FINISHED, FAILED = "finished", "failed"
+
+
+class LedgerError(RuntimeError):
+    """The results folder cannot be used; the message is one line."""
+
+
+def run_key(trainable: str, config: Any, *, num_workers: int, data: str, numerics: int) -> str:
+    """Hash of everything that can change a run's numbers: 16 hexadecimal digits.
+
+    `config` is a dataclass, of which the fields marked cosmetic take no part; `data` is the fingerprint of the data
+    and `numerics` the version of the trainable's arithmetic.
+    """
+    fields = {f.name: getattr(config, f.name) for f in dataclasses.fields(config) if not f.metadata.get("cosmetic")}
+    identity = {
+        "trainable": trainable,
+        "config": fields,
+        "num_workers": num_workers,
+        "data": data,
+        "numerics": numerics,
+    }
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+
+
+class Ledger:
+    """The records below a results folder, which is made where it does not exist."""
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.folder = Path(folder).expanduser().absolute()
+        self.damaged: list[str] = []
+        """Records that could not be read when `records` was last called."""
+
+    def run_folder(self, run_name: str) -> Path:
+        """Where a run keeps its checkpoints."""
+        return self.folder / "runs" / run_name
+
+    def write(self, record: Record) -> None:
+        """Add a record, or replace that of the same run. `record["run"]` names it."""
+        self._write_json(self.folder / "records" / f"{record['run']}.json", record)
+
+    def remove(self, run_name: str) -> None:
+        """Forget a run's record, its checkpoints and its results, so that it is done again from the start."""
+        import shutil
+
+        (self.folder / "records" / f"{run_name}.json").unlink(missing_ok=True)
+        shutil.rmtree(self.run_folder(run_name), ignore_errors=True)
+
+    def records(self) -> Iterator[Record]:
+        """All readable records, by name."""
+        self.damaged = []
+        for file in sorted((self.folder / "records").glob("*.json")):
+            try:
+                record = json.loads(file.read_bytes())
+                if not {"run", "key", "status", "config", "results"} <= record.keys():
+                    raise ValueError("not a record")
+            except (ValueError, AttributeError, OSError):
+                self.damaged.append(str(file))
+            else:
+                yield record
+
+    def finished_keys(self) -> set[str]:
+        """Keys of all finished runs."""
+        return {record["key"] for record in self.records() if record["status"] == FINISHED}
+
+    def write_plan(self, plan: list[Record], questions: list[Record]) -> None:
+        """Record what a sweep sets out to run; its questions join those of earlier sweeps."""
+        self._write_json(self.folder / "plan.json", plan)
+        known = {q["name"]: q for q in (*self.read_json("questions.json"), *questions)}
+        self._write_json(self.folder / "questions.json", list(known.values()))
+
+    def read_json(self, name: str) -> list[Record]:
+        """The content of plan.json or questions.json; empty where there is none."""
+        try:
+            content: list[Record] = json.loads((self.folder / name).read_bytes())
+        except FileNotFoundError:
+            return []
+        except ValueError:
+            raise LedgerError(f"{self.folder / name} is damaged; remove it and run the sweep again") from None
+        return content
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder for one sweep; the system lets go of it when this process ends, however it ends.
+
+        Raises LedgerError where another process holds it, or where the folder cannot be written.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            stream = (self.folder / "lock").open("a+")
+        except OSError as error:
+            raise LedgerError(f"cannot write to the results folder {self.folder} ({error.strerror})") from None
+        with stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                stream.seek(0)
+                holder = stream.read().strip() or "another process"
+                raise LedgerError(f"{self.folder} is in use by {holder}; wait for it or name other --results") from None
+            stream.truncate(0)
+            stream.write(f"process {os.getpid()} on {os.uname().nodename}\n")
+            stream.flush()
+            yield
+
+    def _write_json(self, path: Path, content: object) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            with temporary.open("w") as stream:
+                json.dump(content, stream, indent=1)
+                stream.flush()
+                os.fsync(stream.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        directory = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+
+
+def load_results(folder: str | os.PathLike[str] = "results", *, failed: bool = False) -> "pd.DataFrame":
+    """One row for each finished run of a results folder (of failed ones too with `failed`), accuracies in percent.
+
+    Columns: run, key, experiment, group, dataset, seed, status, error, every field of the configuration, every result,
+    and provenance. Per-epoch curves are in the column `curves`. Raises FileNotFoundError for a folder without records.
+    """
+    import pandas as pd
+
+    ledger = Ledger(folder)
+    if not (ledger.folder / "records").is_dir():
+        raise FileNotFoundError(f"{ledger.folder} holds no results of a sweep")
+    rows = [_row(record) for record in ledger.records() if failed or record["status"] == FINISHED]
+    first = ["run", "experiment", "group", "dataset", "seed", "status"]
+    return pd.DataFrame(rows, columns=None if rows else first)
+
+
+def _row(record: Record) -> Record:
+    nested = ("config", "results", "provenance")
+    row = {name: value for name, value in record.items() if name not in nested}
+    for part in nested:
+        values: Mapping[str, Any] = record.get(part) or {}
+        row |= {name: value for name, value in values.items() if name not in row or part == "results"}
+    return row

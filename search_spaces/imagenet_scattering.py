@@ -1,0 +1,149 @@
+"""ImageNet: depth, orientations, modulus and data efficiency of learnable scattering networks (experiments A to I).
+
+From the authors' experiment document. 8 workers x 128 images, 20 epochs of the head on frozen wavelets, then up to 100
+of fine-tuning with early stopping. The classifier holds most parameters unless global average pooling is on; D and G
+have 964 M weights there without it. If memory runs out: global_avg_pool, a global batch of 512, or mixing_horizon=27;
+each of them makes another experiment.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from raysweep.experiment import Experiment, Family, Group, Question
+from search_spaces.scattering_grid import TRAINABLE, Axes, configure, points, run_name, tune_space
+from trainables.scattering import ScatteringConfig
+
+BASE = ScatteringConfig(dataset="imagenet", n_blocks=4, L=4, lowpass_last=True, global_batch_size=1024, lr_epochs=20)
+"""Experiment C, the baseline of every question."""
+
+NUM_WORKERS = 8
+
+AXES: Axes = {
+    "n_blocks": (4, 5),
+    "L": (4, 8),
+    "modulus_type": ("complex_modulus", "phase_relu"),
+    "mixing_horizon": (None, 27),
+    "train_size": (0.1, 0.3, 1.0),
+}
+
+
+def space() -> dict[str, Any]:
+    """The family's axes as a Ray Tune search space (see `scattering_grid.tune_space`)."""
+    return tune_space(BASE, AXES, {})
+
+
+def _experiment(name: str, priority: int, why: str, **changes: Any) -> Experiment:
+    return Experiment(
+        name=name,
+        config=replace(BASE, **changes),
+        trainable=TRAINABLE,
+        priority=priority,
+        num_workers=NUM_WORKERS,
+        why=why,
+    )
+
+
+EXPERIMENTS = (
+    _experiment("C", 0, "4 blocks, the baseline: every other question needs it"),
+    _experiment("A", 1, "5 blocks", n_blocks=5),
+    _experiment("F", 1, "phase ReLU", modulus_type="phase_relu"),
+    _experiment("E", 2, "8 orientations", L=8, mixing_horizon=27),
+    _experiment("H", 3, "10 % of the images", train_size=0.1),
+    _experiment("I", 3, "30 % of the images", train_size=0.3),
+    _experiment("B", 4, "5 blocks, horizon 27", n_blocks=5, mixing_horizon=27),
+    _experiment("D", 4, "5 blocks, 8 orientations", n_blocks=5, L=8, mixing_horizon=27),
+    _experiment("G", 4, "D with phase ReLU", n_blocks=5, L=8, mixing_horizon=27, modulus_type="phase_relu"),
+)
+
+GROUPS = (
+    Group(name="depth", experiments=("C", "A", "B"), why="4 or 5 blocks"),
+    Group(name="orientations", experiments=("E", "D"), why="L = 8, to be compared with C and A"),
+    Group(name="modulus", experiments=("F", "G"), why="phase ReLU, to be compared with C and D"),
+    Group(name="data-efficiency", experiments=("H", "I"), why="10 and 30 % of the images, to be compared with C"),
+    Group(name="all", experiments=tuple(e.name for e in EXPERIMENTS), why="A to I"),
+)
+
+QUESTIONS = (
+    Question(
+        name="depth",
+        text="Does a 5th block help?",
+        baseline="C",
+        arms=("A",),
+        metrics=("head_acc", "finetune_gain"),
+    ),
+    Question(
+        name="horizon",
+        text="Is head_acc the same with a mixing horizon of 27 at 5 blocks, and what speed does it bring?",
+        baseline="A",
+        arms=("B",),
+        metrics=("head_acc", "finetune_images_per_second"),
+    ),
+    Question(
+        name="orientations_4b",
+        text="L = 4 or 8, at 4 blocks?",
+        baseline="C",
+        arms=("E",),
+        metrics=("head_acc", "finetune_gain"),
+    ),
+    Question(
+        name="orientations_5b",
+        text="L = 4 or 8, at 5 blocks?",
+        baseline="A",
+        arms=("D",),
+        metrics=("head_acc", "finetune_gain"),
+    ),
+    Question(
+        name="modulus_4b",
+        text="Complex modulus or phase ReLU, at 4 blocks?",
+        baseline="C",
+        arms=("F",),
+        metrics=("head_acc", "finetune_gain"),
+    ),
+    Question(
+        name="modulus_5b",
+        text="Complex modulus or phase ReLU, at 5 blocks with L = 8?",
+        baseline="D",
+        arms=("G",),
+        metrics=("head_acc", "finetune_gain"),
+    ),
+    Question(
+        name="data_efficiency",
+        text="How does the gain of fine-tuning depend on the train size?",
+        baseline="C",
+        arms=("I", "H"),
+        metrics=("finetune_gain",),
+    ),
+)
+
+
+def grid(values: Mapping[str, Sequence[Any]]) -> tuple[list[Experiment], list[str]]:
+    """Experiments over the given values of any fields, the rest as in C; and what cannot be, with the reason.
+
+    A point that is one of A to I keeps that name and priority; the others come after as many steps as axes in which
+    they differ from C.
+    """
+    configs, left_out = configure(BASE, points(values, {}))
+    experiments = []
+    for config in configs:
+        known = next((e for e in EXPERIMENTS if e.config == config), None)
+        distance = sum(getattr(config, name) != getattr(BASE, name) for name in values)
+        name = run_name(config, BASE)
+        experiments.append(known or _experiment(name, distance, "a point of the grid", **_changes(config, values)))
+    return experiments, left_out
+
+
+def _changes(config: ScatteringConfig, values: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
+    return {name: getattr(config, name) for name in values}
+
+
+FAMILY = Family(
+    name="imagenet_scattering",
+    dataset="imagenet",
+    experiments=EXPERIMENTS,
+    groups=GROUPS,
+    questions=QUESTIONS,
+    grid=grid,
+    # 1,438 images make 11 steps of 128; a few epochs show that everything runs, and answer nothing about ImageNet.
+    embedded={"global_batch_size": 128, "lr_epochs": 5, "epochs": 2},
+)

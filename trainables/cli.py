@@ -1,0 +1,92 @@
+"""Command-line options made from a config dataclass: flags, help and `field=value` pairs, by tyro.
+
+tyro says what is wrong in a box of several lines; here every error is one line on stderr and exit code 2.
+"""
+
+import contextlib
+import io
+import os
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from difflib import get_close_matches
+from typing import Any, NoReturn, TypeVar
+
+import tyro
+
+Config = TypeVar("Config")
+
+
+class UsageError(ValueError):
+    """A wrong option; the message is one line that names it and the nearest valid one."""
+
+
+def fail(message: object, code: int = 2) -> NoReturn:
+    """End the program with one line on stderr."""
+    print(f"error: {message}", file=sys.stderr)
+    raise SystemExit(code)
+
+
+def parse(config: type[Config], args: Sequence[str] | None = None, *, prog: str | None = None) -> Config:
+    """A config from flags such as `--n-blocks 3 --lowpass-last`. Raises UsageError."""
+    captured = io.StringIO()
+    columns = os.environ.get("COLUMNS")
+    os.environ["COLUMNS"] = "1000"  # so that tyro wraps no word of a message
+    try:
+        with contextlib.redirect_stderr(captured):
+            return tyro.cli(config, args=args, prog=prog)
+    except SystemExit as exit:
+        if not exit.code:
+            raise
+        raise UsageError(_one_line(captured.getvalue(), config)) from None
+    finally:
+        os.environ.pop("COLUMNS") if columns is None else os.environ.update(COLUMNS=columns)
+
+
+def parse_values(config: type[Any], values: Mapping[str, str]) -> dict[str, Any]:
+    """Typed values of fields given as text, `{"epochs": "3"}` -> `{"epochs": 3}`. Raises UsageError."""
+    names = [field.name for field in fields(config)]
+    parsed = {}
+    for name, text in values.items():
+        if name not in names:
+            raise UsageError(f"unknown field {name!r}{nearest(name, names)}")
+        kinds = {field.name: field.type for field in fields(config)}
+        if kinds[name] in (bool, "bool"):
+            if text.lower() not in ("true", "false"):
+                raise UsageError(f"{name}={text}: expected true or false")
+            parsed[name] = text.lower() == "true"
+            continue
+        flag = "--" + name.replace("_", "-")
+        text = "None" if text.lower() == "none" else text
+        try:
+            with_default: Any = parse(config, [flag, text])
+        except UsageError as error:
+            raise UsageError(f"{name}={text}: {str(error).removeprefix(f'{flag}: ')}") from None
+        parsed[name] = getattr(with_default, name)
+    return parsed
+
+
+def nearest(name: str, known: Sequence[str]) -> str:
+    """How a message goes on after an unknown name: the nearest known one, or all of them."""
+    close = get_close_matches(name.lower(), [k.lower() for k in known], n=1, cutoff=0.5)
+    if close:
+        return f"; did you mean {next(k for k in known if k.lower() == close[0])!r}?"
+    return f"; known are {', '.join(known)}"
+
+
+def _one_line(box: str, config: type[Any]) -> str:
+    """The message of tyro's box, with the nearest flag where one was unknown."""
+    lines = [re.sub(r"^[│╭╰─\s]+|[│╮╯─\s]+$", "", line) for line in box.splitlines()]
+    message = next((line for line in lines[1:] if line), "wrong options")
+    if unknown := re.match(r"Unrecognized options: ([^\s,]+)", message):
+        flags = ["--" + field.name.replace("_", "-") for field in fields(config)]
+        return f"unknown option {unknown[1]}{nearest(unknown[1], flags)}"
+    if choice := re.match(r"invalid choice '(.*)' for argument '(--\S+)'\. Expected one of \((.*)\)", message):
+        known = re.findall(r"'([^']*)'", choice[3])
+        return (
+            f"{choice[2]}: {choice[1]!r} is none of {', '.join(known)}{nearest(choice[1], known).split('; known')[0]}"
+        )
+    if value := re.match(r"Error parsing (--\S+?):? (.*)", message):
+        return f"{value[1]}: {value[2]}"
+    return message.removeprefix(f"Error parsing {config.__name__}: ")

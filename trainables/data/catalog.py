@@ -1,0 +1,208 @@
+"""What each dataset is and where its files are. No torch; nothing is decoded here.
+
+`locate` is called before anything starts, so every way a data folder can be wrong is a DataError with one clear line.
+"""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+FOLDER_IMAGE_SIZE = 224
+
+
+class DataError(ValueError):
+    """The data are missing, incomplete or unreadable; the message names the file or folder."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DataInfo:
+    """A dataset that was found: enough to build a network for it and to tell it from others."""
+
+    dataset: str
+    layout: str
+    """How the files lie: "embedded", "torchvision", "parquet", "folders" (train/ and val/) or "classes" (no split)."""
+    train: tuple[Path, ...]
+    """Files or folders of the training images."""
+    test: tuple[Path, ...]
+    """Files or folders of the test images; empty where the data bring no split."""
+    image_size: int
+    classes: tuple[str, ...]
+    n_train: int | None
+    """Training images; None for folders, which are not scanned before a run."""
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    flip: bool
+    """Whether a mirrored image shows the same class."""
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        return len(self.classes)
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether all images fit into one uint8 tensor."""
+        return self.layout not in ("folders", "classes")
+
+    def fingerprint(self) -> str:
+        """Changes when other files, other classes or another layout lie in the data folder; not when it moves."""
+        files = [f"{p.name}:{p.stat().st_size}" for p in (*self.train, *self.test) if p.is_file()]
+        text = "\n".join([self.dataset, self.layout, *self.classes, *sorted(files)])
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+_IMAGENET_STATISTICS = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+_CIFAR = {
+    # dataset: (torchvision's folder, training files, test files, parquet label column, classes, mean, std)
+    "cifar10": (
+        "cifar-10-batches-py",
+        tuple(f"data_batch_{i}" for i in range(1, 6)),
+        "test_batch",
+        "label",
+        10,
+        ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
+    ),
+    "cifar100": (
+        "cifar-100-python",
+        ("train",),
+        "test",
+        "fine_label",
+        100,
+        ((0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)),
+    ),
+}
+CIFAR_FOLDER = {name: entry[0] for name, entry in _CIFAR.items()}
+CIFAR_LABEL = {name: entry[3] for name, entry in _CIFAR.items()}
+
+
+def locate(dataset: str, data_dir: str | None, image_size: int | None = None) -> DataInfo:
+    """Find the files of `dataset` in `data_dir`. Raises DataError where they are missing or incomplete."""
+    if dataset == "digits":
+        if data_dir is not None:
+            raise DataError(
+                f"the digits are embedded and take no data folder; name the dataset that lies in {data_dir}"
+            )
+        _no_image_size(dataset, image_size, 32)
+        return _digits()
+    if data_dir is None:
+        raise DataError(f"dataset {dataset} needs a data folder (--data-dir)")
+    root = Path(data_dir).expanduser()
+    if not root.is_dir():
+        raise DataError(f"data folder {root} does not exist" if not root.exists() else f"{root} is not a folder")
+    if not any(root.iterdir()):
+        raise DataError(f"data folder {root} is empty")
+    if dataset in _CIFAR:
+        _no_image_size(dataset, image_size, 32)
+        return _cifar(dataset, root)
+    return _folders(dataset, root, image_size or FOLDER_IMAGE_SIZE)
+
+
+def _no_image_size(dataset: str, image_size: int | None, own: int) -> None:
+    if image_size not in (None, own):
+        raise DataError(f"image_size={image_size}: {dataset} images have {own} pixels; only folders can be resized")
+
+
+def _digits() -> DataInfo:
+    return DataInfo(
+        dataset="digits",
+        layout="embedded",
+        train=(),
+        test=(),
+        image_size=32,
+        classes=tuple("0123456789"),
+        n_train=1438,
+        mean=(0.3058, 0.3058, 0.3058),
+        std=(0.3241, 0.3241, 0.3241),
+        flip=False,
+    )
+
+
+def _cifar(dataset: str, root: Path) -> DataInfo:
+    folder, train_names, test_name, label, num_classes, (mean, std) = _CIFAR[dataset]
+    parquet = sorted(p for p in root.rglob("*.parquet") if p.is_file())
+    home = root if root.name == folder else root / folder
+    if home.is_dir():
+        layout, train, test = "torchvision", tuple(home / name for name in train_names), (home / test_name,)
+        for file in (*train, *test):
+            if not file.is_file():
+                raise DataError(f"{file} is missing")
+        n_train = 50_000
+    elif parquet:
+        layout = "parquet"
+        train, test = (_parquet_split(parquet, split, root) for split in ("train", "test"))
+        n_train = sum(_parquet_rows(file, label) for file in train)
+        for file in test:
+            _parquet_rows(file, label)
+    else:
+        raise DataError(f"no {dataset} in {root}: looked for {folder}/ (torchvision) and train*.parquet (Hugging Face)")
+    return DataInfo(
+        dataset=dataset,
+        layout=layout,
+        train=train,
+        test=test,
+        image_size=32,
+        classes=tuple(str(i) for i in range(num_classes)),
+        n_train=n_train,
+        mean=mean,
+        std=std,
+        flip=True,
+    )
+
+
+def _parquet_split(files: list[Path], split: str, root: Path) -> tuple[Path, ...]:
+    found = tuple(file for file in files if re.match(rf"{split}\b|{split}[-_.]", file.name))
+    if not found:
+        raise DataError(f"no {split}*.parquet in {root}")
+    return found
+
+
+def _parquet_rows(file: Path, label: str) -> int:
+    try:
+        parquet = pq.ParquetFile(file)
+    except Exception as error:
+        raise DataError(f"{file} is not a readable parquet file ({error})") from None
+    columns = parquet.schema_arrow.names
+    if label not in columns or not {"img", "image"} & set(columns):
+        raise DataError(f"{file} has the columns {', '.join(columns)}; expected img and {label}")
+    return int(parquet.metadata.num_rows)
+
+
+def _folders(dataset: str, root: Path, image_size: int) -> DataInfo:
+    mean, std = _IMAGENET_STATISTICS
+    test_root = next((root / name for name in ("val", "test") if (root / name).is_dir()), None)
+    if (root / "train").is_dir() and test_root is not None:
+        layout, train, test = "folders", (root / "train",), (test_root,)
+        classes = _class_folders(root / "train")
+        unknown = sorted(set(_class_folders(test_root)) - set(classes))
+        if unknown:
+            raise DataError(f"{test_root / unknown[0]} is a class without training images in {root / 'train'}")
+    elif dataset == "imagenet":
+        missing = "train" if not (root / "train").is_dir() else "val"
+        raise DataError(f"{root / missing} is missing: ImageNet is expected as {root}/train and {root}/val")
+    else:
+        layout, train, test = "classes", (root,), ()
+        classes = _class_folders(root)
+    if len(classes) < 2:
+        raise DataError(f"{train[0]} holds {len(classes)} class folder(s); at least 2 are needed")
+    return DataInfo(
+        dataset=dataset,
+        layout=layout,
+        train=train,
+        test=test,
+        image_size=image_size,
+        classes=classes,
+        n_train=None,
+        mean=mean,
+        std=std,
+        flip=True,
+    )
+
+
+def _class_folders(folder: Path) -> tuple[str, ...]:
+    names = sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
+    if not names:
+        raise DataError(f"{folder} holds no class folders")
+    return tuple(names)

@@ -1,0 +1,115 @@
+"""Several processes that train one network: who am I, sums over all, batch norm over all.
+
+The process group is whoever started us: Ray Train, torchrun (`process_group_from_env`) or nobody. With one process
+nothing here communicates.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Workers:
+    """The processes of this run, seen from one of them."""
+
+    rank: int
+    world_size: int
+    device: torch.device
+
+    @classmethod
+    def current(cls) -> "Workers":
+        """From torch.distributed where it is initialised, else one process; on the local GPU where there is one."""
+        joined = dist.is_available() and dist.is_initialized()
+        device = torch.device("cpu")
+        if torch.cuda.is_available():
+            device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
+            torch.cuda.set_device(device)
+        return cls(
+            rank=dist.get_rank() if joined else 0,
+            world_size=dist.get_world_size() if joined else 1,
+            device=device,
+        )
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process writes files and prints."""
+        return self.rank == 0
+
+    def sum(self, *values: float) -> list[float]:
+        """Each value summed over all processes, in float64."""
+        total = torch.tensor(values, dtype=torch.float64, device=self.device)
+        if self.world_size > 1:
+            dist.all_reduce(total)
+        return total.tolist()
+
+    def broadcast(self, tensors: list[Tensor]) -> None:
+        """Overwrite the tensors by those of the main process."""
+        if self.world_size > 1:
+            for tensor in tensors:
+                dist.broadcast(tensor, src=0)
+
+    def barrier(self) -> None:
+        """Wait for all processes."""
+        if self.world_size > 1:
+            dist.barrier()
+
+
+@contextlib.contextmanager
+def process_group_from_env() -> Iterator[None]:
+    """Join the process group that torchrun describes in the environment, if any: gloo on CPU, nccl on GPU."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield
+        return
+    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+class _SumOverWorkers(torch.autograd.Function):
+    """Sum over all processes; since each process has a loss of its own, gradients are summed as well."""
+
+    @staticmethod
+    def forward(ctx: Any, local: Tensor) -> Tensor:
+        total = local.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        total = grads[0].contiguous().clone()
+        dist.all_reduce(total)
+        return total
+
+
+class SyncBatchNorm(nn.BatchNorm2d):
+    """BatchNorm2d whose training statistics are those of the whole batch over all processes, on CPU and GPU.
+
+    torch.nn.SyncBatchNorm does the same on GPU only. Each process needs at least one image.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, C, H, W] -> [B, C, H, W]."""
+        if not self.training or not (dist.is_initialized() and dist.get_world_size() > 1):
+            return super().forward(x)
+        per_channel = (0, 2, 3)
+        local = torch.cat([x.sum(per_channel), x.new_tensor([x.numel() / x.shape[1]])])
+        total = _SumOverWorkers.apply(local)
+        count = total[-1].detach()
+        mean = total[:-1] / count
+        centred = x - mean[None, :, None, None]
+        var = _SumOverWorkers.apply(centred.square().sum(per_channel)) / count
+        with torch.no_grad():
+            self.num_batches_tracked += 1
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(var * count / (count - 1), self.momentum)
+        scale = self.weight * torch.rsqrt(var + self.eps)
+        return centred * scale[None, :, None, None] + self.bias[None, :, None, None]

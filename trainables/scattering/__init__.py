@@ -1,0 +1,29 @@
+"""Learnable scattering networks: Morlet filters, blocks, network and two-phase training (see docs in each module).
+
+The names below are imported when first used, so that reading a config costs no import of torch.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from trainables.scattering.config import BlockShape, ScatteringConfig
+    from trainables.scattering.network import ScatteringNet
+    from trainables.scattering.preflight import check
+    from trainables.scattering.training import train
+
+__all__ = ["BlockShape", "ScatteringConfig", "ScatteringNet", "check", "train"]
+
+_HOME = {
+    "BlockShape": "config",
+    "ScatteringConfig": "config",
+    "ScatteringNet": "network",
+    "check": "preflight",
+    "train": "training",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)

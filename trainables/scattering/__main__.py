@@ -1,0 +1,70 @@
+"""`python -m trainables.scattering` or `torchrun --nproc_per_node=N -m trainables.scattering`: one run, no Ray.
+
+Takes the flags of the seed's train.py, prints its progress and leaves best.pt, last.pt and results.json in --save-dir.
+"""
+
+from typing import Any
+
+from trainables.cli import fail, parse
+from trainables.distributed import Workers, process_group_from_env
+from trainables.scattering.config import ScatteringConfig
+from trainables.scattering.preflight import check
+from trainables.scattering.training import train
+
+
+def main() -> None:
+    """Parse the flags, check the run, train."""
+    with process_group_from_env():
+        workers = Workers.current()
+        try:
+            config = parse(ScatteringConfig, prog="python -m trainables.scattering")
+            check(config, workers.world_size)
+        except ValueError as error:
+            fail(error)
+        if config.dataset == "digits" and workers.is_main:
+            print("Data: the embedded digits (scikit-learn, as 32x32 RGB); name others by --dataset and --data-dir")
+        try:
+            for report in train(config):
+                if workers.is_main:
+                    print(describe(report), flush=True)
+        except (ValueError, FloatingPointError, OSError) as error:
+            fail(error, code=1)
+
+
+def describe(report: dict[str, Any]) -> str:
+    """A report as a line (or a few) for the terminal."""
+    match report["event"]:
+        case "start":
+            lines = [f"{report['actual_train_samples']} training images, {report['test_samples']} validation images"]
+            if report["resumed_at"]:
+                lines.append("going on after phase {}, epoch {}".format(*report["resumed_at"]))
+            for row in report["block_summary"]:
+                note = "low-pass only" if row["lowpass_only"] else ""
+                if row["requested_horizon"] not in (None, row["mixing_horizon"]):
+                    note += f" (horizon {row['requested_horizon']} asked)"
+                lines.append(
+                    f"  block {row['block']}: {row['in_channels']} -> {row['out_channels']} channels, "
+                    f"horizon {row['mixing_horizon']} {note}".rstrip()
+                )
+            return "\n".join(lines)
+        case "progress":
+            return (
+                f"{report['phase']} {report['epoch']}: step {report['step']}/{report['steps']}  "
+                f"loss {report['train_loss']:.4f}  {report['images_per_second']:.0f} images/s"
+            )
+        case "epoch":
+            return (
+                f"{report['phase']} {report['epoch']}/{report['epochs']}: loss {report['train_loss']:.4f}  "
+                f"val loss {report['val_loss']:.4f}  val acc {report['val_acc']:.2f} (top-5 {report['val_acc5']:.2f})  "
+                f"{report['images_per_second']:.0f} images/s"
+            )
+        case _:
+            return "\n".join(
+                f"{name}: {value:.4f}" if isinstance(value, float) else f"{name}: {value}"
+                for name, value in report["results"].items()
+                if name != "block_summary"
+            )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,191 @@
+"""The configuration of a scattering run, and the arithmetic of its architecture. Standard library only.
+
+The fields are the flags of the experiments' seed document; a run is this configuration plus its data.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+DatasetName = Literal["digits", "cifar10", "cifar100", "imagenet", "imagefolder"]
+ModulusType = Literal["complex_modulus", "phase_relu"]
+
+COSMETIC = {"cosmetic": True}
+"""Marks a field that cannot change a run's numbers; it takes no part in the identity of a run."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BlockShape:
+    """Channels of one block; its convolutions have `groups` groups of `mixing_horizon` input channels each."""
+
+    in_channels: int
+    out_channels: int
+    groups: int
+    lowpass_only: bool
+
+    @property
+    def mixing_horizon(self) -> int:
+        """Input channels that one filter sees: the horizon in force, which may exceed the one asked for."""
+        return self.in_channels // self.groups
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ScatteringConfig:
+    """Two-phase training of a scattering network: a linear head on frozen wavelets, then fine-tuning of everything."""
+
+    dataset: DatasetName = "digits"
+    """Which data: digits are embedded; imagefolder is any folder of class folders."""
+    data_dir: str | None = field(default=None, metadata=COSMETIC)
+    """Folder of the data; not needed for digits."""
+    train_size: float = 1.0
+    """Part of the training images, stratified by class: a fraction up to 1, or a count (5000) above 1."""
+    val_split: float = 0.0
+    """Fraction of the training images held out for validation; 0 validates on the test set, as the authors do."""
+    image_size: int | None = None
+    """Side of the square network input in pixels, for folders of images; None: 224 for folders, else the data's own."""
+    augment: bool = True
+    """Random crops and flips while training."""
+
+    n_blocks: int = 2
+    """Scattering blocks; each halves the image."""
+    L: int = 8
+    """Wavelet orientations per block."""
+    kernel_size: int = 7
+    """Side of the filters in pixels; odd, at least 3."""
+    modulus_type: ModulusType = "complex_modulus"
+    """sqrt(re^2 + im^2), or four rectified phases combined by learnable weights."""
+    mixing_horizon: int | None = None
+    """Input channels each filter may see; None: all of them."""
+    global_avg_pool: bool = False
+    """Average over space before the classifier."""
+    lowpass_last: bool = False
+    """The last block puts out its low-pass path alone."""
+    random_init: bool = False
+    """PyTorch's default initialisation in place of the wavelets."""
+    joint: bool = False
+    """One phase in which everything learns at lr_head, in place of two."""
+
+    epochs: int = 100
+    """Epochs of the fine-tuning phase (or of the joint one); 0 leaves fine-tuning out."""
+    lr_epochs: int | None = None
+    """Epochs of the head phase; None: as many as `epochs`."""
+    lr_head: float = 1e-3
+    """Learning rate of norm and classifier in both phases, and of everything in joint training."""
+    lr_extractor: float = 1e-4
+    """Learning rate of the blocks while fine-tuning."""
+    l2_penalty: float = 0.0
+    """Weight of the squared distance of the blocks from their state before fine-tuning."""
+    global_batch_size: int = 128
+    """Images per step over all workers; learning rates are not scaled with the number of workers."""
+    weight_decay: float = 1e-4
+    """AdamW's decoupled weight decay."""
+    patience: int = 20
+    """Epochs without a better validation accuracy after which a phase stops."""
+    sync_batch_norm: bool = False
+    """Batch statistics over all workers; otherwise each worker normalises by its own part, as the authors do."""
+
+    seed: int = 42
+    """Seed of the subset, the initialisation, the order of the images and the augmentation."""
+    workers: int | None = field(default=None, metadata=COSMETIC)
+    """Processes that load images from folders, per training process; None: one per CPU thread it holds."""
+    save_dir: str = field(default="runs", metadata=COSMETIC)
+    """Folder of the checkpoints (best.pt, last.pt) and of results.json."""
+    print_freq: int = field(default=50, metadata=COSMETIC)
+    """Steps between two progress reports; 0: none."""
+
+    def __post_init__(self) -> None:
+        def at_least(minimum: float, *names: str) -> None:
+            for name in names:
+                value = getattr(self, name)
+                if value is not None and not value >= minimum:
+                    raise ValueError(f"{name}={value} must be at least {minimum}")
+
+        at_least(1, "n_blocks", "L", "mixing_horizon", "global_batch_size", "patience", "image_size")
+        at_least(0, "epochs", "lr_epochs", "lr_head", "lr_extractor", "l2_penalty", "weight_decay", "seed")
+        at_least(0, "workers", "print_freq")
+        if self.kernel_size < 3:
+            raise ValueError(f"kernel_size={self.kernel_size} must be odd and at least 3")
+        if self.kernel_size % 2 == 0:
+            near = f"{max(3, self.kernel_size - 1)} or {self.kernel_size + 1}"
+            raise ValueError(f"kernel_size={self.kernel_size} must be odd; the nearest are {near}")
+        if not self.train_size > 0 or (self.train_size > 1 and self.train_size != int(self.train_size)):
+            raise ValueError(f"train_size={self.train_size} must be a fraction in (0, 1] or a whole number of images")
+        if not 0 <= self.val_split < 1:
+            raise ValueError(f"val_split={self.val_split} must be in [0, 1)")
+        if not self.phases:
+            raise ValueError("nothing to train: epochs=0" + ("" if self.joint else " and lr_epochs=0"))
+
+    @property
+    def head_epochs(self) -> int:
+        """Epochs of the head phase, with `lr_epochs` resolved."""
+        return self.epochs if self.lr_epochs is None else self.lr_epochs
+
+    @property
+    def phases(self) -> tuple[str, ...]:
+        """The phases of this run in order, out of "head", "finetune" and "joint"."""
+        if self.joint:
+            return ("joint",) if self.epochs else ()
+        return (("head",) if self.head_epochs else ()) + (("finetune",) if self.epochs else ())
+
+    def block_shapes(self, in_channels: int = 3) -> tuple[BlockShape, ...]:
+        """Channels, groups and horizons in force of all blocks."""
+        shapes = []
+        for i in range(self.n_blocks):
+            lowpass_only = self.lowpass_last and i == self.n_blocks - 1
+            out_channels = in_channels * (1 if lowpass_only else 1 + self.L)
+            shapes.append(
+                BlockShape(
+                    in_channels=in_channels,
+                    out_channels=out_channels,
+                    groups=num_groups(in_channels, self.mixing_horizon),
+                    lowpass_only=lowpass_only,
+                )
+            )
+            in_channels = out_channels
+        return tuple(shapes)
+
+    def final_channels(self) -> int:
+        """Channels after the last block: 3 (1 + L)^n, or 3 (1 + L)^(n - 1) with `lowpass_last`."""
+        return self.block_shapes()[-1].out_channels
+
+    def final_size(self, image_size: int) -> int:
+        """Side of the last block's output in pixels. Raises ValueError where the blocks use up the image."""
+        most = image_size.bit_length() - 1
+        if self.n_blocks > most:
+            raise ValueError(
+                f"n_blocks={self.n_blocks} is too many for images of {image_size} pixels: each block halves them, "
+                f"so the most is {most}"
+            )
+        return image_size >> self.n_blocks
+
+    def n_classifier_weights(self, image_size: int, num_classes: int) -> int:
+        """Weights of the linear layer alone, without its bias and without the norm (the seed's table)."""
+        side = 1 if self.global_avg_pool else self.final_size(image_size)
+        return self.final_channels() * side * side * num_classes
+
+    def n_params_classifier(self, image_size: int, num_classes: int) -> int:
+        """Parameters of norm (two per channel) and linear layer (weights and bias)."""
+        return 2 * self.final_channels() + self.n_classifier_weights(image_size, num_classes) + num_classes
+
+    def n_params_extractor(self) -> int:
+        """Parameters of all blocks: filters, the 2x2 kernels and, for phase_relu, the weights of the collapse."""
+        total = 0
+        for shape in self.block_shapes():
+            oriented = 0 if shape.lowpass_only else shape.in_channels * self.L
+            filters = shape.in_channels + 2 * oriented
+            total += filters * shape.mixing_horizon * self.kernel_size**2 + 4
+            if self.modulus_type == "phase_relu":
+                total += 4 * oriented
+        return total
+
+
+def num_groups(channels: int, mixing_horizon: int | None) -> int:
+    """Groups of a block's convolutions: channels // horizon, lowered until it divides the channels.
+
+    So the horizon in force, channels / groups, can be larger than the one asked for (27 asked at 75 channels: 75).
+    """
+    if mixing_horizon is None or mixing_horizon >= channels:
+        return 1
+    groups = channels // mixing_horizon
+    while channels % groups:
+        groups -= 1
+    return groups
