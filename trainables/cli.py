@@ -9,9 +9,9 @@ import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, make_dataclass
 from difflib import get_close_matches
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar, get_type_hints
 
 import tyro
 
@@ -46,24 +46,23 @@ def parse(config: type[Config], args: Sequence[str] | None = None, *, prog: str 
 
 def parse_values(config: type[Any], values: Mapping[str, str]) -> dict[str, Any]:
     """Typed values of fields given as text, `{"epochs": "3"}` -> `{"epochs": 3}`. Raises UsageError."""
-    names = [field.name for field in fields(config)]
+    kinds = get_type_hints(config)
     parsed = {}
     for name, text in values.items():
-        if name not in names:
-            raise UsageError(f"unknown field {name!r}{nearest(name, names)}")
-        kinds = {field.name: field.type for field in fields(config)}
-        if kinds[name] in (bool, "bool"):
+        if name not in kinds:
+            raise UsageError(f"unknown field {name!r}{nearest(name, list(kinds))}")
+        if kinds[name] is bool:
             if text.lower() not in ("true", "false"):
                 raise UsageError(f"{name}={text}: expected true or false")
             parsed[name] = text.lower() == "true"
             continue
         flag = "--" + name.replace("_", "-")
-        text = "None" if text.lower() == "none" else text
+        alone = make_dataclass("Value", [(name, kinds[name])], kw_only=True)
         try:
-            with_default: Any = parse(config, [flag, text])
+            value = parse(alone, [flag, "None" if text.lower() == "none" else text])
         except UsageError as error:
             raise UsageError(f"{name}={text}: {str(error).removeprefix(f'{flag}: ')}") from None
-        parsed[name] = getattr(with_default, name)
+        parsed[name] = getattr(value, name)
     return parsed
 
 

@@ -163,6 +163,7 @@ def _cifar_pickles(files: tuple[Path, ...], label: str) -> tuple[np.ndarray, np.
         try:
             with file.open("rb") as stream:
                 batch = _ArrayUnpickler(stream, encoding="latin1").load()
+            batch = {name.decode() if isinstance(name, bytes) else name: value for name, value in batch.items()}
             pixels.append(np.asarray(batch["data"], np.uint8).reshape(-1, 3, 32, 32))
             labels.append(np.asarray(batch[key], np.int64))
         except Exception as error:

@@ -1,0 +1,38 @@
+"""Where the real data lie, and how tests run the project's commands."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+DATA = Path(__file__).parent / "data"
+REAL_DATA = Path(os.environ.get("RAYSWEEP_REAL_DATA", ROOT.parent / "shared" / "data"))
+
+
+def real_data(name: str) -> Path:
+    """The folder of real CIFAR-10 or ImageNet files; skips the test where it does not exist."""
+    folder = REAL_DATA / name
+    if not folder.is_dir():
+        pytest.skip(f"real data not found: {folder} (set RAYSWEEP_REAL_DATA)")
+    return folder
+
+
+def run(*args: object, timeout: float = 300, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run `python ARGS` from the project's root and return what it printed."""
+    return subprocess.run(
+        [sys.executable, *map(str, args)],
+        cwd=ROOT,
+        env={**os.environ, **env},
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+
+
+def run_sweep(*args: object, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+    """Run `python run_sweep.py ARGS`."""
+    return run("run_sweep.py", *args, timeout=timeout)

@@ -1,0 +1,394 @@
+import io
+import pickle
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+import torchvision
+from PIL import Image
+from scipy.ndimage import map_coordinates
+from sklearn.datasets import load_digits
+
+from tests.conftest import real_data
+from trainables.data import batches
+from trainables.data.catalog import DataError, locate
+from trainables.data.loading import FileImages, TensorImages, decode, load, to_tensor
+from trainables.data.subset import held_out_split, stratified_subset
+from trainables.distributed import Workers
+
+ALL = {"train_size": 1.0, "val_split": 0.0, "seed": 42}
+ALONE = Workers(rank=0, world_size=1, device=torch.device("cpu"))
+
+
+def png(pixels: np.ndarray) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "PNG")
+    return stream.getvalue()
+
+
+# Subsets
+
+
+@pytest.mark.parametrize("size", [0.1, 0.29, 0.5, 40, 7])
+def test_subset_follows_the_rule(size):
+    labels = np.random.RandomState(0).randint(0, 7, 400)
+    rng, expected = np.random.RandomState(3), []
+    fraction = size if size < 1 else size / 400
+    for label in range(7):
+        members = np.where(labels == label)[0]
+        expected.extend(rng.choice(members, max(1, int(np.floor(fraction * len(members)))), replace=False))
+    np.testing.assert_array_equal(stratified_subset(labels, size, 3), expected)
+
+
+def test_subset_of_everything_keeps_the_order_and_too_many_are_refused():
+    labels = np.array([1, 0, 1, 0])
+    np.testing.assert_array_equal(stratified_subset(labels, 1.0, 5), [0, 1, 2, 3])
+    with pytest.raises(DataError, match="train_size=5 is more than the 4"):
+        stratified_subset(labels, 5, 0)
+
+
+def test_held_out_images_are_not_trained_on():
+    labels = np.repeat(np.arange(10), 50)
+    kept, held_out = held_out_split(labels, 0.1, 0)
+    assert sorted([*kept, *held_out]) == list(range(500))
+    np.testing.assert_array_equal(np.bincount(labels[held_out]), [5] * 10)
+
+
+# Digits
+
+
+def test_digits_are_scikit_learns():
+    info = locate("digits", None)
+    train, test = load(info, **ALL)
+    assert isinstance(train, TensorImages)
+    assert isinstance(test, TensorImages)
+    assert (len(train), len(test)) == (info.n_train, 359)
+    source = load_digits()
+    np.testing.assert_array_equal(test.labels, source.target[4::5])
+    # Linear interpolation by scipy, with the pixels' centres in place and the border repeated.
+    at = (np.arange(32) + 0.5) / 4 - 0.5
+    for image, expected in zip(test.pixels[:5], source.images[4::5], strict=False):
+        large = map_coordinates(expected, np.meshgrid(at, at, indexing="ij"), order=1, mode="nearest")
+        for channel in image:
+            np.testing.assert_allclose(channel, large * 255 / 16, atol=0.5001)
+    pixels = train.pixels.float() / 255
+    assert pixels.mean().item() == pytest.approx(info.mean[0], abs=1e-3)
+    assert pixels.std().item() == pytest.approx(info.std[0], abs=1e-3)
+
+
+# CIFAR
+
+
+@pytest.fixture(scope="module")
+def cifar_arrays():
+    rng = np.random.RandomState(0)
+    return {
+        split: (rng.randint(0, 256, (n, 32, 32, 3), np.uint8), rng.randint(0, 10, n))
+        for split, n in (("train", 60), ("test", 20))
+    }
+
+
+def write_parquet(folder, arrays, label="label"):
+    for split, (pixels, labels) in arrays.items():
+        rows = [{"bytes": png(image), "path": f"{i}.png"} for i, image in enumerate(pixels)]
+        table = pa.table({"img": rows, label: pa.array(labels, pa.int64())})
+        pq.write_table(table, folder / f"{split}-00000-of-00001.parquet", row_group_size=16)
+
+
+def write_torchvision(folder, arrays, label=b"labels", names=None):
+    """As the University of Toronto's files are: pickles of Python 2 with bytes for keys."""
+    folder.mkdir()
+    (train, train_labels), (test, test_labels) = arrays["train"], arrays["test"]
+    names = names or [f"data_batch_{i}" for i in range(1, 6)]
+    parts = np.array_split(np.arange(len(train)), len(names))
+    files = {name: (train[part], train_labels[part]) for name, part in zip(names, parts, strict=True)}
+    files["test_batch" if len(names) > 1 else "test"] = (test, test_labels)
+    for name, (pixels, labels) in files.items():
+        content = {b"data": pixels.transpose(0, 3, 1, 2).reshape(len(pixels), -1), label: labels.tolist()}
+        (folder / name).write_bytes(pickle.dumps(content, protocol=2))
+
+
+@pytest.mark.parametrize("layout", ["parquet", "torchvision"])
+def test_cifar10_from_both_layouts(tmp_path, cifar_arrays, layout):
+    if layout == "parquet":
+        write_parquet(tmp_path, cifar_arrays)
+    else:
+        write_torchvision(tmp_path / "cifar-10-batches-py", cifar_arrays)
+    info = locate("cifar10", str(tmp_path))
+    assert info.layout == layout
+    train, test = load(info, **ALL)
+    for images, (pixels, labels) in ((train, cifar_arrays["train"]), (test, cifar_arrays["test"])):
+        np.testing.assert_array_equal(images.pixels.permute(0, 2, 3, 1), pixels)
+        np.testing.assert_array_equal(images.labels, labels)
+    part, _ = load(info, train_size=0.5, val_split=0.0, seed=1)
+    chosen = stratified_subset(cifar_arrays["train"][1], 0.5, 1)
+    np.testing.assert_array_equal(part.pixels.permute(0, 2, 3, 1), cifar_arrays["train"][0][chosen])
+    np.testing.assert_array_equal(part.labels, cifar_arrays["train"][1][chosen])
+
+
+@pytest.mark.parametrize("layout", ["parquet", "torchvision"])
+def test_cifar100_has_fine_labels(tmp_path, cifar_arrays, layout):
+    if layout == "parquet":
+        write_parquet(tmp_path, cifar_arrays, label="fine_label")
+    else:
+        write_torchvision(tmp_path / "cifar-100-python", cifar_arrays, label=b"fine_labels", names=["train"])
+    info = locate("cifar100", str(tmp_path))
+    assert info.num_classes == 100
+    train, _ = load(info, **ALL)
+    np.testing.assert_array_equal(train.labels, cifar_arrays["train"][1])
+
+
+class Intruder:
+    def __reduce__(self):
+        return (print, ("executed",))
+
+
+def test_pickles_hold_arrays_and_nothing_else(tmp_path, cifar_arrays, capsys):
+    write_torchvision(tmp_path / "cifar-10-batches-py", cifar_arrays)
+    file = tmp_path / "cifar-10-batches-py" / "data_batch_3"
+    file.write_bytes(pickle.dumps({b"data": Intruder(), b"labels": []}))
+    with pytest.raises(DataError, match=r"data_batch_3 is not a CIFAR file.*has no place"):
+        load(locate("cifar10", str(tmp_path)), **ALL)
+    assert "executed" not in capsys.readouterr().out
+
+
+def test_missing_and_foreign_cifar_files_are_named(tmp_path, cifar_arrays):
+    with pytest.raises(DataError, match="nowhere does not exist"):
+        locate("cifar10", str(tmp_path / "nowhere"))
+    with pytest.raises(DataError, match="is empty"):
+        locate("cifar10", str(tmp_path))
+    (tmp_path / "notes.txt").write_text("x")
+    with pytest.raises(DataError, match=r"no cifar10 in .*looked for cifar-10-batches-py/ .* and train\*.parquet"):
+        locate("cifar10", str(tmp_path))
+    write_parquet(tmp_path, cifar_arrays)
+    with pytest.raises(DataError, match="expected img and fine_label"):
+        locate("cifar100", str(tmp_path))
+    (tmp_path / "test-00000-of-00001.parquet").unlink()
+    with pytest.raises(DataError, match=r"no test\*.parquet"):
+        locate("cifar10", str(tmp_path))
+
+
+def test_a_damaged_parquet_image_is_named(tmp_path, cifar_arrays):
+    write_parquet(tmp_path, cifar_arrays)
+    table = pq.read_table(tmp_path / "test-00000-of-00001.parquet").to_pylist()
+    table[13]["img"]["bytes"] = table[13]["img"]["bytes"][:50]
+    pq.write_table(pa.Table.from_pylist(table), tmp_path / "test-00000-of-00001.parquet")
+    with pytest.raises(DataError, match=r"test-00000-of-00001.parquet \(row 13\) cannot be read as an image"):
+        load(locate("cifar10", str(tmp_path)), **ALL)
+
+
+@pytest.mark.data
+def test_real_cifar10():
+    info = locate("cifar10", str(real_data("cifar10")))
+    train, test = load(info, train_size=0.05, val_split=0.0, seed=42)
+    assert (len(train), len(test)) == (2500, 10_000)
+    assert torch.bincount(train.labels).tolist() == [250] * 10
+    assert test.labels[:10].tolist() == [3, 8, 8, 0, 6, 6, 1, 6, 3, 1]  # the well-known first test images
+    pixels = test.pixels.float() / 255
+    for value, expected in zip(pixels.mean((0, 2, 3)), info.mean, strict=True):
+        assert value.item() == pytest.approx(expected, abs=0.005)
+
+
+# Folders
+
+
+def jpeg_variants(source: Image.Image) -> dict[str, bytes]:
+    """One picture as the odd files that ImageNet holds."""
+    exif = Image.Exif()
+    exif[0x0112] = 6  # orientation: rotate by 90 degrees
+    saved = {}
+    for name, image, kind, more in (
+        ("rgb.JPEG", source, "JPEG", {}),
+        ("grey.JPEG", source.convert("L"), "JPEG", {}),
+        ("cmyk.JPEG", source.convert("CMYK"), "JPEG", {}),
+        ("png.JPEG", source, "PNG", {}),
+        ("palette.png", source.convert("P"), "PNG", {}),
+        ("alpha.png", source.convert("RGBA"), "PNG", {}),
+        ("rotated.JPEG", source, "JPEG", {"exif": exif}),
+    ):
+        stream = io.BytesIO()
+        image.save(stream, kind, **more)
+        saved[name] = stream.getvalue()
+    return saved
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """train/ and val/ with two classes and the odd files among them."""
+    rng = np.random.RandomState(0)
+    source = Image.fromarray(rng.randint(0, 256, (40, 50, 3), np.uint8))
+    for split in ("train", "val"):
+        for label in ("n01", "n02"):
+            home = tmp_path / split / label
+            home.mkdir(parents=True)
+            for name, content in jpeg_variants(source).items():
+                (home / name).write_bytes(content)
+    return tmp_path
+
+
+def test_folders_load_as_imagefolder_does(folders):
+    info = locate("imagenet", str(folders), image_size=32)
+    train, val = load(info, **ALL)
+    assert isinstance(train, FileImages)
+    expected = torchvision.datasets.ImageFolder(folders / "train")
+    assert train.paths == [path for path, _ in expected.samples]
+    assert train.labels.tolist() == [label for _, label in expected.samples]
+    for path, (image, _) in zip(train.paths, expected, strict=True):
+        np.testing.assert_array_equal(to_tensor(decode(path, name=path)), to_tensor(image))
+    transform = torchvision.transforms.Compose(
+        [torchvision.transforms.Resize(37), torchvision.transforms.CenterCrop(32), torchvision.transforms.ToTensor()]
+    )
+    source = batches.Batches(info, val, global_batch_size=4, workers=ALONE, augment=False, seed=0, num_loaders=1)
+    pixels = torch.cat([x for x, _ in source.validation()])
+    mean, std = (torch.tensor(v)[:, None, None] for v in (info.mean, info.std))
+    reference = torchvision.datasets.ImageFolder(folders / "val", transform)
+    expected_pixels = torch.stack([(image - mean) / std for image, _ in reference])
+    torch.testing.assert_close(pixels, expected_pixels)
+
+
+@pytest.mark.parametrize(("name", "content"), [("cut.JPEG", None), ("text.JPEG", b"not an image"), ("empty.JPEG", b"")])
+@pytest.mark.parametrize("num_loaders", [0, 1], ids=["own_process", "loader_process"])
+def test_an_unreadable_file_stops_the_run_by_name(folders, name, content, num_loaders):
+    whole = (folders / "train" / "n01" / "rgb.JPEG").read_bytes()
+    file = folders / "train" / "n02" / name
+    file.write_bytes(whole[: len(whole) // 2] if content is None else content)
+    info = locate("imagenet", str(folders), image_size=32)
+    train, _ = load(info, **ALL)
+    source = batches.Batches(
+        info, train, global_batch_size=4, workers=ALONE, augment=True, seed=0, num_loaders=num_loaders
+    )
+    with pytest.raises(DataError) as error:
+        list(source.training("head", 1))
+    assert str(error.value).startswith(f"{file} cannot be read as an image")
+    assert "\n" not in str(error.value)
+
+
+def test_folder_errors_name_the_folder(tmp_path):
+    (tmp_path / "train").mkdir()
+    with pytest.raises(DataError, match="val is missing"):
+        locate("imagenet", str(tmp_path))
+    (tmp_path / "val").mkdir()
+    with pytest.raises(DataError, match="train holds no class folders"):
+        locate("imagenet", str(tmp_path))
+    for split, label in (("train", "a"), ("train", "b"), ("val", "a"), ("val", "c")):
+        (tmp_path / split / label).mkdir(exist_ok=True)
+    with pytest.raises(DataError, match="val/c is a class without training images"):
+        locate("imagenet", str(tmp_path))
+    (tmp_path / "val" / "c").rmdir()
+    with pytest.raises(DataError, match="train/a holds no images"):
+        load(locate("imagenet", str(tmp_path)), **ALL)
+
+
+def test_a_folder_of_classes_is_split(folders):
+    info = locate("imagefolder", str(folders / "train"), image_size=16)
+    train, val = load(info, **ALL)
+    assert len(train) + len(val) == 14
+    assert len(val) == 2
+    assert not set(train.paths) & set(val.paths)
+
+
+@pytest.mark.data
+def test_real_imagenet_files_load_as_imagefolder_loads_them(tmp_path):
+    file = real_data("imagenet_sample") / "sample.parquet"
+    rows = pq.ParquetFile(file).read_row_group(0).to_pylist()[:40]
+    for row in rows:
+        home = tmp_path / "train" / row["wnid"]
+        home.mkdir(parents=True, exist_ok=True)
+        (home / f"{row['label']}.JPEG").write_bytes(row["image"]["bytes"])
+    expected = torchvision.datasets.ImageFolder(tmp_path / "train")
+    modes = set()
+    for path, _ in expected.samples:
+        with Image.open(path) as image:
+            modes.add(image.mode)
+        np.testing.assert_array_equal(
+            to_tensor(decode(path, name=path)), to_tensor(torchvision.datasets.folder.pil_loader(path))
+        )
+    assert modes >= {"RGB"}
+
+
+# Batches
+
+
+def digit_batches(world_size=1, rank=0, batch=128, augment=True, seed=0):
+    info = locate("digits", None)
+    train, test = load(info, **ALL)
+    workers = Workers(rank=rank, world_size=world_size, device=torch.device("cpu"))
+    options = {"global_batch_size": batch, "workers": workers, "seed": seed}
+    return (
+        batches.Batches(info, train, augment=augment, **options),
+        batches.Batches(info, test, augment=False, **options),
+    )
+
+
+def test_order_and_augmentation_depend_on_seed_phase_and_epoch_alone():
+    def first(seed, phase, epoch):
+        return next(digit_batches(seed=seed)[0].training(phase, epoch))
+
+    reference = first(0, "head", 3)
+    again = first(0, "head", 3)
+    assert torch.equal(reference[0], again[0])
+    assert torch.equal(reference[1], again[1])
+    for other in (first(1, "head", 3), first(0, "finetune", 3), first(0, "head", 4)):
+        assert not torch.equal(reference[0], other[0])
+
+
+@pytest.mark.parametrize("augment", [False, True])
+def test_workers_share_each_global_batch(augment):
+    whole = list(digit_batches(augment=augment)[0].training("head", 1))
+    shares = [list(digit_batches(2, rank, augment=augment)[0].training("head", 1)) for rank in range(2)]
+    for step, (x, labels, size) in enumerate(whole):
+        parts = [share[step] for share in shares]
+        assert torch.equal(torch.cat([part[0] for part in parts]), x)
+        assert torch.equal(torch.cat([part[1] for part in parts]), labels)
+        assert size == len(x) == parts[0][2] == parts[1][2]
+    assert sum(size for *_, size in whole) == 1438
+
+
+@pytest.mark.parametrize("world_size", [1, 2, 3, 7])
+def test_validation_counts_every_image_once(world_size):
+    labels = [
+        label
+        for rank in range(world_size)
+        for _, part in digit_batches(world_size, rank, batch=14 * world_size)[1].validation()
+        for label in part.tolist()
+    ]
+    assert sorted(labels) == sorted(load_digits().target[4::5].tolist())
+
+
+def test_a_last_batch_too_small_for_batch_norm_is_left_out():
+    # 1438 images: batches of 479 leave one over, of 128 thirty.
+    assert [size for *_, size in digit_batches(batch=479)[0].training("head", 1)] == [479, 479, 479]
+    assert [size for *_, size in digit_batches(batch=128)[0].training("head", 1)][-1] == 30
+
+
+def test_crops_and_flips():
+    pixels = torch.randint(0, 256, (3, 3, 8, 8), dtype=torch.uint8)
+    centre = torch.full((3, 2), batches.CROP_PADDING)
+    no, yes = torch.zeros(3, dtype=torch.bool), torch.ones(3, dtype=torch.bool)
+    assert torch.equal(batches.crop_and_flip(pixels, centre, no), pixels)
+    assert torch.equal(batches.crop_and_flip(pixels, centre, yes), pixels.flip(-1))
+    corner = batches.crop_and_flip(pixels, torch.zeros(3, 2, dtype=torch.long), no)
+    assert torch.equal(corner[:, :, 4:, 4:], pixels[:, :, :4, :4])
+    assert not corner[:, :, :4].any()
+
+
+def test_random_resized_crop_draws_torchvisions_areas():
+    import random
+
+    image = Image.new("RGB", (100, 80))
+    seen = []
+    original = batches.TF.resized_crop
+    try:
+        batches.TF.resized_crop = lambda image, top, left, h, w, size: seen.append((top, left, h, w)) or image
+        for i in range(1500):
+            batches.random_resized_crop(image, 32, random.Random(i))
+    finally:
+        batches.TF.resized_crop = original
+    torch.manual_seed(0)
+    get = torchvision.transforms.RandomResizedCrop.get_params
+    theirs = [get(torch.empty(3, 80, 100), [0.08, 1.0], [3 / 4, 4 / 3]) for _ in range(1500)]
+    for ours, other in zip(zip(*seen, strict=True), zip(*theirs, strict=True), strict=True):
+        assert np.mean(ours) == pytest.approx(np.mean(other), rel=0.08)
+        assert np.std(ours) == pytest.approx(np.std(other), rel=0.1)
