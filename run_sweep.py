@@ -23,6 +23,7 @@ from raysweep.ledger import Ledger, LedgerError
 from raysweep.plan import PlanError, Run, make_runs
 from search_spaces import families
 from trainables.cli import UsageError, fail, nearest, parse_values
+from trainables.data.catalog import DataError, locate
 from trainables.scattering.config import DatasetName
 
 Selection = list[tuple[Experiment, str]]
@@ -197,6 +198,10 @@ def _overrides(args: argparse.Namespace, family: Family) -> tuple[dict[str, Any]
     if dataset not in get_args(DatasetName):
         raise UsageError(f"unknown dataset {dataset!r}{nearest(dataset, get_args(DatasetName))}")
     data: dict[str, Any] = {"dataset": dataset, "data_dir": args.data_dir}
+    try:
+        locate(dataset, args.data_dir)
+    except DataError as error:
+        raise UsageError(str(error)) from None
     if dataset != "digits":
         return {**overrides, **data}, f"Data: {dataset} in {args.data_dir}"
     own = {name: value for name, value in family.embedded.items() if name not in overrides and not _in_grid(args, name)}

@@ -3,7 +3,8 @@
 import argparse
 import sys
 
-from analysis.report import print_answers, require_results
+from analysis.report import print_answers
+from raysweep.ledger import Ledger
 
 
 def main() -> int:
@@ -11,12 +12,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m analysis", description=__doc__)
     parser.add_argument("results", metavar="RESULTS", help="a results folder of run_sweep.py")
     args = parser.parse_args()
-    try:
-        folder = require_results(args.results)
-    except FileNotFoundError as error:
-        print(f"error: {error}", file=sys.stderr)
+    ledger = Ledger(args.results)
+    if not ledger.has_records():
+        print(f"error: {ledger.folder} holds no results of a sweep", file=sys.stderr)
         return 2
-    print_answers(folder)
+    print_answers(ledger.folder)
     return 0
 
 

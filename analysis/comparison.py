@@ -37,10 +37,12 @@ def compare(question: Mapping[str, Any], results: pd.DataFrame) -> list[Comparis
                 "arm": arm,
             }
             base, other = (_by_seed(results, name, metric) for name in (question["baseline"], arm))
-            absent = [name for name, values in ((question["baseline"], base), (arm, other)) if values.empty]
             pairs = pd.concat([base, other], axis=1, join="inner", keys=["base", "arm"])
+            absent = [name for name, values in ((question["baseline"], base), (arm, other)) if values.empty]
             if absent:
-                comparisons.append(Comparison(**names, missing=f"no {metric} of {' and '.join(absent)}"))
+                run = set(results["experiment"])
+                what = f"no {metric} of" if set(absent) <= run else "no result of"
+                comparisons.append(Comparison(**names, missing=f"{what} {' and '.join(absent)}"))
             elif pairs.empty:
                 comparisons.append(Comparison(**names, missing="no seed in common"))
             else:

@@ -167,22 +167,22 @@ def _train_loop(loop: dict[str, Any]) -> Record | None:
 
 
 def _cause(error: ray.train.TrainingFailedError) -> tuple[str, bool]:
-    """The last line of what went wrong, and whether the run itself is at fault rather than a machine."""
-    failures = [str(failure).strip() for failure in getattr(error, "worker_failures", {}).values()]
-    # A worker's own exception arrives as the text of its traceback; a lost worker as one of Ray's errors.
-    own = [text.splitlines()[-1] for text in failures if text.startswith("Traceback")]
-    lost = [text.splitlines()[0] for text in failures if text and not text.startswith("Traceback")]
+    """What went wrong in a line, and whether the run itself is at fault rather than a machine."""
+    failures = list(getattr(error, "worker_failures", {}).values())
+    # A lost worker or node arrives as one of Ray's errors, anything else was raised by the trainable.
+    lost = [failure for failure in failures if type(failure).__module__.startswith("ray.")]
+    own = [failure for failure in failures if failure not in lost]
     # Where a worker is lost, the others fail for want of it.
-    own = [line for line in own if not any(word in line for word in ("onnection", "NCCL", "loo", "peer"))]
+    own = [failure for failure in own if not any(word in str(failure) for word in ("onnection", "NCCL", "loo", "peer"))]
     if own and not lost:
-        return _without_type(own[0]), True
-    return f"a worker was lost ({(lost or str(error).splitlines()[-1:])[0][:200]})", False
+        return _one_line(own[0]), True
+    return f"a worker was lost ({_one_line((lost or failures or [error])[0])})", False
 
 
-def _without_type(line: str) -> str:
-    """`package.module.DataError: text` -> `text`; a built-in exception keeps its name."""
-    name, _, text = line.partition(": ")
-    return text if text and "." in name and " " not in name else line
+def _one_line(error: BaseException) -> str:
+    """The message of an exception; with its type where that is a built-in one, whose message alone says little."""
+    text = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return f"{type(error).__name__}: {text}" if type(error).__module__ == "builtins" else text
 
 
 def _utc(seconds: float) -> str:

@@ -84,6 +84,17 @@ class Ledger:
             else:
                 yield record
 
+    def has_records(self) -> bool:
+        """Whether a sweep has left results here."""
+        return (self.folder / "records").is_dir()
+
+    def frame(self, *, failed: bool = False) -> "pd.DataFrame":
+        """The records as a table (see `load_results`)."""
+        import pandas as pd
+
+        rows = [_row(record) for record in self.records() if failed or record["status"] == FINISHED]
+        return pd.DataFrame(rows, columns=None if rows else ["run", "experiment", "group", "dataset", "seed", "status"])
+
     def finished_keys(self) -> set[str]:
         """Keys of all finished runs."""
         return {record["key"] for record in self.records() if record["status"] == FINISHED}
@@ -151,14 +162,10 @@ def load_results(folder: str | os.PathLike[str] = "results", *, failed: bool = F
     Columns: run, key, experiment, group, dataset, seed, status, error, every field of the configuration, every result,
     and provenance. Per-epoch curves are in the column `curves`. Raises FileNotFoundError for a folder without records.
     """
-    import pandas as pd
-
     ledger = Ledger(folder)
-    if not (ledger.folder / "records").is_dir():
+    if not ledger.has_records():
         raise FileNotFoundError(f"{ledger.folder} holds no results of a sweep")
-    rows = [_row(record) for record in ledger.records() if failed or record["status"] == FINISHED]
-    first = ["run", "experiment", "group", "dataset", "seed", "status"]
-    return pd.DataFrame(rows, columns=None if rows else first)
+    return ledger.frame(failed=failed)
 
 
 def _row(record: Record) -> Record:

@@ -27,6 +27,8 @@ class Run:
     config: Any
     """The experiment's configuration with seed, data and save_dir filled in."""
     num_workers: int
+    changed: str
+    """The fields that the user or the data set for the whole sweep, as `name=value, ...`."""
     facts: Mapping[str, Any]
     """What the trainable's `check` knows beforehand: image size, channels, parameters."""
 
@@ -42,6 +44,7 @@ class Run:
             "num_workers": self.num_workers,
             "priority": self.experiment.priority,
             "trainable": self.experiment.trainable,
+            "set": self.changed,
             "config": dataclasses.asdict(self.config),
         }
 
@@ -87,6 +90,7 @@ def make_runs(
                     group=group,
                     config=dataclasses.replace(config, save_dir=str(ledger.run_folder(name))),
                     num_workers=workers,
+                    changed=", ".join(f"{n}={v}" for n, v in overrides.items() if n not in ("dataset", "data_dir")),
                     facts=facts,
                 )
             )

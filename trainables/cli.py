@@ -76,8 +76,9 @@ def nearest(name: str, known: Sequence[str]) -> str:
 
 def _one_line(box: str, config: type[Any]) -> str:
     """The message of tyro's box, with the nearest flag where one was unknown."""
-    lines = [re.sub(r"^[│╭╰─\s]+|[│╮╯─\s]+$", "", line) for line in box.splitlines()]
-    message = next((line for line in lines[1:] if line), "wrong options")
+    # The box is drawn with + - | where the terminal's encoding has no lines; corners start its first and last line.
+    inside = [line.strip("│| ") for line in box.splitlines() if line[:1] not in "╭╰+"]
+    message = next((line for line in inside if line.strip("─-")), "wrong options")
     if unknown := re.match(r"Unrecognized options: ([^\s,]+)", message):
         flags = ["--" + field.name.replace("_", "-") for field in fields(config)]
         return f"unknown option {unknown[1]}{nearest(unknown[1], flags)}"

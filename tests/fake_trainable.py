@@ -1,0 +1,36 @@
+"""A trainable that only says when it ran, for tests of the launcher."""
+
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class FakeConfig:
+    dataset: str = "none"
+    data_dir: str | None = None
+    seed: int = 0
+    seconds: float = 1.0
+    crash: str = ""
+    save_dir: str = field(default="", metadata={"cosmetic": True})
+
+
+def check(config: FakeConfig, num_workers: int) -> dict[str, Any]:
+    return {"data": "none", "numerics": 1}
+
+
+def train(config: FakeConfig) -> Iterator[dict[str, Any]]:
+    started = time.time()
+    folder = Path(config.save_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    yield {"event": "start", "resumed_at": None}
+    if config.crash == "exception":
+        raise ValueError("the fake was told to fail")
+    if config.crash == "killed_once" and not (folder / "killed").exists():
+        (folder / "killed").touch()
+        os.kill(os.getpid(), 9)
+    time.sleep(config.seconds)
+    yield {"event": "result", "results": {"started": started, "ended": time.time()}, "curves": {}}

@@ -1,0 +1,103 @@
+"""The launcher on a real Ray cluster, with a trainable that does nothing."""
+
+import pytest
+
+from raysweep.cluster import Resources, own_cluster
+from raysweep.experiment import Experiment
+from raysweep.ledger import FAILED, FINISHED, Ledger
+from raysweep.plan import PlanError, make_runs
+from tests.fake_trainable import FakeConfig
+
+
+def fake(name: str, priority: int, **fields) -> Experiment:
+    return Experiment(
+        name=name,
+        config=FakeConfig(**fields),
+        trainable="tests.fake_trainable",
+        priority=priority,
+        num_workers=1,
+        seeds=(0,),
+    )
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory):
+    """Four experiments of different width, and two that fail in different ways, on two CPUs."""
+    from tests.conftest import ROOT
+
+    ledger = Ledger(tmp_path_factory.mktemp("results"))
+    small = [fake("first", 0), fake("second", 0, crash="killed_once"), fake("fails", 3, crash="exception")]
+    wide = [fake("wide", 1), fake("wide_again", 2)]
+    runs = make_runs([(e, "g") for e in small], ledger, overrides={}, num_workers=1)
+    runs += make_runs([(e, "g") for e in wide], ledger, overrides={}, num_workers=2)
+    runs.sort(key=lambda run: run.experiment.priority)
+    resources = Resources(cpus=2, gpus=0)
+    with pytest.MonkeyPatch.context() as patch, own_cluster(resources):
+        patch.chdir(ROOT)
+        from raysweep.launcher import launch
+
+        launch(runs, ledger, resources, revision="test")
+    return {record["experiment"]: record for record in ledger.records()}
+
+
+@pytest.mark.ray
+def test_every_run_is_recorded_once_with_its_outcome(records):
+    outcomes = {name: record["status"] for name, record in records.items()}
+    assert outcomes == {
+        "first": FINISHED,
+        "second": FINISHED,
+        "wide": FINISHED,
+        "wide_again": FINISHED,
+        "fails": FAILED,
+    }
+
+
+@pytest.mark.ray
+def test_a_killed_worker_is_replaced_and_an_exception_is_not_retried(records):
+    assert records["second"]["restarts"] == 1
+    assert records["fails"]["restarts"] == 0
+    assert records["fails"]["error"] == "ValueError: the fake was told to fail"
+
+
+@pytest.mark.ray
+def test_runs_are_admitted_in_order_and_never_share_a_slot(records):
+    """`fails` is small and could start while `wide` waits for two slots; it must not."""
+    wide, wide_again = records["wide"]["results"], records["wide_again"]["results"]
+    for small in ("first", "second"):
+        assert records[small]["results"]["ended"] <= wide["started"]
+    assert wide["ended"] <= wide_again["started"]
+    assert records["fails"]["started"] >= records["wide_again"]["started"]
+
+
+@pytest.mark.ray
+def test_provenance_says_what_computed_the_numbers(records):
+    provenance = records["first"]["provenance"]
+    assert provenance["revision"] == "test"
+    assert provenance["ray_version"]
+    assert provenance["torch_version"]
+
+
+def test_a_run_wider_than_the_cluster_is_refused(tmp_path):
+    runs = make_runs([(fake("wide", 0), "g")], Ledger(tmp_path), overrides={}, num_workers=3)
+    with pytest.raises(PlanError, match="wide needs 3 CPUs for its 3 workers; the cluster has 2"):
+        Resources(cpus=2, gpus=0).require_room(runs, None)
+    with pytest.raises(PlanError, match="wide needs 3 GPUs"):
+        Resources(cpus=64, gpus=2).require_room(runs, None)
+    Resources(cpus=64, gpus=2).require_room(runs, 0.5 / 0.75)
+    Resources(cpus=64, gpus=1).require_room(runs, 0)
+
+
+def test_workers_share_the_cpus_of_a_gpu_machine():
+    assert Resources(cpus=64, gpus=8).per_worker(None) == {"GPU": 1.0, "CPU": 8}
+    assert Resources(cpus=64, gpus=8).per_worker(0.5) == {"GPU": 0.5, "CPU": 4}
+    assert Resources(cpus=64, gpus=8).per_worker(0) == {"CPU": 1}
+    assert Resources(cpus=2, gpus=0).per_worker(None) == {"CPU": 1}
+
+
+def test_the_own_number_of_workers_needs_as_many_gpus(tmp_path):
+    experiment = Experiment(
+        name="A", config=FakeConfig(), trainable="tests.fake_trainable", num_workers=8, seeds=(0, 1)
+    )
+    for gpus, expected in ((0, 1), (4, 1), (8, 8)):
+        runs = make_runs([(experiment, "g")], Ledger(tmp_path), overrides={}, gpus=gpus)
+        assert [run.num_workers for run in runs] == [expected] * 2

@@ -1,0 +1,150 @@
+import json
+import multiprocessing
+import subprocess
+import sys
+
+import pytest
+
+from raysweep import load_results
+from raysweep.ledger import FAILED, FINISHED, Ledger, LedgerError, run_key
+from tests.conftest import ROOT
+from trainables.scattering import ScatteringConfig
+
+
+def record(name="C-s42-0", status=FINISHED, **more):
+    return {
+        "run": name,
+        "key": f"key of {name}",
+        "experiment": name.split("-")[0],
+        "group": "depth",
+        "dataset": "digits",
+        "seed": 42,
+        "status": status,
+        "error": None,
+        "config": {"n_blocks": 4, "train_size": 0.5, "dataset": "digits", "seed": 42},
+        "results": {"head_acc": 61.5, "train_size": 0.5},
+        "curves": {"phase_a": [{"epoch": 1, "val_acc": 61.5}]},
+        "provenance": {"torch_version": "2.14.1"},
+        **more,
+    }
+
+
+def key(**changes):
+    identity = {"num_workers": 1, "data": "abc", "numerics": 1}
+    config = {name: changes.pop(name) for name in list(changes) if name not in identity}
+    return run_key("trainables.scattering", ScatteringConfig(**config), **{**identity, **changes})
+
+
+def test_keys_follow_what_can_change_the_numbers():
+    same = key()
+    assert same == key(save_dir="elsewhere", print_freq=0, workers=7, data_dir="/moved")
+    different = [
+        key(seed=1),
+        key(epochs=99),
+        key(dataset="cifar10"),
+        key(train_size=0.5),
+        key(num_workers=2),
+        key(data="other"),
+        key(numerics=2),
+    ]
+    assert len({same, *different}) == len(different) + 1
+
+
+def test_a_record_is_read_back_as_a_row(tmp_path):
+    ledger = Ledger(tmp_path / "results")
+    ledger.write(record())
+    ledger.write(record())
+    ledger.write(record("A-s42-1", status=FAILED, error="out of luck", results={}))
+    frame = load_results(tmp_path / "results")
+    assert len(frame) == 1
+    row = frame.iloc[0]
+    assert (row["experiment"], row["group"], row["dataset"], row["seed"]) == ("C", "depth", "digits", 42)
+    assert (row["n_blocks"], row["head_acc"], row["status"], row["torch_version"]) == (4, 61.5, FINISHED, "2.14.1")
+    assert row["curves"]["phase_a"][0]["val_acc"] == 61.5
+    both = load_results(tmp_path / "results", failed=True)
+    assert set(both["status"]) == {FINISHED, FAILED}
+    assert ledger.finished_keys() == {"key of C-s42-0"}
+
+
+def test_a_damaged_record_is_named_and_the_others_are_read(tmp_path):
+    ledger = Ledger(tmp_path)
+    ledger.write(record("C-s42-0"))
+    ledger.write(record("A-s42-1"))
+    file = tmp_path / "records" / "A-s42-1.json"
+    for content in (file.read_bytes()[:100], b"", b"[]", b'"text"', b'{"run": "A"}', b"\xff\xfe"):
+        file.write_bytes(content)
+        assert ledger.finished_keys() == {"key of C-s42-0"}
+        assert ledger.damaged == [str(file)]
+
+
+def test_a_folder_without_results(tmp_path):
+    with pytest.raises(FileNotFoundError, match="holds no results of a sweep"):
+        load_results(tmp_path)
+    Ledger(tmp_path).write(record(status=FAILED))
+    assert list(load_results(tmp_path)["experiment"]) == []
+
+
+def test_redo_forgets_a_run(tmp_path):
+    ledger = Ledger(tmp_path)
+    ledger.write(record("C-s42-0"))
+    folder = ledger.run_folder("C-s42-0")
+    folder.mkdir(parents=True)
+    (folder / "last.pt").touch()
+    ledger.remove("C-s42-0")
+    assert not folder.exists()
+    assert not ledger.finished_keys()
+
+
+def write_many(folder, process):
+    ledger = Ledger(folder)
+    for i in range(50):
+        ledger.write(record(f"C-s{i}-{process}"))
+
+
+def test_processes_may_record_at_once(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=write_many, args=(tmp_path, i)) for i in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert len(list(Ledger(tmp_path).records())) == 200
+    assert not list((tmp_path / "records").glob(".*"))
+
+
+HOLD = """
+import sys
+from raysweep.ledger import Ledger
+with Ledger(sys.argv[1]).locked():
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_one_sweep_at_a_time_holds_a_folder_and_death_lets_go(tmp_path):
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD, tmp_path], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert holder.stdout.readline() == "held\n"
+    with pytest.raises(LedgerError, match=f"is in use by process {holder.pid} on"), Ledger(tmp_path).locked():
+        pass
+    holder.kill()
+    holder.communicate()
+    with Ledger(tmp_path).locked():
+        pass
+
+
+def test_questions_of_several_sweeps_stay(tmp_path):
+    ledger = Ledger(tmp_path)
+    ledger.write_plan([], [{"name": "depth", "text": "old"}, {"name": "other", "text": "?"}])
+    ledger.write_plan([{"run": "x"}], [{"name": "depth", "text": "new"}])
+    assert [q["text"] for q in ledger.read_json("questions.json")] == ["new", "?"]
+    assert json.loads((tmp_path / "plan.json").read_text()) == [{"run": "x"}]
+
+
+def test_importing_raysweep_and_analysis_loads_neither_ray_nor_torch():
+    code = (
+        "import sys, raysweep, analysis, analysis.report, search_spaces; search_spaces.families(); "
+        "sys.exit(bool({'ray', 'torch'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

@@ -1,0 +1,183 @@
+import ast
+from dataclasses import replace
+
+import pytest
+
+from raysweep.ledger import Ledger
+from raysweep.plan import make_runs
+from run_sweep import main
+from search_spaces import cifar_scattering, families, imagenet_scattering
+from search_spaces.scattering_grid import points
+from tests.conftest import ROOT
+from trainables.scattering import ScatteringConfig
+
+# The seed's tables: blocks, L, modulus, horizon, train size; channels, size, classifier without and with pooling.
+SEED = {
+    "A": (5, 4, "complex_modulus", None, 1.0, 1875, 7, 92e6, 1.9e6),
+    "B": (5, 4, "complex_modulus", 27, 1.0, 1875, 7, 92e6, 1.9e6),
+    "C": (4, 4, "complex_modulus", None, 1.0, 375, 14, 73.5e6, 375e3),
+    "D": (5, 8, "complex_modulus", 27, 1.0, 19683, 7, 964e6, 19.7e6),
+    "E": (4, 8, "complex_modulus", 27, 1.0, 2187, 14, 429e6, 2.2e6),
+    "F": (4, 4, "phase_relu", None, 1.0, 375, 14, 73.5e6, 375e3),
+    "G": (5, 8, "phase_relu", 27, 1.0, 19683, 7, 964e6, 19.7e6),
+    "H": (4, 4, "complex_modulus", None, 0.1, 375, 14, 73.5e6, 375e3),
+    "I": (4, 4, "complex_modulus", None, 0.3, 375, 14, 73.5e6, 375e3),
+}
+
+IMAGENET = {e.name: e for e in imagenet_scattering.FAMILY.experiments}
+CIFAR = {e.name: e for e in cifar_scattering.FAMILY.experiments}
+
+
+@pytest.mark.parametrize("name", SEED)
+def test_experiments_are_those_of_the_seed(name):
+    blocks, L, modulus, horizon, train_size, *_ = SEED[name]
+    config = IMAGENET[name].config
+    assert (config.n_blocks, config.L, config.modulus_type) == (blocks, L, modulus)
+    assert (config.mixing_horizon, config.train_size) == (horizon, train_size)
+    assert config.lowpass_last
+    assert not config.global_avg_pool
+    assert (config.kernel_size, config.global_batch_size, config.lr_epochs, config.epochs) == (7, 1024, 20, 100)
+    assert (config.dataset, IMAGENET[name].num_workers) == ("imagenet", 8)
+
+
+@pytest.mark.parametrize("name", SEED)
+def test_sizes_are_those_of_the_seeds_second_table(name):
+    *_, channels, size, weights, pooled = SEED[name]
+    config = IMAGENET[name].config
+    assert config.final_channels() == channels
+    assert config.final_size(224) == size
+    # 92M, 73.5M, 375K: rounded to the digits that the table shows.
+    for found, shown in (
+        (config.n_classifier_weights(224, 1000), weights),
+        (replace(config, global_avg_pool=True).n_classifier_weights(224, 1000), pooled),
+    ):
+        unit = 1e3 if shown < 1e6 else 1e6
+        digits = 1 if round(shown / unit, 1) != round(shown / unit) else 0
+        assert round(found / unit, digits) == pytest.approx(shown / unit)
+
+
+def test_priorities_and_groups():
+    priorities = {"C": 0, "A": 1, "F": 1, "E": 2, "H": 3, "I": 3, "B": 4, "D": 4, "G": 4}
+    assert {name: e.priority for name, e in IMAGENET.items()} == priorities
+    groups = {g.name: set(g.experiments) for g in imagenet_scattering.FAMILY.groups}
+    assert groups == {
+        "depth": set("ABC"),
+        "orientations": set("DE"),
+        "modulus": set("FG"),
+        "data-efficiency": set("HI"),
+        "all": set("ABCDEFGHI"),
+    }
+
+
+def test_all_runs_in_priority_order(tmp_path):
+    family = imagenet_scattering.FAMILY
+    shuffled = [(e, family.group_of(e.name)) for e in sorted(family.experiments, key=lambda e: e.name)]
+    digits = {"dataset": "digits", "data_dir": None, "global_batch_size": 128}
+    runs = make_runs(shuffled, Ledger(tmp_path), overrides=digits)
+    assert [run.experiment.name for run in runs] == ["C", "A", "F", "E", "H", "I", "B", "D", "G"]
+    assert [run.group for run in runs][:3] == ["depth", "depth", "modulus"]
+
+
+def test_questions_are_those_of_the_seed():
+    asked = {(q.baseline, q.arms) for q in imagenet_scattering.FAMILY.questions}
+    assert asked == {
+        ("C", ("A",)),
+        ("A", ("B",)),
+        ("C", ("E",)),
+        ("A", ("D",)),
+        ("C", ("F",)),
+        ("D", ("G",)),
+        ("C", ("I", "H")),
+    }
+
+
+def test_questions_ask_about_experiments_that_exist():
+    for family in families():
+        names = {e.name for e in family.experiments}
+        for question in family.questions:
+            assert {question.baseline, *question.arms} <= names
+        for group in family.groups:
+            assert set(group.experiments) <= names
+
+
+def test_cifar_is_the_authors_grid():
+    sizes = {"s05": 0.05, "s10": 0.1, "s15": 0.15, "s20": 0.2, "s30": 0.3, "s50": 0.5, "s100": 1.0}
+    expected = {
+        f"{architecture}{init}_{size}"
+        for architecture in ("3b_cmod_L4", "4b_cmod_L4_h27")
+        for init in ("", "_rand")
+        for size in sizes
+    }
+    assert set(CIFAR) == expected
+    for name, experiment in CIFAR.items():
+        config = experiment.config
+        assert config.train_size == sizes[name.rpartition("_")[2]]
+        assert experiment.seeds == (42, 43, 44, 45, 46)
+        assert config.random_init == config.joint == ("rand" in name)
+        assert config.epochs == (180 if config.joint else 150)
+        assert (config.kernel_size, config.global_batch_size, config.lr_epochs) == (5, 128, 20)
+        deep = name.startswith("4b")
+        assert (config.mixing_horizon, config.lowpass_last) == ((27, True) if deep else (None, False))
+
+
+@pytest.mark.parametrize("module", [imagenet_scattering, cifar_scattering])
+def test_the_axes_are_a_ray_tune_space(module):
+    """Ray's own resolution of the space gives the points that the family enumerates."""
+    from ray.tune.search.variant_generator import generate_variants
+
+    follows = getattr(module, "FOLLOWS", {})
+    resolved = [dict(variant) for _, variant in generate_variants(module.space())]
+    expected = points(module.AXES, follows)
+    assert len(resolved) == len(expected)
+    assert all(point in resolved for point in expected)
+    for point in resolved:
+        replace(module.BASE, **point)
+
+
+def test_a_grid_names_its_points():
+    experiments, left_out = cifar_scattering.grid({"n_blocks": (3, 4), "L": (4, 8), "train_size": (0.1, 5000.0)})
+    assert not left_out
+    assert {e.name for e in experiments} == {
+        *("3b_cmod_L4_s10", "3b_cmod_L8_s10", "4b_cmod_L4_h27_s10", "4b_cmod_L8_h27_s10"),
+        *("3b_cmod_L4_n5000", "3b_cmod_L8_n5000", "4b_cmod_L4_h27_n5000", "4b_cmod_L8_h27_n5000"),
+    }
+    experiments, _ = imagenet_scattering.grid({"n_blocks": (4, 5), "global_avg_pool": (False, True)})
+    assert [e.name for e in experiments] == [
+        *("C", "4b_cmod_L4_global_avg_pool_s100", "A", "5b_cmod_L4_global_avg_pool_s100")
+    ]
+    assert [e.priority for e in experiments] == [0, 1, 1, 2]
+
+
+def test_names_of_a_grid_are_unique_and_fit_file_names():
+    values = {"n_blocks": (2, 3), "weight_decay": (0.0, 1e-4), "lr_head": (0.01,), "lowpass_last": (False, True)}
+    for module in (cifar_scattering, imagenet_scattering):
+        names = [e.name for e in module.grid(values)[0]]
+        assert len(set(names)) == len(names) == 8
+        assert all(
+            set(name) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_=.-") for name in names
+        )
+
+
+def test_impossible_combinations_are_left_out_with_the_reason(capsys, tmp_path):
+    _, left_out = cifar_scattering.grid({"kernel_size": (4, 5)})
+    assert len(left_out) == 1
+    assert "kernel_size=4 must be odd" in left_out[0]
+    results = str(tmp_path / "results")
+    with pytest.raises(SystemExit):
+        main(["--group", "cifar", "--grid", "n_blocks=3,6", "--num-workers", "999", "--results", results])
+    assert "999" in capsys.readouterr().err
+
+
+def test_search_spaces_import_nothing_of_ray_but_tune():
+    for file in (ROOT / "search_spaces").glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Import):
+                assert not any(alias.name.split(".")[0] == "ray" for alias in node.names)
+            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "ray":
+                assert node.module == "ray"
+                assert [alias.name for alias in node.names] == ["tune"]
+
+
+def test_a_config_of_the_family_can_be_made_from_its_base():
+    assert IMAGENET["C"].config == imagenet_scattering.BASE
+    assert isinstance(cifar_scattering.BASE, ScatteringConfig)

@@ -1,0 +1,89 @@
+"""Every wrong input is one line on stderr and exit code 2, before anything starts."""
+
+import pytest
+
+import run_sweep
+from tests.conftest import run
+
+
+def refused(capsys, *args: str) -> str:
+    """The one line with which run_sweep.py refuses `args`."""
+    with pytest.raises(SystemExit) as exit:
+        run_sweep.main([str(arg) for arg in args])
+    assert exit.value.code == 2
+    printed = capsys.readouterr()
+    assert printed.err.startswith("error: ")
+    assert printed.err.count("\n") == 1
+    return printed.err
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ("--group dept", "unknown group 'dept'; did you mean 'depth'?"),
+        ("--group depth --only Z", "unknown experiment 'Z'"),
+        ("--group cifar --only 3b_cmd_L4_s10", "did you mean '3b_cmod_L4_s10'?"),
+        ("--only 3b_cmod_L4_s7", "did you mean '3b_cmod_L4_s"),
+        ("", "name a group"),
+        ("--grup depth", "unknown option --grup; did you mean '--group'?"),
+        ("--group depth cifar", "groups of different families in one sweep"),
+        ("--group depth --set epoch=1", "unknown field 'epoch'; did you mean 'epochs'?"),
+        ("--group depth --set epochs", "expected field=value"),
+        ("--group depth --set epochs=many", "epochs=many: invalid literal for int"),
+        ("--group depth --set seed=3", "seed is set by --seeds, not by --set"),
+        ("--group depth --set kernel_size=4", "kernel_size=4 must be odd; the nearest are 3 or 5"),
+        ("--group depth --set n_blocks=6", "n_blocks=6 is too many for images of 32 pixels"),
+        ("--group depth --set global_batch_size=129 --num-workers 2", "129 is not divisible by 2 workers"),
+        ("--group depth --set epochs=0 lr_epochs=0", "nothing to train"),
+        ("--group depth --dataset cifar", "unknown dataset 'cifar'; did you mean 'cifar10'?"),
+        ("--group depth --dataset cifar10", "dataset cifar10 needs a data folder"),
+        ("--group depth --data-dir /nowhere/at/all", "data folder /nowhere/at/all does not exist"),
+        ("--group depth --num-workers 0", "'0' is not a whole number of at least 1"),
+        ("--group depth --seeds 1,x", "'1,x' is not a list of whole numbers"),
+        ("--group depth --seeds 1,1", "repeated seed"),
+        ("--group depth --gpus-per-worker many", "'many' is not a number of GPUs"),
+        ("--group depth --redo Z", "--redo 'Z'"),
+        ("--group cifar --grid n_blocs=3", "unknown field 'n_blocs'; did you mean 'n_blocks'?"),
+        ("--group cifar --grid n_blocks=three", "n_blocks=three: invalid literal for int"),
+        ("--group cifar --grid kernel_size=4,6", "--grid leaves nothing to run: n_blocks=3"),
+        ("--group cifar --grid n_blocks=8,9", "n_blocks=8 is too many for images of 32 pixels"),
+    ],
+)
+def test_wrong_input_is_one_line(capsys, tmp_path, args, message):
+    assert message in refused(capsys, *args.split(), "--results", str(tmp_path / "results"))
+    assert not (tmp_path / "results" / "records").exists()
+    assert not (tmp_path / "results" / "runs").exists()
+
+
+def test_more_workers_than_the_machine_has(capsys, tmp_path):
+    args = ("--group", "depth", "--num-workers", "512", "--set", "global_batch_size=1024", "--results", str(tmp_path))
+    assert "needs 512" in refused(capsys, *args)
+
+
+def test_an_empty_data_folder(capsys, tmp_path):
+    (tmp_path / "empty").mkdir()
+    for dataset in ("cifar10", "cifar100", "imagenet", "imagefolder"):
+        line = refused(capsys, "--group", "depth", "--dataset", dataset, "--data-dir", str(tmp_path / "empty"))
+        assert line == f"error: data folder {tmp_path / 'empty'} is empty\n"
+
+
+def test_a_results_folder_that_cannot_be(capsys, tmp_path):
+    (tmp_path / "file").touch()
+    line = refused(capsys, "--group", "depth", "--results", str(tmp_path / "file" / "results"))
+    assert "cannot write to the results folder" in line
+
+
+def test_the_list_names_every_group_and_experiment():
+    listed = run("run_sweep.py", "--list", timeout=30)
+    assert listed.returncode == 0
+    for name in ("depth", "orientations", "modulus", "data-efficiency", "all", "cifar", "3b_cmod_L4_rand_s100"):
+        assert name in listed.stdout
+
+
+def test_help_names_the_documented_flags():
+    helped = run("run_sweep.py", "--help", timeout=30)
+    for flag in (
+        *("--list", "--group", "--only", "--dataset", "--data-dir", "--results", "--grid", "--seeds", "--num-workers"),
+        *("--gpus-per-worker", "--set", "--address", "--redo"),
+    ):
+        assert flag in helped.stdout
