@@ -76,8 +76,8 @@ def nearest(name: str, known: Sequence[str]) -> str:
 
 def _one_line(box: str, config: type[Any]) -> str:
     """The message of tyro's box, with the nearest flag where one was unknown."""
-    # The box is drawn with + - | where the terminal's encoding has no lines; corners start its first and last line.
-    inside = [line.strip("│| ") for line in box.splitlines() if line[:1] not in "╭╰+"]
+    # The first line is a title; without UTF-8 the box is drawn by blanks and hyphens.
+    inside = [line.strip("│╰╯ ") for line in box.splitlines()[1:]]
     message = next((line for line in inside if line.strip("─-")), "wrong options")
     if unknown := re.match(r"Unrecognized options: ([^\s,]+)", message):
         flags = ["--" + field.name.replace("_", "-") for field in fields(config)]
