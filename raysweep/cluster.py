@@ -46,6 +46,9 @@ class Resources:
     cpus: int
     gpus: int
 
+    def __str__(self) -> str:
+        return f"{self.gpus} GPU(s)" if self.gpus else f"{self.cpus} CPU(s)"
+
     @property
     def slots(self) -> int:
         """Workers that can train at the same time, at one GPU (or CPU) each."""
@@ -132,3 +135,17 @@ def running_cluster(address: str) -> Iterator[Resources]:
         yield Resources(cpus=int(have.get("CPU", 0)), gpus=int(have.get("GPU", 0)))
     finally:
         ray.shutdown()
+
+
+def concurrent_trials(runs: list[Run], resources: Resources, gpus_per_worker: float | None) -> int | None:
+    """How many trials may run at once on a cluster whose head was started without slots; None where it has them."""
+    import ray
+
+    if ray.cluster_resources().get(SLOT):
+        return None
+    at_once = int(resources.slots // max(resources.slots_of(run, gpus_per_worker) for run in runs))
+    print(
+        f"the cluster has no resource '{SLOT}': {at_once} trial(s) at a time "
+        f"(start its head with --resources='{{\"{SLOT}\": {resources.slots}}}' to fill it)"
+    )
+    return at_once

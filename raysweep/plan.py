@@ -1,18 +1,82 @@
-"""From experiments to an ordered list of runs: seeds, data, number of workers, checks. No torch, no Ray."""
+"""From the names on a command line to an ordered list of runs: selection, seeds, checks. No torch, no Ray."""
 
 import dataclasses
 import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from raysweep.experiment import Experiment
+from raysweep.experiment import Experiment, Family
 from raysweep.ledger import Ledger, Record, run_key
 
 
 class PlanError(ValueError):
     """A sweep that cannot start; the message is one line."""
+
+
+def nearest(name: str, known: Sequence[str]) -> str:
+    """How a message goes on after an unknown name: the nearest known one, or all of them where they are few."""
+    lower = {k.lower(): k for k in known}
+    close = get_close_matches(name.lower(), list(lower), n=1, cutoff=0.5)
+    if close:
+        return f"; did you mean {lower[close[0]]!r}?"
+    return f"; known are {', '.join(known)}" if len(known) <= 20 else ""
+
+
+def select_family(families: Sequence[Family], groups: Sequence[str], only: Sequence[str]) -> Family:
+    """The family of the groups, or, without groups, the one that has what `only` names.
+
+    Raises PlanError for an unknown group, for groups of several families, and where nothing is named.
+    """
+    homes = {group.name: family for family in families for group in family.groups}
+    for name in groups:
+        if name not in homes:
+            raise PlanError(f"unknown group {name!r}{nearest(name, list(homes))}")
+    chosen = {homes[name].name: homes[name] for name in groups}
+    if len(chosen) > 1:
+        raise PlanError(f"groups of different families in one sweep: {' and '.join(chosen)}; run them one by one")
+    if chosen:
+        return next(iter(chosen.values()))
+    if not only:
+        raise PlanError(f"name a group: --group {{{','.join(homes)}}}, or see --list")
+    for family in families:
+        if any(fnmatchcase(experiment.name, only[0]) for experiment in family.experiments):
+            return family
+    names = [experiment.name for family in families for experiment in family.experiments]
+    raise PlanError(f"unknown experiment {only[0]!r}{nearest(only[0], names)}")
+
+
+def select(
+    family: Family, groups: Sequence[str], only: Sequence[str], grid: Mapping[str, Sequence[Any]]
+) -> tuple[list[Experiment], list[str]]:
+    """The experiments of the groups (all without groups), or of the grid; of these what `only` names or matches.
+
+    Also a line for each combination of the grid that cannot be. Raises PlanError where nothing is left.
+    """
+    left_out: list[str] = []
+    if grid:
+        experiments, left_out = family.grid(grid)
+        if not experiments:
+            raise PlanError(f"--grid leaves nothing to run: {left_out[0]}")
+    else:
+        members = {name for g in family.groups if g.name in groups or not groups for name in g.experiments}
+        experiments = [experiment for experiment in family.experiments if experiment.name in members]
+    kept = matching([experiment.name for experiment in experiments], only or ["*"])
+    return [experiment for experiment in experiments if experiment.name in kept], left_out
+
+
+def matching(names: Sequence[str], patterns: Sequence[str]) -> set[str]:
+    """The names that are, or match, one of the patterns. Raises PlanError for a pattern that matches none."""
+    kept: set[str] = set()
+    for pattern in patterns:
+        matches = [name for name in names if fnmatchcase(name, pattern)]
+        if not matches:
+            raise PlanError(f"unknown experiment {pattern!r} here{nearest(pattern, names)}")
+        kept.update(matches)
+    return kept
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,21 +114,22 @@ class Run:
 
 
 def make_runs(
-    experiments: Sequence[tuple[Experiment, str]],
+    experiments: Sequence[Experiment],
     ledger: Ledger,
     *,
+    family: Family,
     overrides: Mapping[str, Any],
     seeds: Sequence[int] | None = None,
     num_workers: int | None = None,
     gpus: float = 0,
 ) -> list[Run]:
-    """The runs of (experiment, group name) pairs, in the order in which they are admitted.
+    """The runs of experiments of a family, in the order in which they are admitted.
 
     That order is priority, then declaration, then seed. `overrides` are fields of the configurations. An experiment's
     own number of workers is used where there are as many `gpus`. Raises PlanError for a run that cannot be.
     """
     runs = []
-    for experiment, group in sorted(experiments, key=lambda pair: pair[0].priority):
+    for experiment in sorted(experiments, key=lambda experiment: experiment.priority):
         workers = num_workers or (experiment.num_workers if gpus >= experiment.num_workers else 1)
         for seed in experiment.seeds if seeds is None else seeds:
             try:
@@ -87,7 +152,7 @@ def make_runs(
                     name=name,
                     key=key,
                     experiment=experiment,
-                    group=group,
+                    group=family.group_of(experiment.name),
                     config=dataclasses.replace(config, save_dir=str(ledger.run_folder(name))),
                     num_workers=workers,
                     changed=", ".join(f"{n}={v}" for n, v in overrides.items() if n not in ("dataset", "data_dir")),

@@ -42,7 +42,7 @@ def refused(capsys, *args: str) -> str:
         ("--group depth --seeds 1,x", "'1,x' is not a list of whole numbers"),
         ("--group depth --seeds 1,1", "repeated seed"),
         ("--group depth --gpus-per-worker many", "'many' is not a number of GPUs"),
-        ("--group depth --redo Z", "--redo 'Z'"),
+        ("--group depth --redo Z", "unknown experiment 'Z'"),
         ("--group cifar --grid n_blocs=3", "unknown field 'n_blocs'; did you mean 'n_blocks'?"),
         ("--group cifar --grid n_blocks=three", "n_blocks=three: invalid literal for int"),
         ("--group cifar --grid kernel_size=4,6", "--grid leaves nothing to run: n_blocks=3"),

@@ -3,10 +3,12 @@
 import pytest
 
 from raysweep.cluster import Resources, own_cluster
-from raysweep.experiment import Experiment
+from raysweep.experiment import Experiment, Family
 from raysweep.ledger import FAILED, FINISHED, Ledger
 from raysweep.plan import PlanError, make_runs
 from tests.fake_trainable import FakeConfig
+
+FAMILY = Family(name="fakes", dataset="none", experiments=(), groups=(), questions=(), grid=lambda values: ([], []))
 
 
 def fake(name: str, priority: int, **fields) -> Experiment:
@@ -28,8 +30,8 @@ def records(tmp_path_factory):
     ledger = Ledger(tmp_path_factory.mktemp("results"))
     small = [fake("first", 0), fake("second", 0, crash="killed_once"), fake("fails", 3, crash="exception")]
     wide = [fake("wide", 1), fake("wide_again", 2)]
-    runs = make_runs([(e, "g") for e in small], ledger, overrides={}, num_workers=1)
-    runs += make_runs([(e, "g") for e in wide], ledger, overrides={}, num_workers=2)
+    runs = make_runs(small, ledger, family=FAMILY, overrides={}, num_workers=1)
+    runs += make_runs(wide, ledger, family=FAMILY, overrides={}, num_workers=2)
     runs.sort(key=lambda run: run.experiment.priority)
     resources = Resources(cpus=2, gpus=0)
     with pytest.MonkeyPatch.context() as patch, own_cluster(resources):
@@ -78,7 +80,7 @@ def test_provenance_says_what_computed_the_numbers(records):
 
 
 def test_a_run_wider_than_the_cluster_is_refused(tmp_path):
-    runs = make_runs([(fake("wide", 0), "g")], Ledger(tmp_path), overrides={}, num_workers=3)
+    runs = make_runs([fake("wide", 0)], Ledger(tmp_path), family=FAMILY, overrides={}, num_workers=3)
     with pytest.raises(PlanError, match="wide needs 3 CPUs for its 3 workers; the cluster has 2"):
         Resources(cpus=2, gpus=0).require_room(runs, None)
     with pytest.raises(PlanError, match="wide needs 3 GPUs"):
@@ -99,5 +101,5 @@ def test_the_own_number_of_workers_needs_as_many_gpus(tmp_path):
         name="A", config=FakeConfig(), trainable="tests.fake_trainable", num_workers=8, seeds=(0, 1)
     )
     for gpus, expected in ((0, 1), (4, 1), (8, 8)):
-        runs = make_runs([(experiment, "g")], Ledger(tmp_path), overrides={}, gpus=gpus)
+        runs = make_runs([experiment], Ledger(tmp_path), family=FAMILY, overrides={}, gpus=gpus)
         assert [run.num_workers for run in runs] == [expected] * 2

@@ -71,9 +71,9 @@ def test_priorities_and_groups():
 
 def test_all_runs_in_priority_order(tmp_path):
     family = imagenet_scattering.FAMILY
-    shuffled = [(e, family.group_of(e.name)) for e in sorted(family.experiments, key=lambda e: e.name)]
+    shuffled = sorted(family.experiments, key=lambda e: e.name)
     digits = {"dataset": "digits", "data_dir": None, "global_batch_size": 128}
-    runs = make_runs(shuffled, Ledger(tmp_path), overrides=digits)
+    runs = make_runs(shuffled, Ledger(tmp_path), family=family, overrides=digits)
     assert [run.experiment.name for run in runs] == ["C", "A", "F", "E", "H", "I", "B", "D", "G"]
     assert [run.group for run in runs][:3] == ["depth", "depth", "modulus"]
 

@@ -1,0 +1,105 @@
+"""The command line of run_sweep.py: what is wrong is said in one line with the nearest valid choice, exit code 2."""
+
+import argparse
+import re
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from raysweep.plan import PlanError, nearest
+
+
+def parse(argv: Sequence[str] | None, *, description: str | None, datasets: Sequence[str]) -> argparse.Namespace:
+    """The options given on the command line."""
+    args = _parser(description, datasets).parse_args(argv)
+    args.only, args.redo = (split(items or []) for items in (args.only, args.redo))
+    return args
+
+
+def fail(message: object) -> NoReturn:
+    """End the program with one line on stderr and exit code 2."""
+    print(f"error: {message}", file=sys.stderr)
+    raise SystemExit(2)
+
+
+def split(items: Sequence[str]) -> list[str]:
+    """`["A,C", "F"]` -> `["A", "C", "F"]`."""
+    return [name for item in items for name in item.split(",") if name]
+
+
+def pairs(items: Sequence[str] | None, flag: str) -> dict[str, str]:
+    """`["epochs=3"]` -> `{"epochs": "3"}`. Raises PlanError for anything that is not field=value."""
+    found = {}
+    for item in items or ():
+        name, equals, value = item.partition("=")
+        if not (name and equals and value):
+            raise PlanError(f"{flag} {item}: expected field=value")
+        found[name] = value
+    return found
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, with the nearest option where one is unknown."""
+
+    def error(self, message: str) -> NoReturn:
+        if unknown := re.match(r"unrecognized arguments: (\S+)", message):
+            flags = sorted(self._option_string_actions)
+            message = f"unknown option {unknown[1]}{nearest(unknown[1], flags).split('; known')[0]}"
+        fail(message)
+
+
+def _seeds(text: str) -> list[int]:
+    try:
+        seeds = [int(seed) for seed in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of whole numbers such as 0,1,2") from None
+    if min(seeds) < 0 or len(set(seeds)) < len(seeds):
+        raise argparse.ArgumentTypeError(f"{text!r} holds a negative or repeated seed")
+    return seeds
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(text)
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 64:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of GPUs")
+    return share
+
+
+def _parser(description: str | None, datasets: Sequence[str]) -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="run_sweep.py",
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("--list", action="store_true", help="show all groups and experiments, and stop")
+    what = parser.add_argument_group("what to run")
+    what.add_argument("--group", action="extend", nargs="+", metavar="G", help="groups by name; `all` is A to I")
+    what.add_argument("--only", action="append", metavar="A,C", help="of these, names or shell patterns")
+    what.add_argument(
+        "--grid", action="extend", nargs="+", metavar="axis=v1,v2", help="a sub-grid of the group's family instead"
+    )
+    what.add_argument("--seeds", type=_seeds, metavar="0,1,2", help="seeds, in place of each experiment's own")
+    what.add_argument("--set", action="extend", nargs="+", metavar="field=value", help="change a field of every run")
+    what.add_argument(
+        "--redo", action="append", metavar="NAME", help="forget these experiments' results, run them again"
+    )
+    data = parser.add_argument_group("data and results")
+    data.add_argument("--dataset", metavar="NAME", help=f"one of {', '.join(datasets)}")
+    data.add_argument("--data-dir", metavar="DIR", help="folder of the data; without it the embedded digits are used")
+    data.add_argument("--results", default="results", metavar="DIR", help="where results go (default: results)")
+    where = parser.add_argument_group("where to run")
+    where.add_argument("--num-workers", type=_positive, metavar="N", help="workers of each run")
+    where.add_argument("--gpus-per-worker", type=_share, metavar="G", help="GPUs of each worker; 0 trains on CPUs")
+    where.add_argument("--address", metavar="ADDR", help="a running Ray cluster, in place of one on this machine")
+    return parser
