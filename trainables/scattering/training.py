@@ -214,6 +214,7 @@ class _Run:
             seen, images = seen + len(labels), images + batch_size
             if every and step % every == 0:
                 yield {**summary("progress", loss_sum.item() / seen), "step": step, "steps": steps}
+        optimizer.zero_grad()  # gives back the gradients' memory before validation and checkpoint
         total, count = workers.sum(loss_sum.item(), seen)
         if not math.isfinite(total):
             raise FloatingPointError(f"the loss is {total} in epoch {epoch} of phase {phase}")
