@@ -1,5 +1,6 @@
 import io
 import pickle
+import urllib.error
 
 import numpy as np
 import pyarrow as pa
@@ -154,14 +155,30 @@ def test_pickles_hold_arrays_and_nothing_else(tmp_path, cifar_arrays, capsys):
     assert "executed" not in capsys.readouterr().out
 
 
+def test_cifar_is_downloaded_where_there_is_a_network(tmp_path, cifar_arrays, monkeypatch):
+    def no_network(*args, **kwargs):
+        raise urllib.error.URLError("no network")
+
+    monkeypatch.setattr(torchvision.datasets.cifar, "download_and_extract_archive", no_network)
+    with pytest.raises(DataError, match=r"no cifar10 in .*neither cifar-10-batches-py/ .*downloaded .*no network"):
+        locate("cifar10", str(tmp_path))
+
+    def network(url, root, *, filename, md5):
+        write_torchvision(root / "cifar-10-batches-py", cifar_arrays)
+
+    monkeypatch.setattr(torchvision.datasets.cifar, "download_and_extract_archive", network)
+    monkeypatch.setattr(torchvision.datasets.CIFAR10, "_load_meta", lambda self: None)
+    monkeypatch.setattr(torchvision.datasets.cifar, "check_integrity", lambda path, md5: False)
+    with pytest.raises(DataError, match="could not be downloaded"):  # torchvision checks what it has fetched
+        locate("cifar10", str(tmp_path))
+    assert locate("cifar10", str(tmp_path)).layout == "torchvision"
+
+
 def test_missing_and_foreign_cifar_files_are_named(tmp_path, cifar_arrays):
     with pytest.raises(DataError, match="nowhere does not exist"):
         locate("cifar10", str(tmp_path / "nowhere"))
     with pytest.raises(DataError, match="is empty"):
-        locate("cifar10", str(tmp_path))
-    (tmp_path / "notes.txt").write_text("x")
-    with pytest.raises(DataError, match=r"no cifar10 in .*looked for cifar-10-batches-py/ .* and train\*.parquet"):
-        locate("cifar10", str(tmp_path))
+        locate("imagefolder", str(tmp_path))
     write_parquet(tmp_path, cifar_arrays)
     with pytest.raises(DataError, match="expected img and fine_label"):
         locate("cifar100", str(tmp_path))

@@ -92,11 +92,11 @@ def locate(dataset: str, data_dir: str | None, image_size: int | None = None) ->
     root = Path(data_dir).expanduser()
     if not root.is_dir():
         raise DataError(f"data folder {root} does not exist" if not root.exists() else f"{root} is not a folder")
-    if not any(root.iterdir()):
-        raise DataError(f"data folder {root} is empty")
     if dataset in _CIFAR:
         _no_image_size(dataset, image_size, 32)
         return _cifar(dataset, root)
+    if not any(root.iterdir()):
+        raise DataError(f"data folder {root} is empty")
     return _folders(dataset, root, image_size or FOLDER_IMAGE_SIZE)
 
 
@@ -124,20 +124,20 @@ def _cifar(dataset: str, root: Path) -> DataInfo:
     folder, train_names, test_name, label, num_classes, (mean, std) = _CIFAR[dataset]
     parquet = sorted(p for p in root.rglob("*.parquet") if p.is_file())
     home = root if root.name == folder else root / folder
+    if not parquet and not home.is_dir():
+        _download_cifar(dataset, root)
     if home.is_dir():
         layout, train, test = "torchvision", tuple(home / name for name in train_names), (home / test_name,)
         for file in (*train, *test):
             if not file.is_file():
                 raise DataError(f"{file} is missing")
         n_train = 50_000
-    elif parquet:
+    else:
         layout = "parquet"
         train, test = (_parquet_split(parquet, split, root) for split in ("train", "test"))
         n_train = sum(_parquet_rows(file, label) for file in train)
         for file in test:
             _parquet_rows(file, label)
-    else:
-        raise DataError(f"no {dataset} in {root}: looked for {folder}/ (torchvision) and train*.parquet (Hugging Face)")
     return DataInfo(
         dataset=dataset,
         layout=layout,
@@ -150,6 +150,27 @@ def _cifar(dataset: str, root: Path) -> DataInfo:
         std=std,
         flip=True,
     )
+
+
+def _download_cifar(dataset: str, root: Path) -> None:
+    """Let torchvision fetch the files, which it checks. Raises DataError where that fails, as without a network."""
+    import socket
+
+    from torchvision import datasets
+
+    waits = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(20)
+    try:
+        print(f"no {dataset} in {root}; downloading it", flush=True)
+        {"cifar10": datasets.CIFAR10, "cifar100": datasets.CIFAR100}[dataset](root, download=True)
+    except (OSError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise DataError(
+            f"no {dataset} in {root}: found neither {_CIFAR[dataset][0]}/ (torchvision) nor train*.parquet "
+            f"(Hugging Face), and it could not be downloaded ({reason})"
+        ) from None
+    finally:
+        socket.setdefaulttimeout(waits)
 
 
 def _parquet_split(files: list[Path], split: str, root: Path) -> tuple[Path, ...]:

@@ -3,6 +3,7 @@
 Takes the flags of the seed's train.py, prints its progress and leaves best.pt, last.pt and results.json in --save-dir.
 """
 
+import sys
 from typing import Any
 
 from trainables.cli import fail, parse
@@ -20,7 +21,7 @@ def main() -> None:
             config = parse(ScatteringConfig, prog="python -m trainables.scattering")
             check(config, workers.world_size)
         except ValueError as error:
-            fail(error)
+            fail(error) if workers.is_main else sys.exit(2)
         if config.dataset == "digits" and workers.is_main:
             print("Data: the embedded digits (scikit-learn, as 32x32 RGB); name others by --dataset and --data-dir")
         try:
@@ -28,7 +29,7 @@ def main() -> None:
                 if workers.is_main:
                     print(describe(report), flush=True)
         except (ValueError, FloatingPointError, OSError) as error:
-            fail(error, code=1)
+            fail(error, code=1)  # by the worker that met it; the others end for want of it
 
 
 def describe(report: dict[str, Any]) -> str:
