@@ -38,6 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return sweep(args)
     except (PlanError, LedgerError, UsageError, DataError) as error:
         options.fail(error)
+    except OSError as error:  # a full disk, a results folder of another user
+        options.fail(error, code=1)
 
 
 def sweep(args: argparse.Namespace) -> int:
@@ -46,11 +48,11 @@ def sweep(args: argparse.Namespace) -> int:
     overrides, data = data_and_overrides(args, family)
     ledger = Ledger(args.results)
     if not args.address:
-        resources = cluster.local_resources()
+        resources = cluster.local_resources(use_gpus=args.gpus_per_worker != 0)
         runs = plan(args, family, overrides, ledger, resources)
         with ledger.locked():
             return run(args, family, ledger, runs, resources, data)
-    with cluster.running_cluster(args.address) as resources:
+    with cluster.running_cluster(args.address, use_gpus=args.gpus_per_worker != 0) as resources:
         runs = plan(args, family, overrides, ledger, resources)
         with ledger.locked():
             return run(args, family, ledger, runs, resources, data)
@@ -60,11 +62,7 @@ def plan(
     args: argparse.Namespace, family: Family, overrides: dict[str, Any], ledger: Ledger, resources: cluster.Resources
 ) -> list[Run]:
     """The runs in the order of their admission. Points of a grid that cannot be are left out, saying why."""
-    config = type(family.experiments[0].config)
-    grid = {
-        name: [parse_values(config, {name: value})[name] for value in values.split(",")]
-        for name, values in options.pairs(args.grid, "--grid").items()
-    }
+    grid = grid_axes(args, family)
     experiments, left_out = select(family, args.group or (), args.only, grid)
     runs: list[Run] = []
     for part in [[experiment] for experiment in experiments] if grid else [experiments]:
@@ -76,7 +74,7 @@ def plan(
                 overrides=overrides,
                 seeds=args.seeds,
                 num_workers=args.num_workers,
-                gpus=0 if args.gpus_per_worker == 0 else resources.gpus,
+                gpus=resources.gpus,
             )
         except PlanError as error:
             if not grid:
@@ -90,6 +88,27 @@ def plan(
     return sorted(runs, key=lambda run: run.experiment.priority)
 
 
+def grid_axes(args: argparse.Namespace, family: Family) -> dict[str, list[Any]]:
+    """The values of --grid by field. Raises UsageError for repeated values and fields that another flag sets."""
+    config = type(family.experiments[0].config)
+    axes = {}
+    for name, values in options.pairs(args.grid, "--grid").items():
+        require_free(name, "--grid")
+        if name in options.pairs(args.set, "--set"):
+            raise UsageError(f"{name} is set by both --grid and --set")
+        axes[name] = [parse_values(config, {name: value})[name] for value in values.split(",")]
+        if len(set(axes[name])) < len(axes[name]):
+            raise UsageError(f"--grid {name}={values} repeats a value")
+    return axes
+
+
+def require_free(name: str, flag: str) -> None:
+    """Raises UsageError for a field that has a flag of its own."""
+    own = {"dataset": "--dataset", "data_dir": "--data-dir", "seed": "--seeds", "save_dir": "--results"}
+    if name in own:
+        raise UsageError(f"{name} is set by {own[name]}, not by {flag}")
+
+
 def run(
     args: argparse.Namespace, family: Family, ledger: Ledger, runs: list[Run], resources: cluster.Resources, data: str
 ) -> int:
@@ -100,10 +119,10 @@ def run(
     for planned in runs:
         if planned.experiment.name in again:
             ledger.remove(planned.name)
-    finished = ledger.finished_keys()
+    finished = ledger.finished()
     for file in ledger.damaged:
         print(f"damaged record, its run is done again: {file}")
-    todo = [planned for planned in runs if planned.key not in finished]
+    todo = [planned for planned in runs if planned.name not in finished]
     print(data)
     print(
         f"{len(runs)} run{'s' * (len(runs) != 1)} of {family.name}, {len(runs) - len(todo)} finished before, "
@@ -117,10 +136,10 @@ def run(
         except KeyboardInterrupt:
             interrupted = True
             print("interrupted; the same command goes on from the last checkpoints")
-    print_answers(ledger.folder, [planned.key for planned in runs])
+    print_answers(ledger.folder, [planned.name for planned in runs])
     if interrupted:
         return 130
-    return 1 if {planned.key for planned in runs} - ledger.finished_keys() else 0
+    return 1 if {planned.name for planned in runs} - ledger.finished() else 0
 
 
 def launch(args: argparse.Namespace, ledger: Ledger, todo: list[Run], resources: cluster.Resources) -> None:
@@ -145,14 +164,8 @@ def data_and_overrides(args: argparse.Namespace, family: Family) -> tuple[dict[s
     Without --data-dir the data are the embedded digits, with the family's own defaults for them.
     """
     overrides = parse_values(type(family.experiments[0].config), options.pairs(args.set, "--set"))
-    for name, flag in (
-        ("dataset", "--dataset"),
-        ("data_dir", "--data-dir"),
-        ("seed", "--seeds"),
-        ("save_dir", "--results"),
-    ):
-        if name in overrides:
-            raise UsageError(f"{name} is set by {flag}, not by --set")
+    for name in overrides:
+        require_free(name, "--set")
     dataset = args.dataset or (family.dataset if args.data_dir else "digits")
     if dataset not in DATASETS:
         raise UsageError(f"unknown dataset {dataset!r}{nearest(dataset, DATASETS)}")

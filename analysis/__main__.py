@@ -4,7 +4,7 @@ import argparse
 import sys
 
 from analysis.report import print_answers
-from raysweep.ledger import Ledger
+from raysweep.ledger import Ledger, LedgerError
 
 
 def main() -> int:
@@ -16,7 +16,11 @@ def main() -> int:
     if not ledger.has_records():
         print(f"error: {ledger.folder} holds no results of a sweep", file=sys.stderr)
         return 2
-    print_answers(ledger.folder)
+    try:
+        print_answers(ledger.folder)
+    except LedgerError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     return 0
 
 

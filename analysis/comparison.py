@@ -64,4 +64,4 @@ def _by_seed(results: pd.DataFrame, experiment: str, metric: str) -> pd.Series:
     if metric not in results:
         return pd.Series(dtype=float)
     rows = results[results["experiment"] == experiment]
-    return rows.set_index("seed")[metric].dropna().astype(float)
+    return rows.drop_duplicates("seed", keep="last").set_index("seed")[metric].dropna().astype(float)

@@ -34,9 +34,9 @@ ONLY_IF_VARIED = ("train_size",)
 
 
 def print_answers(
-    folder: str | os.PathLike[str], keys: list[str] | None = None, console: Console | None = None
+    folder: str | os.PathLike[str], runs: list[str] | None = None, console: Console | None = None
 ) -> None:
-    """Print the results table and the answers to the questions; with `keys`, of these runs alone.
+    """Print the results table and the answers to the questions; with `runs`, of these alone.
 
     Results of different data, or with other fields set by hand, are never compared with each other.
     """
@@ -45,14 +45,14 @@ def print_answers(
     frame = ledger.frame(failed=True)
     for file in ledger.damaged:
         console.print(f"damaged record, left out: {file}", style="bold red", markup=False)
-    if keys is not None and not frame.empty:
-        frame = frame[frame["key"].isin(keys)]
+    if runs is not None and not frame.empty:
+        frame = frame[frame["run"].isin(runs)]
     if frame.empty:
         console.print("no results yet")
         return
     questions = ledger.read_json("questions.json")
-    frame = frame.sort_values("priority", kind="stable")
-    alike = ["dataset"] if keys is not None else ["dataset", "num_workers", "set"]
+    frame = frame.sort_values(["priority", "finished"], kind="stable")
+    alike = ["dataset"] if runs is not None else ["dataset", "data", "num_workers", "set"]
     for _, part in frame.groupby(alike, sort=False):
         done = part[part["status"] == FINISHED]
         first = part.iloc[0]

@@ -8,8 +8,10 @@ import contextlib
 import glob
 import logging
 import os
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from raysweep.plan import PlanError, Run
 
@@ -27,7 +29,7 @@ _ENVIRONMENT = {
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",
     # A trial has about 10 processes of 0 CPU; without this, Ray warns of them.
     "RAY_worker_maximum_startup_concurrency": "16",
     # Faster end of short trials (see docs/log.md).
@@ -56,10 +58,11 @@ class Resources:
 
     def per_worker(self, gpus_per_worker: float | None) -> dict[str, float]:
         """The resources of one worker: its share of the GPUs and of the CPUs, or one CPU where there is no GPU."""
-        if not self.gpus or gpus_per_worker == 0:
+        if not self.gpus:
             return {"CPU": 1}
         gpu = 1.0 if gpus_per_worker is None else gpus_per_worker
-        return {"GPU": gpu, "CPU": max(1, int(self.cpus / self.gpus * gpu)) if self.cpus >= self.gpus else 0}
+        cpu = self.cpus / self.gpus * gpu
+        return {"GPU": gpu, "CPU": int(cpu) if cpu >= 1 else int(100 * cpu) / 100}
 
     def slots_of(self, run: Run, gpus_per_worker: float | None) -> float:
         """The slots that a run takes."""
@@ -67,27 +70,31 @@ class Resources:
 
     def require_room(self, runs: list[Run], gpus_per_worker: float | None) -> None:
         """Raises PlanError where a run needs more than the whole cluster has."""
-        kind = "GPU" if self.gpus and gpus_per_worker != 0 else "CPU"
-        have = self.gpus if kind == "GPU" else self.cpus
+        kind = "GPU" if self.gpus else "CPU"
         for run in runs:
             need = self.slots_of(run, gpus_per_worker)
-            if need > have:
+            if need > self.slots:
                 raise PlanError(
                     f"{run.experiment.name} needs {need:g} {kind}s for its {run.num_workers} workers; the cluster has "
-                    f"{have} (--num-workers {have} is the most)"
+                    f"{self.slots} (--num-workers {self.slots} is the most)"
+                )
+            if self.gpus and gpus_per_worker is not None and gpus_per_worker < 1 < run.num_workers:
+                raise PlanError(
+                    f"{run.experiment.name}: {run.num_workers} workers of one run cannot share a GPU "
+                    f"(--gpus-per-worker {gpus_per_worker:g})"
                 )
             if need > 1 and need != int(need):
                 raise PlanError(f"{run.num_workers} workers with {gpus_per_worker} GPUs each are not whole GPUs")
 
 
-def local_resources() -> Resources:
+def local_resources(*, use_gpus: bool = True) -> Resources:
     """CPUs that this process may use, and GPUs of this machine, without importing torch."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is None:
         gpus = len(glob.glob("/dev/nvidia[0-9]*"))
     else:
         gpus = len([device for device in visible.split(",") if device.strip() not in ("", "-1")])
-    return Resources(cpus=len(os.sched_getaffinity(0)), gpus=gpus)
+    return Resources(cpus=len(os.sched_getaffinity(0)), gpus=gpus if use_gpus else 0)
 
 
 def prepare_environment() -> None:
@@ -120,30 +127,55 @@ def own_cluster(resources: Resources) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def running_cluster(address: str) -> Iterator[Resources]:
+def running_cluster(address: str, *, use_gpus: bool = True) -> Iterator[Resources]:
     """Connect to a running cluster. Yields what it has. Raises PlanError where there is none."""
     os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "1")
+    if (Path.home() / ".ray" / "auth_token").exists():
+        os.environ.setdefault("RAY_AUTH_MODE", "token")  # Ray does so itself for the address "auto" alone
     prepare_environment()
+    _require_reachable(address)
     import ray
 
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
         raise PlanError(f"no Ray cluster at {address} ({str(error).splitlines()[0]})") from None
     try:
-        have = ray.cluster_resources()
-        yield Resources(cpus=int(have.get("CPU", 0)), gpus=int(have.get("GPU", 0)))
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        gpus = sum(int(node.get("GPU", 0)) for node in nodes) if use_gpus else 0
+        # Beside each GPU, the CPUs that the poorest node has for it: a worker's share must fit everywhere.
+        beside = min((node.get("CPU", 0) / node["GPU"] for node in nodes if node.get("GPU")), default=0)
+        cpus = beside * gpus if gpus else sum(node.get("CPU", 0) for node in nodes)
+        yield Resources(cpus=int(cpus), gpus=gpus)
     finally:
         ray.shutdown()
+
+
+def _require_reachable(address: str) -> None:
+    """Raises PlanError where nobody listens at host:port; Ray itself would try for more than a minute."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not (host and colon and port.isdigit()):
+        if address == "auto":
+            return
+        raise PlanError(f"--address {address}: expected auto or host:port")
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except (OSError, OverflowError) as error:
+        raise PlanError(f"no Ray cluster at {address} ({error})") from None
 
 
 def concurrent_trials(runs: list[Run], resources: Resources, gpus_per_worker: float | None) -> int | None:
     """How many trials may run at once on a cluster whose head was started without slots; None where it has them."""
     import ray
 
-    if ray.cluster_resources().get(SLOT):
+    slots = ray.cluster_resources().get(SLOT)
+    widest = max(runs, key=lambda run: resources.slots_of(run, gpus_per_worker))
+    need = resources.slots_of(widest, gpus_per_worker)
+    if slots and need > slots:
+        raise PlanError(f"{widest.experiment.name} needs {need:g} of the resource '{SLOT}'; the cluster has {slots:g}")
+    if slots:
         return None
-    at_once = int(resources.slots // max(resources.slots_of(run, gpus_per_worker) for run in runs))
+    at_once = int(resources.slots // need)
     print(
         f"the cluster has no resource '{SLOT}': {at_once} trial(s) at a time "
         f"(start its head with --resources='{{\"{SLOT}\": {resources.slots}}}' to fill it)"

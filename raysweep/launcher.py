@@ -28,6 +28,9 @@ from raysweep.ledger import FAILED, FINISHED, Ledger, Record
 from raysweep.plan import Run
 from raysweep.progress import Progress
 
+HEAD_NODE = "node:__internal_head__"
+"""What Ray gives every head node; a trial must ask for something, and without slots asks for a trace of this."""
+
 MAX_RESTARTS = 10
 """Times that a run goes on from its checkpoint after a lost worker, node or process before it counts as failed."""
 
@@ -59,7 +62,7 @@ def launch(
     trial = tune.with_resources(
         _trial,
         lambda config: tune.PlacementGroupFactory(
-            [{"CPU": 0, **({SLOT: config["spec"]["slots"]} if has_slots else {})}]
+            [{"CPU": 0, **({SLOT: config["spec"]["slots"]} if has_slots else {HEAD_NODE: 0.001})}]
         ),
     )
     tuner = tune.Tuner(
@@ -74,7 +77,7 @@ def launch(
             name=f"sweep-{datetime.datetime.now():%Y%m%d-%H%M%S}-{os.getpid()}",
             storage_path=str(ledger.folder / "ray"),
             failure_config=tune.FailureConfig(max_failures=MAX_RESTARTS),
-            callbacks=[_Watch(by_name, progress)],
+            callbacks=[_Watch(by_name, progress, ledger)],
             verbose=0,
         ),
     )
@@ -82,10 +85,10 @@ def launch(
 
 
 class _Watch(tune.Callback):  # type: ignore[misc]
-    """Hands the reports that reach Tune to the progress view."""
+    """Hands the reports that reach Tune to the progress view, and records trials that could not record themselves."""
 
-    def __init__(self, runs: dict[str, Run], progress: Progress) -> None:
-        self._runs, self._progress = runs, progress
+    def __init__(self, runs: dict[str, Run], progress: Progress, ledger: Ledger) -> None:
+        self._runs, self._progress, self._ledger = runs, progress, ledger
 
     def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: Record, **info: Any) -> None:
         run = self._runs[trial.config["spec"]["record"]["run"]]
@@ -94,9 +97,16 @@ class _Watch(tune.Callback):  # type: ignore[misc]
         else:
             self._progress.report(run, result)
 
-    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         run = self._runs[trial.config["spec"]["record"]["run"]]
         self._progress.line(run, "lost its process; starts again from its last checkpoint")
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        run = self._runs[trial.config["spec"]["record"]["run"]]
+        cause = f"its process was lost {MAX_RESTARTS + 1} times"
+        self._progress.line(run, f"failed: {cause}")
+        ending = {"status": FAILED, "error": cause, "results": {}, "curves": {}, "provenance": {}}
+        self._ledger.write({**run.record(), **ending, "restarts": MAX_RESTARTS, "finished": _utc(time.time())})
 
 
 def _trial(config: dict[str, Any]) -> None:
@@ -120,7 +130,10 @@ def _trial(config: dict[str, Any]) -> None:
         break
     times = {"restarts": restarts, "started": _utc(started), "finished": _utc(time.time())}
     record = {**spec["record"], **ending, **times, "provenance": _provenance(spec["revision"])}
-    Ledger(spec["results"]).write(record)
+    try:
+        Ledger(spec["results"]).write(record)
+    except OSError as error:
+        said += f"; but its record could not be written ({error}), so it is unfinished"
     tune.report({"event": "ended", "text": said})
 
 
@@ -172,8 +185,9 @@ def _cause(error: ray.train.TrainingFailedError) -> tuple[str, bool]:
     # A lost worker or node arrives as one of Ray's errors, anything else was raised by the trainable.
     lost = [failure for failure in failures if type(failure).__module__.startswith("ray.")]
     own = [failure for failure in failures if failure not in lost]
-    # Where a worker is lost, the others fail for want of it.
-    own = [failure for failure in own if not any(word in str(failure) for word in ("onnection", "NCCL", "loo", "peer"))]
+    # Where a worker is lost, the others fail for want of it; and a loading process may be killed for its memory.
+    of_want = ("onnection", "NCCL", "gloo", "Gloo", "peer", "DataLoader worker")
+    own = [f for f in own if not (isinstance(f, RuntimeError) and any(word in str(f) for word in of_want))]
     if own and not lost:
         return _one_line(own[0]), True
     return f"a worker was lost ({_one_line((lost or failures or [error])[0])})", False

@@ -95,14 +95,18 @@ class Ledger:
         rows = [_row(record) for record in self.records() if failed or record["status"] == FINISHED]
         return pd.DataFrame(rows, columns=None if rows else ["run", "experiment", "group", "dataset", "seed", "status"])
 
-    def finished_keys(self) -> set[str]:
-        """Keys of all finished runs."""
-        return {record["key"] for record in self.records() if record["status"] == FINISHED}
+    def finished(self) -> set[str]:
+        """Names of all finished runs; a name holds the run's key, so another configuration has another name."""
+        return {record["run"] for record in self.records() if record["status"] == FINISHED}
 
     def write_plan(self, plan: list[Record], questions: list[Record]) -> None:
         """Record what a sweep sets out to run; its questions join those of earlier sweeps."""
         self._write_json(self.folder / "plan.json", plan)
-        known = {q["name"]: q for q in (*self.read_json("questions.json"), *questions)}
+        try:
+            earlier = self.read_json("questions.json")
+        except LedgerError:
+            earlier = []  # damaged; those of this sweep take its place
+        known = {q["name"]: q for q in (*earlier, *questions)}
         self._write_json(self.folder / "questions.json", list(known.values()))
 
     def read_json(self, name: str) -> list[Record]:
@@ -129,10 +133,12 @@ class Ledger:
         with stream:
             try:
                 fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
+            except BlockingIOError:
                 stream.seek(0)
                 holder = stream.read().strip() or "another process"
                 raise LedgerError(f"{self.folder} is in use by {holder}; wait for it or name other --results") from None
+            except OSError as error:  # a shared file system that knows no locks
+                print(f"{self.folder} cannot be locked ({error.strerror}); take care to run one sweep at a time in it")
             stream.truncate(0)
             stream.write(f"process {os.getpid()} on {os.uname().nodename}\n")
             stream.flush()

@@ -12,14 +12,18 @@ from raysweep.plan import PlanError, nearest
 def parse(argv: Sequence[str] | None, *, description: str | None, datasets: Sequence[str]) -> argparse.Namespace:
     """The options given on the command line."""
     args = _parser(description, datasets).parse_args(argv)
-    args.only, args.redo = (split(items or []) for items in (args.only, args.redo))
+    for name in ("only", "redo"):
+        given = getattr(args, name)
+        setattr(args, name, split(given or []))
+        if given and not getattr(args, name):
+            fail(f"--{name} names nothing")
     return args
 
 
-def fail(message: object) -> NoReturn:
-    """End the program with one line on stderr and exit code 2."""
+def fail(message: object, code: int = 2) -> NoReturn:
+    """End the program with one line on stderr."""
     print(f"error: {message}", file=sys.stderr)
-    raise SystemExit(2)
+    raise SystemExit(code)
 
 
 def split(items: Sequence[str]) -> list[str]:
@@ -34,6 +38,8 @@ def pairs(items: Sequence[str] | None, flag: str) -> dict[str, str]:
         name, equals, value = item.partition("=")
         if not (name and equals and value):
             raise PlanError(f"{flag} {item}: expected field=value")
+        if name in found:
+            raise PlanError(f"{flag} names {name} twice")
         found[name] = value
     return found
 
@@ -53,8 +59,8 @@ def _seeds(text: str) -> list[int]:
         seeds = [int(seed) for seed in text.split(",")]
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not a list of whole numbers such as 0,1,2") from None
-    if min(seeds) < 0 or len(set(seeds)) < len(seeds):
-        raise argparse.ArgumentTypeError(f"{text!r} holds a negative or repeated seed")
+    if min(seeds) < 0 or max(seeds) >= 2**32 or len(set(seeds)) < len(seeds):
+        raise argparse.ArgumentTypeError(f"{text!r} holds a negative, too large or repeated seed")
     return seeds
 
 

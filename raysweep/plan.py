@@ -109,6 +109,7 @@ class Run:
             "priority": self.experiment.priority,
             "trainable": self.experiment.trainable,
             "set": self.changed,
+            "data": self.facts["data"],
             "config": dataclasses.asdict(self.config),
         }
 
@@ -155,7 +156,7 @@ def make_runs(
                     group=family.group_of(experiment.name),
                     config=dataclasses.replace(config, save_dir=str(ledger.run_folder(name))),
                     num_workers=workers,
-                    changed=", ".join(f"{n}={v}" for n, v in overrides.items() if n not in ("dataset", "data_dir")),
+                    changed=_changes(config, overrides),
                     facts=facts,
                 )
             )
@@ -166,3 +167,9 @@ def check(experiment: Experiment, config: Any, num_workers: int) -> dict[str, An
     """The trainable's facts about a run. Raises ValueError for one that cannot run."""
     facts: dict[str, Any] = importlib.import_module(experiment.trainable).check(config, num_workers)
     return facts
+
+
+def _changes(config: Any, overrides: Mapping[str, Any]) -> str:
+    """The overridden fields that can change numbers, in the order of the configuration; not which data it is."""
+    names = [f.name for f in dataclasses.fields(config) if not f.metadata.get("cosmetic") and f.name != "dataset"]
+    return ", ".join(f"{name}={overrides[name]}" for name in names if name in overrides)

@@ -55,6 +55,12 @@ class Workers:
             for tensor in tensors:
                 dist.broadcast(tensor, src=0)
 
+    def agree(self, value: float, file: object) -> None:
+        """Raises OSError on every process unless all found the same in a file, as on storage that lags behind."""
+        total, squares = self.sum(value, value * value)
+        if abs(squares * self.world_size - total * total) > 1e-6 * squares:
+            raise OSError(f"the workers do not find the same {file}; is it on storage that all of them share?")
+
     def barrier(self) -> None:
         """Wait for all processes."""
         if self.world_size > 1:

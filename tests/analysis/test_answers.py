@@ -35,6 +35,12 @@ def test_differences_are_paired_by_seed():
     assert (gain.difference, gain.n_seeds) == (0.0, 2)
 
 
+def test_of_a_seed_that_was_run_twice_the_last_counts():
+    results = frame(experiment=["C", "A", "A"], seed=[0, 0, 0], head_acc=[1.0, 2.0, 4.0], finetune_gain=[0.0] * 3)
+    head, _ = compare(QUESTION, results)
+    assert (head.difference, head.n_seeds) == (3.0, 1)
+
+
 def test_one_seed_has_no_spread():
     results = frame(experiment=["C", "A"], seed=[0, 0], head_acc=[60.0, 62.5], finetune_gain=[1.0, 3.0])
     head, _ = compare(QUESTION, results)
@@ -63,6 +69,8 @@ def record(experiment, seed, status=FINISHED, dataset="digits", **results):
         "seed": seed,
         "num_workers": 1,
         "priority": 0,
+        "data": dataset,
+        "finished": "2026-01-01",
         "set": "",
         "status": status,
         "error": "out of luck" if status == FAILED else None,
@@ -84,9 +92,9 @@ def ledger(tmp_path):
     return ledger
 
 
-def printed(ledger, keys=None) -> str:
+def printed(ledger, runs=None) -> str:
     console = Console(width=100, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
-    print_answers(ledger.folder, keys, console)
+    print_answers(ledger.folder, runs, console)
     console.file.close()
     return console.export_text()
 
@@ -110,7 +118,7 @@ def test_failed_runs_are_named_with_their_error(ledger):
 
 
 def test_only_the_runs_of_the_plan_are_shown_after_a_sweep(ledger):
-    text = printed(ledger, keys=["key-C-s0-digits"])
+    text = printed(ledger, runs=["C-s0-digits"])
     assert "imagenet" not in text
     assert "open: no result of A" in text
 

@@ -85,14 +85,15 @@ def test_a_run_wider_than_the_cluster_is_refused(tmp_path):
         Resources(cpus=2, gpus=0).require_room(runs, None)
     with pytest.raises(PlanError, match="wide needs 3 GPUs"):
         Resources(cpus=64, gpus=2).require_room(runs, None)
-    Resources(cpus=64, gpus=2).require_room(runs, 0.5 / 0.75)
-    Resources(cpus=64, gpus=1).require_room(runs, 0)
+    with pytest.raises(PlanError, match="3 workers of one run cannot share a GPU"):
+        Resources(cpus=64, gpus=2).require_room(runs, 0.5)
+    Resources(cpus=64, gpus=0).require_room(runs, 0)
 
 
 def test_workers_share_the_cpus_of_a_gpu_machine():
     assert Resources(cpus=64, gpus=8).per_worker(None) == {"GPU": 1.0, "CPU": 8}
     assert Resources(cpus=64, gpus=8).per_worker(0.5) == {"GPU": 0.5, "CPU": 4}
-    assert Resources(cpus=64, gpus=8).per_worker(0) == {"CPU": 1}
+    assert Resources(cpus=8, gpus=8).per_worker(0.5) == {"GPU": 0.5, "CPU": 0.5}
     assert Resources(cpus=2, gpus=0).per_worker(None) == {"CPU": 1}
 
 

@@ -63,7 +63,7 @@ def test_a_record_is_read_back_as_a_row(tmp_path):
     assert row["curves"]["phase_a"][0]["val_acc"] == 61.5
     both = load_results(tmp_path / "results", failed=True)
     assert set(both["status"]) == {FINISHED, FAILED}
-    assert ledger.finished_keys() == {"key of C-s42-0"}
+    assert ledger.finished() == {"C-s42-0"}
 
 
 def test_a_damaged_record_is_named_and_the_others_are_read(tmp_path):
@@ -73,7 +73,7 @@ def test_a_damaged_record_is_named_and_the_others_are_read(tmp_path):
     file = tmp_path / "records" / "A-s42-1.json"
     for content in (file.read_bytes()[:100], b"", b"[]", b'"text"', b'{"run": "A"}', b"\xff\xfe"):
         file.write_bytes(content)
-        assert ledger.finished_keys() == {"key of C-s42-0"}
+        assert ledger.finished() == {"C-s42-0"}
         assert ledger.damaged == [str(file)]
 
 
@@ -92,7 +92,7 @@ def test_redo_forgets_a_run(tmp_path):
     (folder / "last.pt").touch()
     ledger.remove("C-s42-0")
     assert not folder.exists()
-    assert not ledger.finished_keys()
+    assert not ledger.finished()
 
 
 def write_many(folder, process):

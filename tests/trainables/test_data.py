@@ -1,6 +1,8 @@
 import io
+import math
 import pickle
 import urllib.error
+from fractions import Fraction
 
 import numpy as np
 import pyarrow as pa
@@ -36,10 +38,10 @@ def png(pixels: np.ndarray) -> bytes:
 def test_subset_follows_the_rule(size):
     labels = np.random.RandomState(0).randint(0, 7, 400)
     rng, expected = np.random.RandomState(3), []
-    fraction = size if size < 1 else size / 400
     for label in range(7):
         members = np.where(labels == label)[0]
-        expected.extend(rng.choice(members, max(1, int(np.floor(fraction * len(members)))), replace=False))
+        count = math.floor(size * len(members) if size < 1 else Fraction(size, 400) * len(members))
+        expected.extend(rng.choice(members, max(1, count), replace=False))
     np.testing.assert_array_equal(stratified_subset(labels, size, 3), expected)
 
 
@@ -294,8 +296,12 @@ def test_folder_errors_name_the_folder(tmp_path):
     with pytest.raises(DataError, match="val/c is a class without training images"):
         locate("imagenet", str(tmp_path))
     (tmp_path / "val" / "c").rmdir()
-    with pytest.raises(DataError, match="train/a holds no images"):
-        load(locate("imagenet", str(tmp_path)), **ALL)
+    with pytest.raises(DataError, match="val/a holds no images"):
+        locate("imagenet", str(tmp_path))
+    (tmp_path / "val").rename(tmp_path / "elsewhere")
+    for dataset in ("imagenet", "imagefolder"):
+        with pytest.raises(DataError, match="val is missing"):
+            locate(dataset, str(tmp_path))
 
 
 def test_a_folder_of_classes_is_split(folders):

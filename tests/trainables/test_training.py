@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from sklearn.datasets import load_digits
 
 from tests.conftest import ROOT, run
@@ -278,6 +279,39 @@ def test_two_workers_give_the_loss_curve_of_one(tmp_path):
         for alone, shared in zip(curves[0][phase], curves[1][phase], strict=True):
             assert shared["train_loss"] == pytest.approx(alone["train_loss"], rel=1e-4)
             assert shared["val_loss"] == pytest.approx(alone["val_loss"], rel=1e-4)
+
+
+SHARED = """
+from trainables.distributed import process_group_from_env
+from trainables.scattering import ScatteringConfig, train
+from trainables.scattering.blocks import ScatteringBlock
+ScatteringBlock._own_filters = None  # frozen wavelets must not need it
+with process_group_from_env():
+    config = ScatteringConfig(n_blocks=2, L=4, train_size=0.2, lr_epochs=1, epochs=0, save_dir={folder!r})
+    *_, last = train(config)
+"""
+
+
+def test_the_head_phase_of_several_workers_filters_all_channels_by_one_bank(tmp_path):
+    script = tmp_path / "shared.py"
+    script.write_text(SHARED.format(folder=str(tmp_path / "run")))
+    ran = run(*TORCHRUN, script, OMP_NUM_THREADS="1")
+    assert ran.returncode == 0, ran.stderr
+
+
+def test_a_run_on_other_data_is_not_taken_for_this_one(tmp_path):
+    rng = np.random.RandomState(0)
+    for name in ("one", "two"):
+        for label in ("a", "b"):
+            home = tmp_path / name / label
+            home.mkdir(parents=True)
+            for i in range(20):
+                Image.fromarray(rng.randint(0, 256, (20, 20, 3), np.uint8)).save(home / f"{name}{i}.png")
+    options = {**SMALL, "train_size": 1.0, "dataset": "imagefolder", "image_size": 16, "global_batch_size": 8}
+    options |= {"lr_epochs": 1, "epochs": 0, "workers": 0, "save_dir": str(tmp_path / "run")}
+    results(ScatteringConfig(**options, data_dir=str(tmp_path / "one")))
+    with pytest.raises(ValueError, match=r"holds another run \(data="):
+        results(ScatteringConfig(**options, data_dir=str(tmp_path / "two")))
 
 
 def test_the_command_prints_its_progress_and_one_line_for_errors(tmp_path):

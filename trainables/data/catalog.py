@@ -3,7 +3,9 @@
 `locate` is called before anything starts, so every way a data folder can be wrong is a DataError with one clear line.
 """
 
+import functools
 import hashlib
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +13,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 FOLDER_IMAGE_SIZE = 224
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")  # torchvision's
 
 
 class DataError(ValueError):
@@ -30,8 +33,8 @@ class DataInfo:
     """Files or folders of the test images; empty where the data bring no split."""
     image_size: int
     classes: tuple[str, ...]
-    n_train: int | None
-    """Training images; None for folders, which are not scanned before a run."""
+    n_train: int
+    """Training images."""
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     flip: bool
@@ -49,7 +52,12 @@ class DataInfo:
 
     def fingerprint(self) -> str:
         """Changes when other files, other classes or another layout lie in the data folder; not when it moves."""
-        files = [f"{p.name}:{p.stat().st_size}" for p in (*self.train, *self.test) if p.is_file()]
+        files = []
+        for path in (*self.train, *self.test):
+            if path.is_file():
+                files.append(f"{path.name}:{path.stat().st_size}")
+            else:
+                files += [os.path.relpath(file, path) for file in image_files(path, self.classes)[0]]
         text = "\n".join([self.dataset, self.layout, *self.classes, *sorted(files)])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -89,13 +97,17 @@ def locate(dataset: str, data_dir: str | None, image_size: int | None = None) ->
         return _digits()
     if data_dir is None:
         raise DataError(f"dataset {dataset} needs a data folder (--data-dir)")
-    root = Path(data_dir).expanduser()
-    if not root.is_dir():
-        raise DataError(f"data folder {root} does not exist" if not root.exists() else f"{root} is not a folder")
+    try:
+        root = Path(data_dir).expanduser()
+        if not root.is_dir():
+            raise DataError(f"{root} is not a folder" if root.exists() else f"data folder {root} does not exist")
+        empty = not any(root.iterdir())
+    except (OSError, RuntimeError) as error:
+        raise DataError(f"data folder {data_dir} cannot be read ({error})") from None
     if dataset in _CIFAR:
         _no_image_size(dataset, image_size, 32)
         return _cifar(dataset, root)
-    if not any(root.iterdir()):
+    if empty:
         raise DataError(f"data folder {root} is empty")
     return _folders(dataset, root, image_size or FOLDER_IMAGE_SIZE)
 
@@ -193,19 +205,22 @@ def _parquet_rows(file: Path, label: str) -> int:
 
 def _folders(dataset: str, root: Path, image_size: int) -> DataInfo:
     mean, std = _IMAGENET_STATISTICS
-    test_root = next((root / name for name in ("val", "test") if (root / name).is_dir()), None)
+    test_names = ("val", "test") if dataset == "imagenet" else ("val", "test", "valid", "validation")
+    test_root = next((root / name for name in test_names if (root / name).is_dir()), None)
     if (root / "train").is_dir() and test_root is not None:
         layout, train, test = "folders", (root / "train",), (test_root,)
         classes = _class_folders(root / "train")
         unknown = sorted(set(_class_folders(test_root)) - set(classes))
         if unknown:
             raise DataError(f"{test_root / unknown[0]} is a class without training images in {root / 'train'}")
-    elif dataset == "imagenet":
-        missing = "train" if not (root / "train").is_dir() else "val"
-        raise DataError(f"{root / missing} is missing: ImageNet is expected as {root}/train and {root}/val")
+    elif dataset == "imagenet" or (root / "train").is_dir():
+        missing = "val" if (root / "train").is_dir() else "train"
+        raise DataError(f"{root / missing} is missing: images are expected in {root}/train and {root}/val")
     else:
         layout, train, test = "classes", (root,), ()
         classes = _class_folders(root)
+    if test:
+        image_files(test[0], classes)  # an unreadable or empty folder is found before anything starts
     if len(classes) < 2:
         raise DataError(f"{train[0]} holds {len(classes)} class folder(s); at least 2 are needed")
     return DataInfo(
@@ -215,7 +230,7 @@ def _folders(dataset: str, root: Path, image_size: int) -> DataInfo:
         test=test,
         image_size=image_size,
         classes=classes,
-        n_train=None,
+        n_train=len(image_files(train[0], classes)[0]),
         mean=mean,
         std=std,
         flip=True,
@@ -227,3 +242,28 @@ def _class_folders(folder: Path) -> tuple[str, ...]:
     if not names:
         raise DataError(f"{folder} holds no class folders")
     return tuple(names)
+
+
+@functools.lru_cache(maxsize=8)
+def image_files(folder: Path, classes: tuple[str, ...]) -> tuple[list[str], list[int]]:
+    """Image files below `folder` in ImageFolder's order (class, then path), and their labels.
+
+    Raises DataError for a class folder without images; a class may have no folder at all.
+    """
+    paths: list[str] = []
+    labels: list[int] = []
+    for label, name in enumerate(classes):
+        home = folder / name
+        files = [
+            os.path.join(root, file)
+            for root, _, names in sorted(os.walk(home, followlinks=True))
+            for file in sorted(names)
+            if file.lower().endswith(IMAGE_SUFFIXES)
+        ]
+        if not files and home.is_dir():
+            raise DataError(f"{home} holds no images ({', '.join(IMAGE_SUFFIXES)})")
+        paths += files
+        labels += [label] * len(files)
+    if not paths:
+        raise DataError(f"{folder} holds no images")
+    return paths, labels

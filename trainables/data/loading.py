@@ -4,7 +4,6 @@ A file that cannot be read is a DataError that names it.
 """
 
 import io
-import os
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,9 +16,8 @@ import torch
 from PIL import Image
 from sklearn.datasets import load_digits
 from torch import Tensor
-from torchvision.datasets.folder import IMG_EXTENSIONS
 
-from trainables.data.catalog import CIFAR_LABEL, DataError, DataInfo
+from trainables.data.catalog import CIFAR_LABEL, DataError, DataInfo, image_files
 from trainables.data.subset import held_out_split, stratified_subset
 
 
@@ -207,21 +205,5 @@ def _parquet_images(info: DataInfo, split: str, indices: np.ndarray) -> Tensor:
 
 
 def _index(folder: Path, classes: tuple[str, ...]) -> tuple[list[str], np.ndarray]:
-    """Image files below `folder` in ImageFolder's order (class, then path), and their labels."""
-    paths: list[str] = []
-    labels: list[int] = []
-    for label, name in enumerate(classes):
-        home = folder / name
-        files = [
-            os.path.join(root, file)
-            for root, _, names in sorted(os.walk(home, followlinks=True))
-            for file in sorted(names)
-            if file.lower().endswith(IMG_EXTENSIONS)
-        ]
-        paths += files
-        labels += [label] * len(files)
-        if not files and home.is_dir():
-            raise DataError(f"{home} holds no images ({', '.join(IMG_EXTENSIONS)})")
-    if not paths:
-        raise DataError(f"{folder} holds no images")
+    paths, labels = image_files(folder, classes)
     return paths, np.array(labels, np.int64)

@@ -16,13 +16,12 @@ def stratified_subset(labels: np.ndarray, size: float, seed: int) -> np.ndarray:
         return np.arange(len(labels))
     if size > len(labels):
         raise DataError(f"train_size={size:g} is more than the {len(labels)} training images")
-    fraction = size if size < 1 else size / len(labels)
     rng = np.random.RandomState(seed)
     chosen = []
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
-        count = max(1, int(fraction * len(members)))
-        chosen.append(rng.choice(members, size=count, replace=False))
+        count = int(size * len(members)) if size < 1 else int(size) * len(members) // len(labels)
+        chosen.append(rng.choice(members, size=max(1, count), replace=False))
     return np.concatenate(chosen)
 
 

@@ -3,6 +3,7 @@
 The fields are the flags of the experiments' seed document; a run is this configuration plus its data.
 """
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -96,8 +97,8 @@ class ScatteringConfig:
         def at_least(minimum: float, *names: str) -> None:
             for name in names:
                 value = getattr(self, name)
-                if value is not None and not value >= minimum:
-                    raise ValueError(f"{name}={value} must be at least {minimum}")
+                if value is not None and not minimum <= value < math.inf:
+                    raise ValueError(f"{name}={value} must be at least {minimum}, and finite")
 
         at_least(1, "n_blocks", "L", "mixing_horizon", "global_batch_size", "patience", "image_size")
         at_least(0, "epochs", "lr_epochs", "lr_head", "lr_extractor", "l2_penalty", "weight_decay", "seed")
@@ -107,7 +108,9 @@ class ScatteringConfig:
         if self.kernel_size % 2 == 0:
             near = f"{max(3, self.kernel_size - 1)} or {self.kernel_size + 1}"
             raise ValueError(f"kernel_size={self.kernel_size} must be odd; the nearest are {near}")
-        if not self.train_size > 0 or (self.train_size > 1 and self.train_size != int(self.train_size)):
+        if self.seed >= 2**32:
+            raise ValueError(f"seed={self.seed} must be below 2^32")
+        if not 0 < self.train_size < math.inf or (self.train_size > 1 and self.train_size != int(self.train_size)):
             raise ValueError(f"train_size={self.train_size} must be a fraction in (0, 1] or a whole number of images")
         if not 0 <= self.val_split < 1:
             raise ValueError(f"val_split={self.val_split} must be in [0, 1)")

@@ -27,16 +27,7 @@ class ScatteringNet(nn.Module):
         channels = config.final_channels()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
-            self.blocks = nn.ModuleList(
-                ScatteringBlock(
-                    shape,
-                    L=config.L,
-                    kernel_size=config.kernel_size,
-                    modulus_type=config.modulus_type,
-                    random_init=config.random_init,
-                )
-                for shape in config.block_shapes()
-            )
+            self.blocks = _blocks(config)
             self.gap = nn.AdaptiveAvgPool2d(1) if config.global_avg_pool else nn.Identity()
             self.norm = SyncBatchNorm(channels) if config.sync_batch_norm else nn.BatchNorm2d(channels)
             self.classifier = nn.Linear(channels * side * side, num_classes)
@@ -129,3 +120,23 @@ class ScatteringNet(nn.Module):
         net = cls(ScatteringConfig(**saved["config"]), image_size=saved["image_size"], num_classes=saved["num_classes"])
         net.load_learnt_state(saved["model"])
         return net.eval()
+
+
+def initial_blocks(config: ScatteringConfig) -> nn.ModuleList:
+    """The extractor before any training, without the rest of the network."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        return _blocks(config)
+
+
+def _blocks(config: ScatteringConfig) -> nn.ModuleList:
+    return nn.ModuleList(
+        ScatteringBlock(
+            shape,
+            L=config.L,
+            kernel_size=config.kernel_size,
+            modulus_type=config.modulus_type,
+            random_init=config.random_init,
+        )
+        for shape in config.block_shapes()
+    )

@@ -24,7 +24,7 @@ def check(config: ScatteringConfig, num_workers: int) -> dict[str, Any]:
         )
     info = locate(config.dataset, config.data_dir, config.image_size)
     final_size = config.final_size(info.image_size)
-    if info.n_train is not None and config.train_size > info.n_train:
+    if config.train_size > info.n_train * (1 - config.val_split):
         raise DataError(
             f"train_size={config.train_size:g} is more than the {info.n_train} training images of {info.dataset}"
         )

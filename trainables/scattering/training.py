@@ -20,12 +20,13 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from trainables.data.batches import Batches
-from trainables.data.catalog import locate
+from trainables.data.catalog import DataInfo, locate
 from trainables.data.loading import load
 from trainables.distributed import Workers
 from trainables.scattering import checkpoint
 from trainables.scattering.config import ScatteringConfig
-from trainables.scattering.network import ScatteringNet
+from trainables.scattering.network import ScatteringNet, initial_blocks
+from trainables.scattering.preflight import NUMERICS
 
 Report = dict[str, Any]
 
@@ -35,18 +36,21 @@ CURVES = {"head": "phase_a", "finetune": "phase_b", "joint": "joint"}
 
 def train(config: ScatteringConfig) -> Iterator[Report]:
     """Train one network. Raises DataError for an unreadable image, FloatingPointError for a loss that is not finite."""
-    finished = checkpoint.read_results(Path(config.save_dir), config)
+    workers, folder = Workers.current(), Path(config.save_dir)
+    info = locate(config.dataset, config.data_dir, config.image_size)
+    identity = {"data": info.fingerprint(), "world_size": workers.world_size, "numerics": NUMERICS}
+    finished = checkpoint.read_results(folder, config, identity)
+    workers.agree(float(bool(finished)), folder / checkpoint.RESULTS)
     if finished:
         yield {"event": "result", "results": finished["results"], "curves": finished["curves"]}
     else:
-        yield from _Run(config).reports()
+        yield from _Run(config, workers, info, identity).reports()
 
 
 class _Run:
-    def __init__(self, config: ScatteringConfig) -> None:
-        self.config, self.workers = config, Workers.current()
+    def __init__(self, config: ScatteringConfig, workers: Workers, info: DataInfo, identity: dict[str, Any]) -> None:
+        self.config, self.workers, self.identity = config, workers, identity
         self.folder = Path(config.save_dir)
-        info = locate(config.dataset, config.data_dir, config.image_size)
         train_images, val_images = load(
             info, train_size=config.train_size, val_split=config.val_split, seed=config.seed
         )
@@ -58,7 +62,8 @@ class _Run:
         }
         self.train_batches = Batches(info, train_images, augment=config.augment, **shared)
         self.val_batches = Batches(info, val_images, augment=False, **shared)
-        self.net = self._new_net(info.image_size, info.num_classes).to(self.workers.device)
+        net = ScatteringNet(config, image_size=info.image_size, num_classes=info.num_classes)
+        self.net = net.to(self.workers.device)
         self.results: dict[str, Any] = {
             "train_size": config.train_size,
             "actual_train_samples": len(train_images),
@@ -74,14 +79,12 @@ class _Run:
         self.seconds_before = 0.0
         self.started = time.perf_counter()
 
-    def _new_net(self, image_size: int, num_classes: int) -> ScatteringNet:
-        return ScatteringNet(self.config, image_size=image_size, num_classes=num_classes)
-
     def reports(self) -> Iterator[Report]:
-        resumed = checkpoint.read(self.folder, checkpoint.LAST, self.config)
-        if resumed and checkpoint.read(self.folder, checkpoint.BEST, self.config) is None:
+        resumed = self._read(checkpoint.LAST)
+        if resumed and self._read(checkpoint.BEST) is None:
             resumed = None
-        self.workers.barrier()  # nobody writes before all have read
+        at_step = 1.0 + resumed["epoch"] + 1e6 * self.config.phases.index(resumed["phase"]) if resumed else 0.0
+        self.workers.agree(at_step, self.folder / checkpoint.LAST)  # and nobody writes before all have read
         phases = self.config.phases
         if resumed:
             self.results, self.curves = resumed["results"], resumed["curves"]
@@ -106,7 +109,7 @@ class _Run:
             net.load_learnt_state(resumed["model"])
             optimizer.load_state_dict(resumed["optimizer"])
             epoch, best = resumed["epoch"], resumed["best"]
-            saved = checkpoint.read(self.folder, checkpoint.BEST, config)
+            saved = self._read(checkpoint.BEST)
             if saved and saved["phase"] == phase:  # perhaps of an epoch later than last.pt, which is then done again
                 best = {key: saved[key] for key in best}
         elif phase == "finetune":
@@ -117,7 +120,11 @@ class _Run:
         model: nn.Module = net
         if self.workers.world_size > 1:
             # Running statistics play no part in training; _validate takes those of the main worker, as DDP would.
-            model = DistributedDataParallel(net, forward_sync_buffers=False, gradient_as_bucket_view=True)
+            # All workers start from the same seed or file; a broadcast would touch the frozen filters, which then
+            # no longer count as the wavelets they are.
+            model = DistributedDataParallel(
+                net, forward_sync_buffers=False, init_sync=False, gradient_as_bucket_view=True
+            )
 
         while epoch < epochs and epoch - best["epoch"] < config.patience:
             epoch += 1
@@ -135,7 +142,7 @@ class _Run:
             if is_best:
                 best = {"epoch": epoch, "val_acc": measured["val_acc"], "val_acc5": measured["val_acc5"]}
             if is_best and self.workers.is_main:
-                checkpoint.save(self.folder, checkpoint.BEST, net, phase=phase, **best)
+                checkpoint.save(self.folder, checkpoint.BEST, net, identity=self.identity, phase=phase, **best)
             self.results[f"{phase}_images_per_second"] = trained["images_per_second"]
             self._save_last(phase, epoch, best, optimizer)
             yield {
@@ -150,7 +157,7 @@ class _Run:
                 "seconds": time.perf_counter() - epoch_started,
             }
         self.workers.barrier()  # the main worker has written best.pt
-        saved = checkpoint.read(self.folder, checkpoint.BEST, config)
+        saved = self._read(checkpoint.BEST)
         if saved is None:
             raise OSError(f"{self.folder / checkpoint.BEST} has gone")
         net.load_learnt_state(saved["model"])
@@ -176,8 +183,7 @@ class _Run:
 
     def _anchor(self) -> list[Tensor]:
         """The extractor before fine-tuning, which is its initial state: the head phase leaves it alone."""
-        initial = self._new_net(self.net.image_size, self.net.num_classes)
-        return [p.detach().to(self.workers.device) for p in initial.extractor_parameters()]
+        return [p.detach().to(self.workers.device) for p in initial_blocks(self.config).parameters()]
 
     def _train_epoch(
         self,
@@ -236,12 +242,16 @@ class _Run:
         n = len(self.val_batches.images)
         return {"val_loss": loss / n, "val_acc": 100 * top1 / n, "val_acc5": 100 * top5 / n}
 
+    def _read(self, name: str) -> Report | None:
+        return checkpoint.read(self.folder, name, self.config, self.identity)
+
     def _save_last(self, phase: str, epoch: int, best: Report, optimizer: torch.optim.Optimizer) -> None:
         if self.workers.is_main:
             checkpoint.save(
                 self.folder,
                 checkpoint.LAST,
                 self.net,
+                identity=self.identity,
                 phase=phase,
                 epoch=epoch,
                 best=best,
@@ -266,7 +276,7 @@ class _Run:
         results["seconds"] = self._seconds()
         report = {"event": "result", "results": results, "curves": self.curves}
         if self.workers.is_main:
-            checkpoint.save_results(self.folder, self.config, report)
+            checkpoint.save_results(self.folder, self.config, self.identity, report)
         self.workers.barrier()
         return report
 
