@@ -105,21 +105,27 @@ def prepare_environment() -> None:
 
 @contextlib.contextmanager
 def own_cluster(resources: Resources) -> Iterator[str]:
-    """Start Ray on this machine, bound to loopback, and end it afterwards. Yields the dashboard's address."""
+    """Start Ray on this machine, bound to loopback, and end it afterwards. Yields the dashboard's address.
+
+    Raises ConnectionError where it does not start.
+    """
     prepare_environment()
     import ray
 
-    context = ray.init(
-        address="local",
-        num_cpus=resources.cpus,
-        num_gpus=resources.gpus,
-        resources={SLOT: resources.slots},
-        include_dashboard=True,
-        dashboard_host="127.0.0.1",
-        _node_ip_address="127.0.0.1",
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-    )
+    try:
+        context = ray.init(
+            address="local",
+            num_cpus=resources.cpus,
+            num_gpus=resources.gpus,
+            resources={SLOT: resources.slots},
+            include_dashboard=True,
+            dashboard_host="127.0.0.1",
+            _node_ip_address="127.0.0.1",
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
+    except (OSError, RuntimeError, ValueError) as error:
+        raise ConnectionError(f"Ray does not start on this machine ({str(error).splitlines()[0]})") from None
     try:
         yield context.dashboard_url or ""
     finally:

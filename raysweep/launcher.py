@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import ray
+import ray.exceptions
 import ray.train
 import ray.train.torch
 from ray import tune
@@ -44,7 +45,10 @@ def launch(
     revision: str | None = None,
     max_concurrent: int | None = None,
 ) -> None:
-    """Run all `runs` in order, as many at a time as there are slots, and record each. Needs an initialised Ray."""
+    """Run all `runs` in order, as many at a time as there are slots, and record each. Needs an initialised Ray.
+
+    Raises ConnectionError where the cluster is lost meanwhile.
+    """
     by_name = {run.name: run for run in runs}
     specs = [
         {
@@ -81,7 +85,10 @@ def launch(
             verbose=0,
         ),
     )
-    tuner.fit()
+    try:
+        tuner.fit()
+    except (ray.exceptions.RayError, tune.TuneError) as error:
+        raise ConnectionError(f"the Ray cluster was lost ({_one_line(error)}); the same command goes on") from None
 
 
 class _Watch(tune.Callback):  # type: ignore[misc]
