@@ -1,0 +1,96 @@
+import numpy as np
+import pytest
+import torch
+import torchvision
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from trainables.data import batches
+from trainables.data.catalog import locate
+from trainables.data.loading import load
+from trainables.distributed import Workers
+
+ALL = {"train_size": 1.0, "val_split": 0.0, "seed": 42}
+
+
+def digit_batches(world_size=1, rank=0, batch=128, augment=True, seed=0):
+    info = locate("digits", None)
+    train, test = load(info, **ALL)
+    workers = Workers(rank=rank, world_size=world_size, device=torch.device("cpu"))
+    options = {"global_batch_size": batch, "workers": workers, "seed": seed}
+    return (
+        batches.Batches(info, train, augment=augment, **options),
+        batches.Batches(info, test, augment=False, **options),
+    )
+
+
+def test_order_and_augmentation_depend_on_seed_phase_and_epoch_alone():
+    def first(seed, phase, epoch):
+        return next(digit_batches(seed=seed)[0].training(phase, epoch))
+
+    reference = first(0, "head", 3)
+    again = first(0, "head", 3)
+    assert torch.equal(reference[0], again[0])
+    assert torch.equal(reference[1], again[1])
+    for other in (first(1, "head", 3), first(0, "finetune", 3), first(0, "head", 4)):
+        assert not torch.equal(reference[0], other[0])
+
+
+@pytest.mark.parametrize("augment", [False, True])
+def test_workers_share_each_global_batch(augment):
+    whole = list(digit_batches(augment=augment)[0].training("head", 1))
+    shares = [list(digit_batches(2, rank, augment=augment)[0].training("head", 1)) for rank in range(2)]
+    for step, (x, labels, size) in enumerate(whole):
+        parts = [share[step] for share in shares]
+        assert torch.equal(torch.cat([part[0] for part in parts]), x)
+        assert torch.equal(torch.cat([part[1] for part in parts]), labels)
+        assert size == len(x) == parts[0][2] == parts[1][2]
+    assert sum(size for *_, size in whole) == 1438
+
+
+@pytest.mark.parametrize("world_size", [1, 2, 3, 7])
+def test_validation_counts_every_image_once(world_size):
+    labels = [
+        label
+        for rank in range(world_size)
+        for _, part in digit_batches(world_size, rank, batch=14 * world_size)[1].validation()
+        for label in part.tolist()
+    ]
+    assert sorted(labels) == sorted(load_digits().target[4::5].tolist())
+
+
+def test_a_last_batch_too_small_for_batch_norm_is_left_out():
+    # 1438 images: batches of 479 leave one over, of 128 thirty.
+    assert [size for *_, size in digit_batches(batch=479)[0].training("head", 1)] == [479, 479, 479]
+    assert [size for *_, size in digit_batches(batch=128)[0].training("head", 1)][-1] == 30
+
+
+def test_crops_and_flips():
+    pixels = torch.randint(0, 256, (3, 3, 8, 8), dtype=torch.uint8)
+    centre = torch.full((3, 2), batches.CROP_PADDING)
+    no, yes = torch.zeros(3, dtype=torch.bool), torch.ones(3, dtype=torch.bool)
+    assert torch.equal(batches.crop_and_flip(pixels, centre, no), pixels)
+    assert torch.equal(batches.crop_and_flip(pixels, centre, yes), pixels.flip(-1))
+    corner = batches.crop_and_flip(pixels, torch.zeros(3, 2, dtype=torch.long), no)
+    assert torch.equal(corner[:, :, 4:, 4:], pixels[:, :, :4, :4])
+    assert not corner[:, :, :4].any()
+
+
+def test_random_resized_crop_draws_torchvisions_areas():
+    import random
+
+    image = Image.new("RGB", (100, 80))
+    seen = []
+    original = batches.TF.resized_crop
+    try:
+        batches.TF.resized_crop = lambda image, top, left, h, w, size: seen.append((top, left, h, w)) or image
+        for i in range(1500):
+            batches.random_resized_crop(image, 32, random.Random(i))
+    finally:
+        batches.TF.resized_crop = original
+    torch.manual_seed(0)
+    get = torchvision.transforms.RandomResizedCrop.get_params
+    theirs = [get(torch.empty(3, 80, 100), [0.08, 1.0], [3 / 4, 4 / 3]) for _ in range(1500)]
+    for ours, other in zip(zip(*seen, strict=True), zip(*theirs, strict=True), strict=True):
+        assert np.mean(ours) == pytest.approx(np.mean(other), rel=0.08)
+        assert np.std(ours) == pytest.approx(np.std(other), rel=0.1)
