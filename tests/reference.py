@@ -68,9 +68,10 @@ class PlainNet(nn.Module):
         side = 1 if gap else image_size // 2 ** len(groups)
         self.gap, self.classifier = gap, nn.Linear(C * side * side, num_classes)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def features(self, x: Tensor) -> Tensor:
         for block in self.blocks:
             x = block(x)
-        if self.gap:
-            x = x.mean((2, 3), keepdim=True)
-        return self.classifier(self.norm(x).flatten(1))
+        return x.mean((2, 3), keepdim=True) if self.gap else x
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.classifier(self.norm(self.features(x)).flatten(1))

@@ -1,3 +1,5 @@
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -73,13 +75,19 @@ def test_outputs_and_gradients_equal_the_definition(name, random_init):
             other.pool.copy_(block.pool)
     x = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     labels = torch.tensor([0, 1, 2, 3])
-    for model in (net, reference):
-        torch.nn.functional.cross_entropy(model(x), labels).backward()
+    exact = copy.deepcopy(reference).double()
+    for model, images in ((net, x), (reference, x), (exact, x.double())):
+        torch.nn.functional.cross_entropy(model(images), labels).backward()
     with torch.no_grad():
-        assert relative(net(x), reference(x)) < 1e-5
-    for (name, p), (_, q) in zip(net.named_parameters(), reference.named_parameters(), strict=True):
+        assert relative(net.features(x), reference.features(x)) < 2e-6
+    gradients = [torch.cat([p.grad.flatten() for p in model.parameters()]) for model in (net, reference)]
+    assert relative(*gradients) < 1e-4
+    for (name, p), (_, q), (_, r) in zip(
+        net.named_parameters(), reference.named_parameters(), exact.named_parameters(), strict=True
+    ):
         if not torch.allclose(p.grad, q.grad, atol=1e-7):  # gradients that vanish, such as unused taps
-            assert relative(p.grad, q.grad) < 1e-4, name
+            # Some are small differences of large sums, and float32 leaves the definition itself 1e-4 from the truth.
+            assert relative(p.grad, r.grad) < max(1e-4, 3 * relative(q.grad, r.grad)), name
 
 
 @pytest.mark.parametrize("size", [(32, 32), (20, 28), (7, 9), (3, 2)])

@@ -9,6 +9,7 @@ from typing import Literal
 
 DatasetName = Literal["digits", "cifar10", "cifar100", "imagenet", "imagefolder"]
 ModulusType = Literal["complex_modulus", "phase_relu"]
+Precision = Literal["float32", "bfloat16", "float16"]
 
 COSMETIC = {"cosmetic": True}
 """Marks a field that cannot change a run's numbers; it takes no part in the identity of a run."""
@@ -84,6 +85,17 @@ class ScatteringConfig:
     sync_batch_norm: bool = False
     """Batch statistics over all workers; otherwise each worker normalises by its own part, as the authors do."""
 
+    precision: Precision = "float32"
+    """Of convolutions and matrix products (autocast); weights, optimiser and batch statistics stay in float32."""
+    compile: bool = False
+    """torch.compile the network where everything learns: up to a minute at the start of the phase."""
+    micro_batch: int | None = None
+    """Most images that one worker passes at once; the gradients of a step are summed over such parts. None: all."""
+    feature_cache_gb: float = field(default=2.0, metadata=COSMETIC)
+    """Memory per worker (in units of 2^30 bytes) in which the head phase may keep the validation images' features."""
+    half_cache: bool = False
+    """Keep those features in half precision."""
+
     seed: int = 42
     """Seed of the subset, the initialisation, the order of the images and the augmentation."""
     workers: int | None = field(default=None, metadata=COSMETIC)
@@ -102,7 +114,8 @@ class ScatteringConfig:
 
         at_least(1, "n_blocks", "L", "mixing_horizon", "global_batch_size", "patience", "image_size")
         at_least(0, "epochs", "lr_epochs", "lr_head", "lr_extractor", "l2_penalty", "weight_decay", "seed")
-        at_least(0, "workers", "print_freq")
+        at_least(0, "workers", "print_freq", "feature_cache_gb")
+        at_least(2, "micro_batch")  # batch norm needs two
         if self.kernel_size < 3:
             raise ValueError(f"kernel_size={self.kernel_size} must be odd and at least 3")
         if self.kernel_size % 2 == 0:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from trainables.distributed import SyncBatchNorm
+from trainables.scattering import head
 from trainables.scattering.blocks import ScatteringBlock
 from trainables.scattering.config import ScatteringConfig
 
@@ -40,6 +41,8 @@ class ScatteringNet(nn.Module):
 
     def classify(self, features: Tensor) -> Tensor:
         """Logits [B, classes] of `features`."""
+        if not features.requires_grad and type(self.norm) is nn.BatchNorm2d:
+            return head.classify(features, self.norm, self.classifier)
         return self.classifier(self.norm(features).flatten(1))
 
     def forward(self, x: Tensor) -> Tensor:

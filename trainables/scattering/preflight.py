@@ -5,7 +5,7 @@ from typing import Any
 from trainables.data.catalog import DataError, locate
 from trainables.scattering.config import ScatteringConfig
 
-NUMERICS = 1
+NUMERICS = 2
 """Goes up when the same configuration starts to give other numbers, so that older runs are not taken for new ones."""
 
 

@@ -15,18 +15,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
+from torch import Tensor
 
 from trainables.data.batches import Batches
 from trainables.data.catalog import DataInfo, locate
 from trainables.data.loading import load
 from trainables.distributed import Workers
+from trainables.memory import keep_freed_memory
 from trainables.scattering import checkpoint
 from trainables.scattering.config import ScatteringConfig
+from trainables.scattering.evaluation import Validation
 from trainables.scattering.network import ScatteringNet, initial_blocks
 from trainables.scattering.preflight import NUMERICS
+from trainables.scattering.step import Step, micro_batches
 
 Report = dict[str, Any]
 
@@ -36,6 +37,7 @@ CURVES = {"head": "phase_a", "finetune": "phase_b", "joint": "joint"}
 
 def train(config: ScatteringConfig) -> Iterator[Report]:
     """Train one network. Raises DataError for an unreadable image, FloatingPointError for a loss that is not finite."""
+    keep_freed_memory()
     workers, folder = Workers.current(), Path(config.save_dir)
     info = locate(config.dataset, config.data_dir, config.image_size)
     identity = {"data": info.fingerprint(), "world_size": workers.world_size, "numerics": NUMERICS}
@@ -64,6 +66,7 @@ class _Run:
         self.val_batches = Batches(info, val_images, augment=False, **shared)
         net = ScatteringNet(config, image_size=info.image_size, num_classes=info.num_classes)
         self.net = net.to(self.workers.device)
+        self.validation = Validation(self.net, self.val_batches, config, self.workers)
         self.results: dict[str, Any] = {
             "train_size": config.train_size,
             "actual_train_samples": len(train_images),
@@ -73,6 +76,8 @@ class _Run:
             "num_classes": info.num_classes,
             "world_size": self.workers.world_size,
             "device": self.workers.device.type,
+            "batch_norm_images": self._batch_norm_images(),
+            "validation_features": self._validation_features(),
             "block_summary": self.net.block_summary(),
         }
         self.curves: dict[str, list[dict[str, float]]] = {name: [] for name in CURVES.values()}
@@ -113,30 +118,22 @@ class _Run:
             if saved and saved["phase"] == phase:  # perhaps of an epoch later than last.pt, which is then done again
                 best = {key: saved[key] for key in best}
         elif phase == "finetune":
-            self.results["baseline_acc"] = self._validate()["val_acc"]
+            self.results["baseline_acc"] = self.validation(frozen=False)["val_acc"]
             self._save_last(phase, epoch, best, optimizer)  # before best.pt of this phase replaces that of the other
         anchor = self._anchor() if phase == "finetune" and config.l2_penalty else None
         self.workers.barrier()
-        model: nn.Module = net
-        if self.workers.world_size > 1:
-            # Running statistics play no part in training; _validate takes those of the main worker, as DDP would.
-            # All workers start from the same seed or file; a broadcast would touch the frozen filters, which then
-            # no longer count as the wavelets they are.
-            model = DistributedDataParallel(
-                net, forward_sync_buffers=False, init_sync=False, gradient_as_bucket_view=True
-            )
-
+        take_step = Step(net, optimizer, config, self.workers, anchor=anchor)
         while epoch < epochs and epoch - best["epoch"] < config.patience:
             epoch += 1
             for group, rate in zip(optimizer.param_groups, rates, strict=True):
                 group["lr"] = 0.5 * rate * (1 + math.cos(math.pi * (epoch - 1) / epochs))
             epoch_started = time.perf_counter()
             trained: Report = {}
-            for report in self._train_epoch(model, optimizer, phase, epoch, anchor):
+            for report in self._train_epoch(take_step, phase, epoch):
                 if report["event"] == "progress":
                     yield report
                 trained = report
-            measured = {"train_loss": trained["train_loss"], **self._validate()}
+            measured = {"train_loss": trained["train_loss"], **self.validation(frozen=phase == "head")}
             self.curves[CURVES[phase]].append({"epoch": epoch, **measured})
             is_best = measured["val_acc"] > best["val_acc"]
             if is_best:
@@ -185,17 +182,10 @@ class _Run:
         """The extractor before fine-tuning, which is its initial state: the head phase leaves it alone."""
         return [p.detach().to(self.workers.device) for p in initial_blocks(self.config).parameters()]
 
-    def _train_epoch(
-        self,
-        model: nn.Module,
-        optimizer: torch.optim.Optimizer,
-        phase: str,
-        epoch: int,
-        anchor: list[Tensor] | None,
-    ) -> Iterator[Report]:
+    def _train_epoch(self, take_step: Step, phase: str, epoch: int) -> Iterator[Report]:
         """Progress reports, and a last one with the epoch's loss and images per second over all workers."""
         workers, every, steps = self.workers, self.config.print_freq, self.train_batches.num_steps()
-        model.train()
+        self.net.train()
         loss_sum, seen = torch.zeros((), dtype=torch.float64, device=workers.device), 0
         images, started = 0, time.perf_counter()
 
@@ -204,43 +194,31 @@ class _Run:
             return {"event": event, "phase": phase, "epoch": epoch, "train_loss": loss, "images_per_second": rate}
 
         for step, (x, labels, batch_size) in enumerate(self.train_batches.training(phase, epoch), start=1):
-            loss = F.cross_entropy(model(x), labels, reduction="sum")
-            # The mean over the global batch: workers may hold unequal parts of it, and DDP averages over workers.
-            objective = loss * (workers.world_size / batch_size)
-            if anchor is not None:
-                distance = sum(
-                    (p - p0).square().sum() for p, p0 in zip(self.net.extractor_parameters(), anchor, strict=True)
-                )
-                objective = objective + self.config.l2_penalty * distance
-                loss = loss + self.config.l2_penalty * distance.detach() * len(labels)
-            optimizer.zero_grad()
-            objective.backward()
-            optimizer.step()
-            loss_sum += loss.detach()
+            loss_sum += take_step(x, labels, batch_size)
             seen, images = seen + len(labels), images + batch_size
             if every and step % every == 0:
                 yield {**summary("progress", loss_sum.item() / seen), "step": step, "steps": steps}
-        optimizer.zero_grad()  # gives back the gradients' memory before validation and checkpoint
+        take_step.optimizer.zero_grad()  # gives back the gradients' memory before validation and checkpoint
         total, count = workers.sum(loss_sum.item(), seen)
         if not math.isfinite(total):
             raise FloatingPointError(f"the loss is {total} in epoch {epoch} of phase {phase}")
         yield summary("trained", total / count)
 
-    @torch.inference_mode()
-    def _validate(self) -> dict[str, float]:
-        """Mean loss, top-1 and top-5 accuracy in percent over all validation images, each counted once."""
-        self.workers.broadcast(list(self.net.buffers()))
-        self.net.eval()
-        sums = torch.zeros(3, dtype=torch.float64, device=self.workers.device)
-        for x, labels in self.val_batches.validation():
-            logits = self.net(x)
-            top = logits.topk(min(5, logits.shape[1])).indices == labels[:, None]
-            sums += torch.stack(
-                [F.cross_entropy(logits, labels, reduction="sum"), top[:, 0].sum(), top.any(1).sum()]
-            ).double()
-        loss, top1, top5 = self.workers.sum(*sums.tolist())
-        n = len(self.val_batches.images)
-        return {"val_loss": loss / n, "val_acc": 100 * top1 / n, "val_acc5": 100 * top5 / n}
+    def _batch_norm_images(self) -> int:
+        """Images that batch norm takes its statistics over in a full step, the largest part of them."""
+        config, workers = self.config, self.workers
+        parts = micro_batches(config.global_batch_size, workers.world_size, config.micro_batch)
+        share = config.global_batch_size if config.sync_batch_norm else config.global_batch_size / workers.world_size
+        return math.ceil(share / parts)
+
+    def _validation_features(self) -> str:
+        """How the head phase comes by the features of the validation images."""
+        size = f"{self.validation.cache_bytes() / 2**20:.0f} MB"
+        if "head" not in self.config.phases:
+            return "computed"
+        if self.validation.fits_cache():
+            return f"cached ({size}{' in half precision' if self.config.half_cache else ''})"
+        return f"computed in every epoch ({size} exceed feature_cache_gb={self.config.feature_cache_gb:g})"
 
     def _read(self, name: str) -> Report | None:
         return checkpoint.read(self.folder, name, self.config, self.identity)

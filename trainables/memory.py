@@ -1,0 +1,18 @@
+"""How this process deals with freed memory."""
+
+import ctypes
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
+
+
+def keep_freed_memory(most_bytes: int = 2**30) -> None:
+    """Let the allocator keep up to `most_bytes` for the next step instead of giving them back after each operation.
+
+    Every step of a training loop asks for the same maps of some megabytes. By default glibc returns them to the system
+    and the next step pays for fresh pages, which doubled the time of small steps (docs/log.md). Elsewhere than with
+    glibc this does nothing.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, 2**25)  # the most that glibc takes; larger blocks stay mappings of their own
+        mallopt(_M_TRIM_THRESHOLD, most_bytes)

@@ -1,0 +1,63 @@
+"""Loss and accuracy on the validation images; while the extractor is frozen, from features that are computed once."""
+
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from trainables.data.batches import Batches
+from trainables.distributed import Workers
+from trainables.scattering.config import ScatteringConfig
+from trainables.scattering.network import ScatteringNet
+from trainables.scattering.step import autocast
+
+
+class Validation:
+    """Measures `net` on all images of `batches`, each counted once over all workers."""
+
+    def __init__(self, net: ScatteringNet, batches: Batches, config: ScatteringConfig, workers: Workers) -> None:
+        self.net, self.batches, self.config, self.workers = net, batches, config, workers
+        self._features: list[tuple[Tensor, Tensor]] | None = None
+
+    def cache_bytes(self) -> int:
+        """Size of the features of this worker's images in the cache's precision."""
+        config, size = self.config, self.net.image_size
+        side = 1 if config.global_avg_pool else config.final_size(size)
+        own = -(-len(self.batches.images) // self.workers.world_size)
+        return own * config.final_channels() * side * side * (2 if config.half_cache else 4)
+
+    def fits_cache(self) -> bool:
+        """Whether the features stay within the budget."""
+        return self.cache_bytes() <= self.config.feature_cache_gb * 2**30
+
+    @torch.inference_mode()
+    def __call__(self, *, frozen: bool) -> dict[str, float]:
+        """Mean loss, top-1 and top-5 accuracy in percent; `frozen` where the extractor never learnt so far."""
+        net, workers = self.net, self.workers
+        workers.broadcast(list(net.buffers()))
+        net.eval()
+        sums = torch.zeros(3, dtype=torch.float64, device=workers.device)
+        for features, labels in self._cached() if frozen and self.fits_cache() else self._computed():
+            with autocast(self.config, workers.device):
+                logits = net.classify(features).float()
+            top = logits.topk(min(5, logits.shape[1])).indices == labels[:, None]
+            sums += torch.stack(
+                [F.cross_entropy(logits, labels, reduction="sum"), top[:, 0].sum(), top.any(1).sum()]
+            ).double()
+        loss, top1, top5 = workers.sum(*sums.tolist())
+        n = len(self.batches.images)
+        return {"val_loss": loss / n, "val_acc": 100 * top1 / n, "val_acc5": 100 * top5 / n}
+
+    def _computed(self) -> Iterator[tuple[Tensor, Tensor]]:
+        for x, labels in self.batches.validation():
+            with autocast(self.config, self.workers.device):
+                features = self.net.features(x)
+            yield features, labels
+
+    def _cached(self) -> Iterator[tuple[Tensor, Tensor]]:
+        if self._features is None:
+            dtype = torch.float16 if self.config.half_cache else torch.float32
+            self._features = [(features.to(dtype), labels) for features, labels in self._computed()]
+        for features, labels in self._features:
+            yield features.float(), labels

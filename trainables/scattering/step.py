@@ -1,0 +1,94 @@
+"""One step of the optimiser: forward, backward, over the micro-batches of all workers."""
+
+import math
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from trainables.distributed import Workers
+from trainables.scattering.config import ScatteringConfig
+from trainables.scattering.network import ScatteringNet
+
+
+def autocast(config: ScatteringConfig, device: torch.device) -> AbstractContextManager[object]:
+    """The context in which a network of this configuration computes."""
+    if config.precision == "float32":
+        return nullcontext()
+    return torch.autocast(device.type, getattr(torch, config.precision))
+
+
+def micro_batches(batch_size: int, world_size: int, micro_batch: int | None) -> int:
+    """Into how many parts every worker cuts its share of a global batch: the same number on all of them.
+
+    No part has fewer than two images, which batch norm needs, so a part may exceed `micro_batch` by one image.
+    """
+    smallest, largest = batch_size // world_size, math.ceil(batch_size / world_size)
+    return min(math.ceil(largest / (micro_batch or largest)), max(1, smallest // 2))
+
+
+class Step:
+    """Trains `net` by one global batch at a time; its parameters' `requires_grad` say what learns."""
+
+    def __init__(
+        self,
+        net: ScatteringNet,
+        optimizer: torch.optim.Optimizer,
+        config: ScatteringConfig,
+        workers: Workers,
+        *,
+        anchor: list[Tensor] | None = None,
+    ) -> None:
+        self.net, self.optimizer, self.config, self.workers, self.anchor = net, optimizer, config, workers, anchor
+        self._scaler = torch.amp.GradScaler(workers.device.type, enabled=config.precision == "float16")
+        self._ddp: DistributedDataParallel | None = None
+        if workers.world_size > 1:
+            # Running statistics play no part in training; validation takes those of the main worker, as DDP would.
+            # All workers start from the same seed or file; a broadcast would touch the frozen filters, which then
+            # no longer count as the wavelets they are.
+            self._ddp = DistributedDataParallel(
+                net,
+                forward_sync_buffers=False,
+                init_sync=False,
+                gradient_as_bucket_view=True,
+                static_graph=config.micro_batch is None,  # does not go together with no_sync
+            )
+        self.model: nn.Module = self._ddp or net
+        if config.compile and any(p.requires_grad for p in net.extractor_parameters()):
+            # A frozen extractor is a chain of library calls; around it, compiled code was slower (docs/log.md).
+            self.model = torch.compile(self.model, dynamic=False)
+
+    def __call__(self, x: Tensor, labels: Tensor, batch_size: int) -> Tensor:
+        """Train by this worker's share ([B, 3, H, W], [B]) of a global batch. Returns the sum of its losses."""
+        parts = micro_batches(batch_size, self.workers.world_size, self.config.micro_batch)
+        self.optimizer.zero_grad()
+        total = x.new_zeros(())
+        for i, (images, targets) in enumerate(zip(x.tensor_split(parts), labels.tensor_split(parts), strict=True)):
+            with self._ddp.no_sync() if self._ddp and i + 1 < parts else nullcontext():
+                total += self._backward(images, targets, batch_size)
+        if self.anchor is not None:
+            total += self._pull_to_anchor() * len(labels)
+        self._scaler.step(self.optimizer)
+        self._scaler.update()
+        return total
+
+    def _backward(self, x: Tensor, labels: Tensor, batch_size: int) -> Tensor:
+        with autocast(self.config, self.workers.device):
+            loss = F.cross_entropy(self.model(x), labels, reduction="sum")
+        # The mean over the global batch: workers may hold unequal parts of it, and DDP averages over workers.
+        self._scaler.scale(loss * (self.workers.world_size / batch_size)).backward()
+        return loss.detach()
+
+    def _pull_to_anchor(self) -> Tensor:
+        """Add the gradient of l2_penalty * sum ||theta - theta_0||^2 over the extractor; returns that sum."""
+        scale = self._scaler.get_scale() if self._scaler.is_enabled() else 1.0
+        penalty = self.config.l2_penalty
+        total = torch.zeros((), device=self.workers.device)
+        with torch.no_grad():
+            for p, p0 in zip(self.net.extractor_parameters(), self.anchor or [], strict=True):
+                distance = p - p0
+                total += penalty * distance.square().sum()
+                p.grad.add_(distance, alpha=2 * penalty * scale)
+        return total
