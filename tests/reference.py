@@ -4,6 +4,7 @@ Shares no code with the implementation but its parameters' names, so that a stat
 """
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -67,6 +68,20 @@ class PlainNet(nn.Module):
         self.norm = nn.BatchNorm2d(C)
         side = 1 if gap else image_size // 2 ** len(groups)
         self.gap, self.classifier = gap, nn.Linear(C * side * side, num_classes)
+
+    @classmethod
+    def of(cls, config: Any, *, image_size: int, num_classes: int) -> "PlainNet":
+        """The network of a configuration."""
+        return cls(
+            groups=[shape.groups for shape in config.block_shapes()],
+            L=config.L,
+            K=config.kernel_size,
+            phase_relu=config.modulus_type == "phase_relu",
+            lowpass_last=config.lowpass_last,
+            gap=config.global_avg_pool,
+            image_size=image_size,
+            num_classes=num_classes,
+        )
 
     def features(self, x: Tensor) -> Tensor:
         for block in self.blocks:

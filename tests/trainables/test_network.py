@@ -30,17 +30,7 @@ def relative(a: torch.Tensor, b: torch.Tensor) -> float:
 
 def plain(net: ScatteringNet) -> PlainNet:
     """The definition with the weights of `net`."""
-    config = net.config
-    reference = PlainNet(
-        groups=[shape.groups for shape in config.block_shapes()],
-        L=config.L,
-        K=config.kernel_size,
-        phase_relu=config.modulus_type == "phase_relu",
-        lowpass_last=config.lowpass_last,
-        gap=config.global_avg_pool,
-        image_size=net.image_size,
-        num_classes=net.num_classes,
-    )
+    reference = PlainNet.of(net.config, image_size=net.image_size, num_classes=net.num_classes)
     reference.load_state_dict(net.state_dict())
     return reference
 

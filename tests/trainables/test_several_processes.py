@@ -29,12 +29,26 @@ def test_two_workers_give_the_loss_curve_of_one(tmp_path):
 SHARED = """
 from trainables.distributed import process_group_from_env
 from trainables.scattering import ScatteringConfig, train
-from trainables.scattering.blocks import ScatteringBlock
-ScatteringBlock._own_filters = None  # frozen wavelets must not need it
+from trainables.scattering import blocks
+blocks.own_filters = None  # frozen wavelets must not need it
 with process_group_from_env():
     config = ScatteringConfig(n_blocks=2, L=4, train_size=0.2, lr_epochs=1, epochs=0, save_dir={folder!r})
     *_, last = train(config)
 """
+
+
+def test_micro_batches_of_two_workers_are_those_of_one(tmp_path):
+    """Both sum the gradients of 32 images at a time; the parts are the same images where nothing is shuffled apart."""
+    flags = (*FLAGS, "--no-augment", "--sync-batch-norm", "--global-batch-size", "64")
+    one = run(*flags, "--micro-batch", "16", "--save-dir", tmp_path / "one", OMP_NUM_THREADS="1")
+    two = run(*TORCHRUN, *flags, "--micro-batch", "16", "--save-dir", tmp_path / "two", OMP_NUM_THREADS="1")
+    assert (one.returncode, two.returncode) == (0, 0), one.stderr + two.stderr
+    results = [json.loads((tmp_path / name / "results.json").read_text()) for name in ("one", "two")]
+    assert [r["results"]["batch_norm_images"] for r in results] == [16, 32]
+    for phase in ("phase_a", "phase_b"):
+        for alone, shared in zip(*(r["curves"][phase] for r in results), strict=True):
+            # Other parts share their statistics, so the numbers differ, but not by much.
+            assert shared["train_loss"] == pytest.approx(alone["train_loss"], rel=0.1)
 
 
 def test_the_head_phase_of_several_workers_filters_all_channels_by_one_bank(tmp_path):

@@ -113,9 +113,7 @@ def test_training_is_that_of_the_definition(tmp_path, penalty):
     options = {"global_batch_size": 128, "workers": workers, "seed": 42}
     source = Batches(info, train_images, augment=True, **options)
     test = Batches(info, test_images, augment=False, **options)
-    net = PlainNet(
-        groups=[1, 1], L=4, K=5, phase_relu=False, lowpass_last=False, gap=False, image_size=32, num_classes=10
-    )
+    net = PlainNet.of(config, image_size=32, num_classes=10)
     net.load_state_dict(ScatteringNet(config, image_size=32, num_classes=10).state_dict())
     head = [*net.norm.parameters(), *net.classifier.parameters()]
     for phase, groups in (

@@ -96,6 +96,8 @@ def lowpass_and_modulus(y: Tensor, groups: int, L: int) -> Tensor:
 
     Returns [B, C (1 + L), M, N]: the low-pass path of all channels, then the modulus of all channels and orientations.
     """
+    if y.dtype == torch.float16:  # which holds neither the squares of large values nor epsilon
+        y = y.float()
     return _LowpassAndModulus.apply(y, groups, L)
 
 
@@ -129,12 +131,14 @@ def _used_taps(weight: Tensor, u: Tensor) -> tuple[Tensor, tuple[int, int]]:
 
 def _modulus(re: Tensor, im: Tensor, collapse: float | None, *, out: Tensor) -> None:
     """Write the complex modulus, or `collapse` (|re| + |im|), into `out`. Overwrites re and im."""
-    if collapse is None:
-        torch.mul(re, re, out=out)
-        out.addcmul_(im, im).add_(EPSILON).sqrt_()
-    else:
+    if collapse is not None:
         torch.add(re.abs_(), im.abs_(), out=out)
         out.mul_(collapse)
+    elif out.dtype == torch.float16:  # as above
+        out.copy_(re.float().square_().addcmul_(im.float(), im.float()).add_(EPSILON).sqrt_())
+    else:
+        torch.mul(re, re, out=out)
+        out.addcmul_(im, im).add_(EPSILON).sqrt_()
 
 
 class _LowpassAndModulus(torch.autograd.Function):

@@ -41,7 +41,8 @@ class ScatteringNet(nn.Module):
 
     def classify(self, features: Tensor) -> Tensor:
         """Logits [B, classes] of `features`."""
-        if not features.requires_grad and type(self.norm) is nn.BatchNorm2d:
+        few_classes = self.num_classes <= len(features)  # otherwise the weights are what to touch least
+        if few_classes and not features.requires_grad and type(self.norm) is nn.BatchNorm2d:
             return head.classify(features, self.norm, self.classifier)
         return self.classifier(self.norm(features).flatten(1))
 
