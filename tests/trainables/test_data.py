@@ -261,7 +261,7 @@ def test_folders_load_as_imagefolder_does(folders):
         [torchvision.transforms.Resize(37), torchvision.transforms.CenterCrop(32), torchvision.transforms.ToTensor()]
     )
     source = batches.Batches(info, val, global_batch_size=4, workers=ALONE, augment=False, seed=0, num_loaders=1)
-    pixels = torch.cat([x for x, _ in source.validation()])
+    pixels = torch.cat([x.clone() for x, _ in source.validation()])
     mean, std = (torch.tensor(v)[:, None, None] for v in (info.mean, info.std))
     reference = torchvision.datasets.ImageFolder(folders / "val", transform)
     expected_pixels = torch.stack([(image - mean) / std for image, _ in reference])

@@ -48,7 +48,8 @@ class Batches:
     """Normalised float32 batches ([B, 3, H, W], labels [B]) on the device of this worker, of a share of each batch.
 
     A global batch is cut into one part for each worker; the last one of an epoch may be smaller, and is left out when
-    it has fewer than two images for each worker (batch norm needs two).
+    it has fewer than two images for each worker (batch norm needs two). A batch of files on the CPU is overwritten
+    by the next one.
     """
 
     def __init__(
@@ -69,6 +70,8 @@ class Batches:
         else:
             loaders = torch.get_num_threads() if num_loaders is None else num_loaders
             self._source = _FileSource(images, image_size=info.image_size, num_loaders=loaders, device=workers.device)
+        # Fresh pages for a large batch cost more than to normalise it.
+        self._reuse_memory = isinstance(images, FileImages) and workers.device.type == "cpu"
         # (pixels / 255 - mean) / std in one step
         mean, std = (torch.tensor(values)[:, None, None] for values in (info.mean, info.std))
         self._scale, self._shift = (1 / (255 * std)).to(workers.device), (-mean / std).to(workers.device)
@@ -82,18 +85,17 @@ class Batches:
         n, key = len(self.images), (self.seed, phase, epoch)
         batches = self._global_batches(torch.randperm(n, generator=hashed_generator(*key, "order")))
         parts = [batch.tensor_split(self.workers.world_size)[self.workers.rank] for batch in batches]
-        read = self._source.read(parts, key if self.augment else None)
-        with contextlib.closing(read):
-            for batch, part in zip(batches, read, strict=True):
-                yield *self._on_device(*part), len(batch)
+        normalised = self._normalised(parts, key if self.augment else None)
+        with contextlib.closing(normalised):
+            for batch, (x, labels) in zip(batches, normalised, strict=True):
+                yield x, labels, len(batch)
 
     def validation(self) -> Iterator[tuple[Tensor, Tensor]]:
         """This worker's part of all images, each image exactly once over all workers, in order, not augmented."""
         own = torch.arange(self.workers.rank, len(self.images), self.workers.world_size)
         parts = list(own.split(max(1, self.global_batch_size // self.workers.world_size)))
-        with contextlib.closing(self._source.read(parts, None)) as read:
-            for part in read:
-                yield self._on_device(*part)
+        with contextlib.closing(self._normalised(parts, None)) as normalised:
+            yield from normalised
 
     def _global_batches(self, order: Tensor) -> list[Tensor]:
         batches = list(order.split(self.global_batch_size))
@@ -103,12 +105,17 @@ class Batches:
             raise DataError(f"{len(order)} training image(s) are too few for {self.workers.world_size} worker(s)")
         return batches
 
-    def _on_device(self, pixels: Tensor, labels: Tensor, flips: Tensor | None) -> tuple[Tensor, Tensor]:
-        device = self.workers.device
-        x = pixels.to(device, non_blocking=True)
-        if flips is not None and self.flip:
-            x = mirror(x, flips)
-        return x.float().mul_(self._scale).add_(self._shift), labels.to(device, non_blocking=True)
+    def _normalised(self, parts: list[Tensor], key: Key | None) -> Iterator[tuple[Tensor, Tensor]]:
+        device, out = self.workers.device, None
+        with contextlib.closing(self._source.read(parts, key)) as read:
+            for pixels, labels, flips in read:
+                x = pixels.to(device, non_blocking=True)
+                if flips is not None and self.flip:
+                    x = mirror(x, flips)
+                if out is None or not self._reuse_memory:
+                    out = torch.empty(x.shape, device=device)
+                floats = out[: len(x)].copy_(x)
+                yield floats.mul_(self._scale).add_(self._shift), labels.to(device, non_blocking=True)
 
 
 class _TensorSource:
@@ -200,4 +207,9 @@ def _finished(part: Part, jobs: list[Future[None]]) -> Part:
 def mirror(x: Tensor, flips: Tensor) -> Tensor:
     """Mirror the images of [B, C, H, W] where `flips` [B] (on the CPU), in place."""
     which = flips.nonzero()[:, 0].to(x.device, non_blocking=True)
-    return x.index_copy_(0, which, x.index_select(0, which).flip(-1))
+    if x.is_contiguous():
+        return x.index_copy_(0, which, x.index_select(0, which).flip(3))
+    pixels = x.permute(0, 2, 3, 1)  # contiguous again: copied image by image, not byte by byte
+    mirrored = pixels.index_select(0, which).permute(0, 3, 1, 2).flip(3)
+    pixels.index_copy_(0, which, mirrored.permute(0, 2, 3, 1))
+    return x

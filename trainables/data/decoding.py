@@ -8,6 +8,7 @@ become RGB, the format is told from the content. What is drawn depends on the im
 import io
 import math
 import random
+import threading
 
 import numpy as np
 import torch
@@ -19,6 +20,8 @@ from trainables.data.catalog import DataError
 _MARGIN = 16
 """Rows decoded below a crop: smoothed chroma takes up to four rows from below."""
 
+_thread = threading.local()
+
 
 def training_crop(data: bytes, size: int, draw: random.Random, *, name: str) -> np.ndarray:
     """A crop by `crop_box`, resized to [size, size, 3]. Raises DataError for an unreadable file."""
@@ -26,14 +29,14 @@ def training_crop(data: bytes, size: int, draw: random.Random, *, name: str) -> 
     whole = None if shape else _decode_whole(data, name)
     height, width = shape or whole.shape[:2]
     top, left, h, w = crop_box(width, height, draw)
-    pixels = _decode_rows(data, height, top + h, name) if whole is None else whole
+    pixels = _decode_rows(data, height, width, top + h, name) if whole is None else whole
     return _resize(pixels[top : top + h, left : left + w], size, size)
 
 
 def evaluation_crop(data: bytes, size: int, *, name: str) -> np.ndarray:
     """torchvision's Resize(256), CenterCrop(224), in proportion for other sizes. Raises DataError as above."""
     shape = _plain_jpeg(data)
-    pixels = _decode_rows(data, shape[0], shape[0], name) if shape else _decode_whole(data, name)
+    pixels = _decode_rows(data, *shape, shape[0], name) if shape else _decode_whole(data, name)
     height, width = pixels.shape[:2]
     side = round(size * 256 / 224)
     short = min(height, width)
@@ -95,8 +98,8 @@ def _plain_jpeg(data: bytes) -> tuple[int, int] | None:
     return (height, width) if colours in ("Gray", "YCbCr", "RGB") else None
 
 
-def _decode_rows(data: bytes, height: int, rows: int, name: str) -> np.ndarray:
-    """[n, W, 3] of a plain JPEG of `height` rows, with n >= rows.
+def _decode_rows(data: bytes | bytearray, height: int, width: int, rows: int, name: str) -> np.ndarray:
+    """[n, width, 3] of a plain JPEG of `height` rows, with n >= rows; valid until this thread decodes another.
 
     Like Pillow, does not mind what libjpeg only warns of (a file cut short has no end marker and never comes here).
     """
@@ -104,12 +107,19 @@ def _decode_rows(data: bytes, height: int, rows: int, name: str) -> np.ndarray:
 
     at = _height_field(data) if rows + _MARGIN < height else None
     if at is not None:
-        shorter = bytearray(data)
-        shorter[at : at + 2] = (rows + _MARGIN).to_bytes(2, "big")
+        height, data = rows + _MARGIN, bytearray(data)
+        data[at : at + 2] = height.to_bytes(2, "big")
     try:
-        return simplejpeg.decode_jpeg(data if at is None else shorter, "RGB", strict=False)
+        return simplejpeg.decode_jpeg(data, "RGB", strict=False, buffer=_buffer(height * width * 3))
     except ValueError:
         return _decode_whole(data, name)
+
+
+def _buffer(size: int) -> np.ndarray:
+    """Memory of this thread, overwritten by its next image: fresh pages cost more than the colour conversion."""
+    if getattr(_thread, "buffer", None) is None or len(_thread.buffer) < size:
+        _thread.buffer = np.empty(size, np.uint8)
+    return _thread.buffer
 
 
 def _height_field(data: bytes) -> int | None:
