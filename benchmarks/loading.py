@@ -55,7 +55,8 @@ def main() -> None:
     parser.add_argument("--memory-of", choices=["raysweep", "torchvision"], help=argparse.SUPPRESS)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
-        folder = _extracted(args.data, Path(temporary)) if args.data.is_file() else args.data
+        os.environ.setdefault("RAYSWEEP_CACHE", f"{temporary}/cache")  # nothing stays of files that are gone afterwards
+        folder = _extracted(args.data, Path(temporary, "data")) if args.data.is_file() else args.data
         if args.memory_of:
             print(_peak_memory(args.memory_of, folder))
             return
