@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,14 @@ def real_data(name: str) -> Path:
     if not folder.is_dir():
         pytest.skip(f"real data not found: {folder} (set RAYSWEEP_REAL_DATA)")
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Tests, and the commands they run, leave the user's caches alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAYSWEEP_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 def run(*args: object, timeout: float = 300, **env: str) -> subprocess.CompletedProcess[str]:

@@ -1,16 +1,21 @@
+import random
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 import torchvision
-from PIL import Image
 from sklearn.datasets import load_digits
+from torchvision.transforms.functional import normalize
 
 from trainables.data import batches
 from trainables.data.catalog import locate
+from trainables.data.decoding import crop_box
 from trainables.data.loading import load
 from trainables.distributed import Workers
 
 ALL = {"train_size": 1.0, "val_split": 0.0, "seed": 42}
+ALONE = Workers(rank=0, world_size=1, device=torch.device("cpu"))
 
 
 def digit_batches(world_size=1, rank=0, batch=128, augment=True, seed=0):
@@ -67,30 +72,42 @@ def test_a_last_batch_too_small_for_batch_norm_is_left_out():
 
 def test_crops_and_flips():
     pixels = torch.randint(0, 256, (3, 3, 8, 8), dtype=torch.uint8)
-    centre = torch.full((3, 2), batches.CROP_PADDING)
-    no, yes = torch.zeros(3, dtype=torch.bool), torch.ones(3, dtype=torch.bool)
-    assert torch.equal(batches.crop_and_flip(pixels, centre, no), pixels)
-    assert torch.equal(batches.crop_and_flip(pixels, centre, yes), pixels.flip(-1))
-    corner = batches.crop_and_flip(pixels, torch.zeros(3, 2, dtype=torch.long), no)
-    assert torch.equal(corner[:, :, 4:, 4:], pixels[:, :, :4, :4])
-    assert not corner[:, :, :4].any()
+    assert torch.equal(batches.padded_crop(pixels, torch.full((3, 2), batches.CROP_PADDING)), pixels)
+    padded = torch.nn.functional.pad(pixels, (batches.CROP_PADDING,) * 4)
+    shifts = torch.tensor([[0, 0], [8, 3], [1, 7]])
+    for cropped, whole, (top, left) in zip(batches.padded_crop(pixels, shifts), padded, shifts.tolist(), strict=True):
+        assert torch.equal(cropped, whole[:, top : top + 8, left : left + 8])
+    for layout in (torch.contiguous_format, torch.channels_last):
+        some = batches.mirror(pixels.clone(memory_format=layout), torch.tensor([True, False, True]))
+        assert torch.equal(some, torch.stack([pixels[0].flip(-1), pixels[1], pixels[2].flip(-1)]))
+
+
+def test_batches_are_the_images_cropped_mirrored_and_normalised():
+    """Against one image after the other, with the documented draws."""
+    info = replace(locate("digits", None), flip=True, mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6))
+    images = load(info, train_size=0.5, val_split=0.0, seed=1)[0]
+    source = batches.Batches(info, images, global_batch_size=64, workers=ALONE, augment=True, seed=7)
+    x, labels, _ = next(source.training("head", 2))
+    n = len(images)
+    order = torch.randperm(n, generator=batches.hashed_generator(7, "head", 2, "order"))
+    generator = batches.hashed_generator(7, "head", 2, "augmentation")
+    shifts, draws = torch.randint(0, 9, (n, 2), generator=generator), torch.rand(n, generator=generator)
+    for row, (image, i) in enumerate(zip(x, order[:64].tolist(), strict=True)):
+        top, left = shifts[i].tolist()
+        crop = torch.nn.functional.pad(images.pixels[images.index[i]], (4,) * 4)[:, top : top + 32, left : left + 32]
+        expected = normalize((crop.flip(-1) if draws[i] < 0.5 else crop) / 255, info.mean, info.std)
+        torch.testing.assert_close(image, expected)
+        assert labels[row] == images.labels[i]
 
 
 def test_random_resized_crop_draws_torchvisions_areas():
-    import random
-
-    image = Image.new("RGB", (100, 80))
     seen = []
-    original = batches.TF.resized_crop
-    try:
-        batches.TF.resized_crop = lambda image, top, left, h, w, size: seen.append((top, left, h, w)) or image
-        for i in range(1500):
-            batches.random_resized_crop(image, 32, random.Random(i))
-    finally:
-        batches.TF.resized_crop = original
+    for i in range(1500):
+        seen.append(crop_box(100, 80, random.Random(i)))
     torch.manual_seed(0)
     get = torchvision.transforms.RandomResizedCrop.get_params
     theirs = [get(torch.empty(3, 80, 100), [0.08, 1.0], [3 / 4, 4 / 3]) for _ in range(1500)]
     for ours, other in zip(zip(*seen, strict=True), zip(*theirs, strict=True), strict=True):
         assert np.mean(ours) == pytest.approx(np.mean(other), rel=0.08)
         assert np.std(ours) == pytest.approx(np.std(other), rel=0.1)
+    assert crop_box(1, 300, random.Random(0)) == (149, 0, 1, 1)  # no draw fits into such an image

@@ -4,24 +4,34 @@ Order = f(seed, phase, epoch), augmentation = f(seed, phase, epoch, image): neit
 on what was loaded before, so a run can stop at any epoch boundary and go on with the same numbers.
 """
 
+import contextlib
 import hashlib
-import math
 import random
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
+import numpy as np
 import torch
-import torch.nn.functional as F
-from PIL import Image
+from numpy.lib.stride_tricks import sliding_window_view
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
-from torchvision.transforms.v2 import functional as TF
 
 from trainables.data.catalog import DataError, DataInfo
-from trainables.data.loading import FileImages, Images, TensorImages, decode, to_tensor
+from trainables.data.decoding import evaluation_crop, read_file, training_crop
+from trainables.data.loading import FileImages, Images, TensorImages
 from trainables.distributed import Workers
 
 CROP_PADDING = 4
 """Pixels of zero padding around small images before the random crop."""
+BATCHES_AHEAD = 2
+"""Batches of files that are decoded while the model works on one."""
+IMAGES_PER_JOB = 8
+"""Files that one thread takes at a time."""
+
+Key = tuple[int | str, ...]
+"""What an epoch's augmentation depends on; None stands for no augmentation."""
+Part = tuple[Tensor, Tensor, Tensor | None]
+"""Pixels uint8 [B, 3, H, W], labels int64 [B], and which images to mirror, bool [B], all on the CPU."""
 
 
 def hashed_seed(*parts: int | str) -> int:
@@ -38,7 +48,8 @@ class Batches:
     """Normalised float32 batches ([B, 3, H, W], labels [B]) on the device of this worker, of a share of each batch.
 
     A global batch is cut into one part for each worker; the last one of an epoch may be smaller, and is left out when
-    it has fewer than two images for each worker (batch norm needs two).
+    it has fewer than two images for each worker (batch norm needs two). A batch of files on the CPU is overwritten
+    by the next one.
     """
 
     def __init__(
@@ -53,15 +64,17 @@ class Batches:
         num_loaders: int | None = None,
     ) -> None:
         self.images, self.global_batch_size, self.workers = images, global_batch_size, workers
-        self.augment, self.seed = augment, seed
+        self.augment, self.seed, self.flip = augment, seed, info.flip
         if isinstance(images, TensorImages):
-            self._source: _TensorSource | _FileSource = _TensorSource(info, images)
+            self._source: _TensorSource | _FileSource = _TensorSource(images)
         else:
             loaders = torch.get_num_threads() if num_loaders is None else num_loaders
-            self._source = _FileSource(info, images, augment=augment, num_loaders=loaders, device=workers.device)
-        self._mean, self._std = (
-            torch.tensor(values, device=workers.device)[:, None, None] for values in (info.mean, info.std)
-        )
+            self._source = _FileSource(images, image_size=info.image_size, num_loaders=loaders, device=workers.device)
+        # Fresh pages for a large batch cost more than to normalise it.
+        self._reuse_memory = isinstance(images, FileImages) and workers.device.type == "cpu"
+        # (pixels / 255 - mean) / std in one step
+        mean, std = (torch.tensor(values)[:, None, None] for values in (info.mean, info.std))
+        self._scale, self._shift = (1 / (255 * std)).to(workers.device), (-mean / std).to(workers.device)
 
     def num_steps(self) -> int:
         """Steps of one training epoch."""
@@ -72,17 +85,17 @@ class Batches:
         n, key = len(self.images), (self.seed, phase, epoch)
         batches = self._global_batches(torch.randperm(n, generator=hashed_generator(*key, "order")))
         parts = [batch.tensor_split(self.workers.world_size)[self.workers.rank] for batch in batches]
-        for batch, (pixels, labels) in zip(
-            batches, self._source.read(parts, key if self.augment else None), strict=True
-        ):
-            yield *self._on_device(pixels, labels), len(batch)
+        normalised = self._normalised(parts, key if self.augment else None)
+        with contextlib.closing(normalised):
+            for batch, (x, labels) in zip(batches, normalised, strict=True):
+                yield x, labels, len(batch)
 
     def validation(self) -> Iterator[tuple[Tensor, Tensor]]:
         """This worker's part of all images, each image exactly once over all workers, in order, not augmented."""
         own = torch.arange(self.workers.rank, len(self.images), self.workers.world_size)
         parts = list(own.split(max(1, self.global_batch_size // self.workers.world_size)))
-        for pixels, labels in self._source.read(parts, None):
-            yield self._on_device(pixels, labels)
+        with contextlib.closing(self._normalised(parts, None)) as normalised:
+            yield from normalised
 
     def _global_batches(self, order: Tensor) -> list[Tensor]:
         batches = list(order.split(self.global_batch_size))
@@ -92,114 +105,111 @@ class Batches:
             raise DataError(f"{len(order)} training image(s) are too few for {self.workers.world_size} worker(s)")
         return batches
 
-    def _on_device(self, pixels: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        device = self.workers.device
-        x = pixels.to(device, non_blocking=True).float().div_(255)
-        return x.sub_(self._mean).div_(self._std), labels.to(device, non_blocking=True)
+    def _normalised(self, parts: list[Tensor], key: Key | None) -> Iterator[tuple[Tensor, Tensor]]:
+        device, out = self.workers.device, None
+        with contextlib.closing(self._source.read(parts, key)) as read:
+            for pixels, labels, flips in read:
+                x = pixels.to(device, non_blocking=True)
+                if flips is not None and self.flip:
+                    x = mirror(x, flips)
+                if out is None or not self._reuse_memory:
+                    out = torch.empty(x.shape, device=device)
+                floats = out[: len(x)].copy_(x)
+                yield floats.mul_(self._scale).add_(self._shift), labels.to(device, non_blocking=True)
 
 
 class _TensorSource:
     """Random crops of padded small images, and flips, drawn for all images of an epoch at once."""
 
-    def __init__(self, info: DataInfo, images: TensorImages) -> None:
-        self.images, self.flip = images, info.flip
+    def __init__(self, images: TensorImages) -> None:
+        self.images = images
 
-    def read(self, parts: list[Tensor], key: tuple[int | str, ...] | None) -> Iterator[tuple[Tensor, Tensor]]:
+    def read(self, parts: list[Tensor], key: Key | None) -> Iterator[Part]:
         shifts, flips = self._draw(key) if key else (None, None)
         for part in parts:
-            pixels, labels = self.images.pixels[part], self.images.labels[part]
-            if shifts is not None and flips is not None:
-                pixels = crop_and_flip(pixels, shifts[part], flips[part])
-            yield pixels, labels
+            pixels = self.images.pixels.index_select(0, self.images.index[part])
+            if shifts is not None:
+                pixels = padded_crop(pixels, shifts[part])
+            yield pixels, self.images.labels[part], None if flips is None else flips[part]
 
-    def _draw(self, key: tuple[int | str, ...]) -> tuple[Tensor, Tensor]:
+    def _draw(self, key: Key) -> tuple[Tensor, Tensor]:
         n, generator = len(self.images), hashed_generator(*key, "augmentation")
         shifts = torch.randint(0, 2 * CROP_PADDING + 1, (n, 2), generator=generator)
-        flips = torch.rand(n, generator=generator) < (0.5 if self.flip else 0.0)
-        return shifts, flips
+        return shifts, torch.rand(n, generator=generator) < 0.5
 
 
-def crop_and_flip(pixels: Tensor, shifts: Tensor, flips: Tensor) -> Tensor:
-    """Cut [B, C, H, W] out of its zero-padded self at `shifts` (row, column) [B, 2] in 0 .. 8; mirror where `flips`."""
+def padded_crop(pixels: Tensor, shifts: Tensor) -> Tensor:
+    """Cut uint8 [B, C, H, W] out of its zero-padded self at `shifts` (row, column) [B, 2] in 0 .. 8."""
     B, C, H, W = pixels.shape
-    padded = F.pad(pixels, (CROP_PADDING,) * 4)
-    rows = shifts[:, :1] + torch.arange(H)
-    columns = torch.where(flips[:, None], torch.arange(W - 1, -1, -1), torch.arange(W)) + shifts[:, 1:]
-    image, channel = torch.arange(B)[:, None, None, None], torch.arange(C)[None, :, None, None]
-    return padded[image, channel, rows[:, None, :, None], columns[:, None, None, :]]
+    padded = np.zeros((B, C, H + 2 * CROP_PADDING, W + 2 * CROP_PADDING), np.uint8)
+    padded[:, :, CROP_PADDING:-CROP_PADDING, CROP_PADDING:-CROP_PADDING] = pixels.numpy()
+    windows = sliding_window_view(padded, (H, W), axis=(2, 3)).transpose(0, 2, 3, 1, 4, 5)
+    rows, columns = shifts.numpy().T
+    return torch.from_numpy(windows[np.arange(B), rows, columns])
 
 
 class _FileSource:
-    """Files decoded, cropped and resized by loader processes; a file that cannot be read stops the run by name."""
+    """Files decoded, cropped and resized by threads, the next batches while one is used.
 
-    def __init__(
-        self, info: DataInfo, images: FileImages, *, augment: bool, num_loaders: int, device: torch.device
-    ) -> None:
-        self._parts: list[list[tuple[tuple[int | str, ...] | None, int]]] = []
-        self._loader = DataLoader(
-            _FileDataset(images, info.image_size, info.flip),
-            batch_sampler=self._parts,
-            collate_fn=_collate,
-            num_workers=num_loaders,
-            persistent_workers=num_loaders > 0,
-            pin_memory=device.type == "cuda",
-        )
+    Decoding and resizing hold no interpreter lock. A file that cannot be read stops the run by name.
+    """
 
-    def read(self, parts: list[Tensor], key: tuple[int | str, ...] | None) -> Iterator[tuple[Tensor, Tensor]]:
-        self._parts[:] = [[(key, index) for index in part.tolist()] for part in parts]
-        for pixels, labels in self._loader:
-            if isinstance(labels, str):
-                raise DataError(labels)
-            yield pixels, labels
+    def __init__(self, images: FileImages, *, image_size: int, num_loaders: int, device: torch.device) -> None:
+        self.images, self.image_size, self.num_loaders = images, image_size, max(1, num_loaders)
+        self.pin_memory = device.type == "cuda"
 
-
-class _FileDataset(Dataset[tuple[Tensor, int] | str]):
-    """Items are asked for as (key of the epoch or None for validation, index)."""
-
-    def __init__(self, images: FileImages, image_size: int, flip: bool) -> None:
-        self.paths, self.labels = images.paths, images.labels
-        self.image_size, self.flip = image_size, flip
-
-    def __getitem__(self, item: tuple[tuple[int | str, ...] | None, int]) -> tuple[Tensor, int] | str:
-        key, index = item
+    def read(self, parts: list[Tensor], key: Key | None) -> Iterator[Part]:
+        pool = ThreadPoolExecutor(self.num_loaders, thread_name_prefix="loader")
         try:
-            image = decode(self.paths[index], name=self.paths[index])
-        except DataError as error:  # an exception would lose its one line on the way through the loader process
-            return str(error)
-        if key is None:
-            pixels = to_tensor(evaluation_crop(image, self.image_size))
-        else:
-            draw = random.Random(hashed_seed(*key, index))
-            pixels = to_tensor(random_resized_crop(image, self.image_size, draw))
-            if self.flip and draw.random() < 0.5:
-                pixels = pixels.flip(-1)
-        return pixels, int(self.labels[index])
+            started: deque[tuple[Part, list[Future[None]]]] = deque()
+            for part in parts:
+                started.append(self._start(pool, part, key))
+                if len(started) > BATCHES_AHEAD:
+                    yield _finished(*started.popleft())
+            while started:
+                yield _finished(*started.popleft())
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _start(self, pool: ThreadPoolExecutor, part: Tensor, key: Key | None) -> tuple[Part, list[Future[None]]]:
+        B, size = len(part), self.image_size
+        pixels = torch.empty((B, size, size, 3), dtype=torch.uint8, pin_memory=self.pin_memory)
+        flips = None if key is None else torch.empty(B, dtype=torch.bool)
+        targets = pixels.numpy(), None if flips is None else flips.numpy()
+        indices = part.tolist()
+        jobs = [
+            pool.submit(self._fill, *targets, range(start, min(start + IMAGES_PER_JOB, B)), indices, key)
+            for start in range(0, B, IMAGES_PER_JOB)
+        ]
+        return (pixels.permute(0, 3, 1, 2), self.images.labels[part], flips), jobs
+
+    def _fill(
+        self, pixels: np.ndarray, flips: np.ndarray | None, at: range, indices: list[int], key: Key | None
+    ) -> None:
+        """Images number `at` of a batch; numpy copies, as torch would wake threads of its own for each."""
+        for i in at:
+            path = self.images.paths[indices[i]]
+            data = read_file(path)
+            if key is None or flips is None:
+                pixels[i] = evaluation_crop(data, self.image_size, name=path)
+            else:
+                draw = random.Random(hashed_seed(*key, indices[i]))
+                pixels[i] = training_crop(data, self.image_size, draw, name=path)
+                flips[i] = draw.random() < 0.5
 
 
-def _collate(items: list[tuple[Tensor, int] | str]) -> tuple[Tensor, Tensor | str]:
-    failed = [item for item in items if isinstance(item, str)]
-    if failed:
-        return torch.empty(0), failed[0]
-    pixels, labels = zip(*items, strict=True)
-    return torch.stack(pixels), torch.tensor(labels)
+def _finished(part: Part, jobs: list[Future[None]]) -> Part:
+    for job in jobs:
+        job.result()
+    return part
 
 
-def evaluation_crop(image: Image.Image, size: int) -> Image.Image:
-    """torchvision's Resize(256), CenterCrop(224), in proportion for other sizes."""
-    return TF.center_crop(TF.resize(image, [round(size * 256 / 224)]), [size, size])
-
-
-def random_resized_crop(image: Image.Image, size: int, draw: random.Random) -> Image.Image:
-    """torchvision's RandomResizedCrop with its defaults: 8 to 100 % of the area, aspect ratio 3/4 to 4/3."""
-    width, height = image.size
-    for _ in range(10):
-        area = width * height * draw.uniform(0.08, 1.0)
-        ratio = math.exp(draw.uniform(math.log(3 / 4), math.log(4 / 3)))
-        w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
-        if 0 < w <= width and 0 < h <= height:
-            top, left = draw.randint(0, height - h), draw.randint(0, width - w)
-            break
-    else:  # the largest central crop within the allowed ratios
-        w, h = min(width, round(height * 4 / 3)), min(height, round(width * 4 / 3))
-        top, left = (height - h) // 2, (width - w) // 2
-    return TF.resized_crop(image, top, left, h, w, [size, size])
+def mirror(x: Tensor, flips: Tensor) -> Tensor:
+    """Mirror the images of [B, C, H, W] where `flips` [B] (on the CPU), in place."""
+    which = flips.nonzero()[:, 0]
+    if x.device.type == "cpu" and not x.is_contiguous():  # channels-last: image by image stays in the core's cache
+        for i in which.tolist():
+            x[i] = x[i].flip(2)
+        return x
+    which = which.to(x.device, non_blocking=True)
+    return x.index_copy_(0, which, x.index_select(0, which).flip(3))

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from trainables.data.index import listing
+
 FOLDER_IMAGE_SIZE = 224
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")  # torchvision's
 
@@ -256,18 +258,24 @@ def image_files(folder: Path, classes: tuple[str, ...]) -> tuple[list[str], list
 
     Raises DataError for a class folder without images; a class may have no folder at all.
     """
+    try:
+        directories = listing(folder)
+    except OSError as error:
+        raise DataError(f"{error.filename or folder} cannot be read ({error.strerror})") from None
+    of_class: dict[str, list[tuple[str, list[str]]]] = {name: [] for name in classes}
+    for relative, _, names in directories:
+        of_class.setdefault(relative.partition(os.sep)[0], []).append((relative, names))
     paths: list[str] = []
     labels: list[int] = []
     for label, name in enumerate(classes):
-        home = folder / name
         files = [
-            os.path.join(root, file)
-            for root, _, names in sorted(os.walk(home, followlinks=True))
-            for file in sorted(names)
+            f"{folder}{os.sep}{relative}{os.sep}{file}"
+            for relative, names in of_class[name]
+            for file in names
             if file.lower().endswith(IMAGE_SUFFIXES)
         ]
-        if not files and home.is_dir():
-            raise DataError(f"{home} holds no images ({', '.join(IMAGE_SUFFIXES)})")
+        if not files and of_class[name]:
+            raise DataError(f"{folder / name} holds no images ({', '.join(IMAGE_SUFFIXES)})")
         paths += files
         labels += [label] * len(files)
     if not paths:

@@ -1,0 +1,142 @@
+"""From the bytes of an image file to the pixels that training and evaluation take, uint8 [size, size, 3].
+
+libjpeg-turbo (simplejpeg) decodes plain JPEGs, only down to the last row that the crop needs; Pillow decodes everything
+else. Both give the pixels of torchvision's ImageFolder: EXIF rotation is ignored, greyscale, CMYK and palette images
+become RGB, the format is told from the content. What is drawn depends on the image's size alone, not on the decoder.
+"""
+
+import io
+import math
+import random
+import threading
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+
+from trainables.data.catalog import DataError
+
+_MARGIN = 16
+"""Rows decoded below a crop: smoothed chroma takes up to four rows from below."""
+
+_thread = threading.local()
+
+
+def training_crop(data: bytes, size: int, draw: random.Random, *, name: str) -> np.ndarray:
+    """A crop by `crop_box`, resized to [size, size, 3]. Raises DataError for an unreadable file."""
+    shape = _plain_jpeg(data)
+    whole = None if shape else _decode_whole(data, name)
+    height, width = shape or whole.shape[:2]
+    top, left, h, w = crop_box(width, height, draw)
+    pixels = _decode_rows(data, height, width, top + h, name) if whole is None else whole
+    return _resize(pixels[top : top + h, left : left + w], size, size)
+
+
+def evaluation_crop(data: bytes, size: int, *, name: str) -> np.ndarray:
+    """torchvision's Resize(256), CenterCrop(224), in proportion for other sizes. Raises DataError as above."""
+    shape = _plain_jpeg(data)
+    pixels = _decode_rows(data, *shape, shape[0], name) if shape else _decode_whole(data, name)
+    height, width = pixels.shape[:2]
+    side = round(size * 256 / 224)
+    short = min(height, width)
+    h, w = int(side * height / short), int(side * width / short)
+    top, left = round((h - size) / 2), round((w - size) / 2)
+    return _resize(pixels, h, w)[top : top + size, left : left + size]
+
+
+def crop_box(width: int, height: int, draw: random.Random) -> tuple[int, int, int, int]:
+    """(top, left, height, width) as torchvision's RandomResizedCrop draws them.
+
+    8 to 100 % of the area, aspect ratio 3/4 to 4/3; where ten draws do not fit, the largest central crop.
+    """
+    for _ in range(10):
+        area = width * height * draw.uniform(0.08, 1.0)
+        ratio = math.exp(draw.uniform(math.log(3 / 4), math.log(4 / 3)))
+        w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+        if 0 < w <= width and 0 < h <= height:
+            return draw.randint(0, height - h), draw.randint(0, width - w), h, w
+    w, h = min(width, round(height * 4 / 3)), min(height, round(width * 4 / 3))
+    return (height - h) // 2, (width - w) // 2, h, w
+
+
+def read_file(path: str) -> bytes:
+    """The bytes of a file. Raises DataError, which names it."""
+    try:
+        with open(path, "rb") as stream:
+            return stream.read()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read as an image ({error.strerror})") from None
+
+
+def decode(data: bytes, *, name: str) -> Image.Image:
+    """An RGB image, decoded by Pillow. Raises DataError, which names the file, for anything but a whole image."""
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            return image.convert("RGB")
+    except MemoryError:
+        raise
+    except Exception as error:
+        reason = str(error).replace(name, "").strip() or type(error).__name__
+        raise DataError(f"{name} cannot be read as an image ({reason})") from None
+
+
+def _decode_whole(data: bytes, name: str) -> np.ndarray:
+    return np.array(decode(data, name=name))
+
+
+def _plain_jpeg(data: bytes) -> tuple[int, int] | None:
+    """(height, width) of a JPEG for the fast decoder: complete, in grey, YCbCr or RGB; None for any other file."""
+    import simplejpeg
+
+    if not (data.startswith(b"\xff\xd8") and data.endswith(b"\xff\xd9")):
+        return None
+    try:
+        height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
+    except ValueError:
+        return None
+    return (height, width) if colours in ("Gray", "YCbCr", "RGB") else None
+
+
+def _decode_rows(data: bytes | bytearray, height: int, width: int, rows: int, name: str) -> np.ndarray:
+    """[n, width, 3] of a plain JPEG of `height` rows, with n >= rows; valid until this thread decodes another.
+
+    Like Pillow, does not mind what libjpeg only warns of (a file cut short has no end marker and never comes here).
+    """
+    import simplejpeg
+
+    at = _height_field(data) if rows + _MARGIN < height else None
+    if at is not None:
+        height, data = rows + _MARGIN, bytearray(data)
+        data[at : at + 2] = height.to_bytes(2, "big")
+    try:
+        return simplejpeg.decode_jpeg(data, "RGB", strict=False, buffer=_buffer(height * width * 3))
+    except ValueError:
+        return _decode_whole(data, name)
+
+
+def _buffer(size: int) -> np.ndarray:
+    """Memory of this thread, overwritten by its next image: fresh pages cost more than the colour conversion."""
+    if getattr(_thread, "buffer", None) is None or len(_thread.buffer) < size:
+        _thread.buffer = np.empty(size, np.uint8)
+    return _thread.buffer
+
+
+def _height_field(data: bytes) -> int | None:
+    """Where a JPEG says how many rows it has, if it has a single scan from top to bottom, which then can end early."""
+    at, field, components = 2, None, 0
+    while at + 10 < len(data) and data[at] == 0xFF:
+        marker = data[at + 1]
+        if marker == 0xDA:  # the scan begins: with all components at once?
+            return field if data[at + 4] == components else None
+        if marker in (0xC0, 0xC1):  # sequential, Huffman
+            field, components = at + 5, data[at + 9]
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return None
+
+
+def _resize(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Bilinear with antialiasing as in Pillow, whose result it meets within one level: [h, w, 3] to another h, w."""
+    image = torch.from_numpy(pixels).permute(2, 0, 1)[None]
+    resized = F.interpolate(image, (height, width), mode="bilinear", antialias=True)
+    return resized[0].permute(1, 2, 0).numpy()
