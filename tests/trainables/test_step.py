@@ -87,15 +87,17 @@ def test_micro_batches_sum_to_the_gradient_of_the_batch():
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
-def test_half_precision_learns_as_float32_does(tmp_path, precision):
-    exact = results(ScatteringConfig(**SMALL, lr_epochs=2, epochs=2, save_dir=str(tmp_path / "exact")))
-    found = results(
-        ScatteringConfig(**SMALL, lr_epochs=2, epochs=2, precision=precision, save_dir=str(tmp_path / "half"))
-    )
-    for phase in ("phase_a", "phase_b"):
-        for row, other in zip(found["curves"][phase], exact["curves"][phase], strict=True):
-            assert row["train_loss"] == pytest.approx(other["train_loss"], rel=0.02)
-            assert row["val_loss"] == pytest.approx(other["val_loss"], rel=0.02)
+def test_half_precision_learns_as_float32_does(precision):
+    def losses(precision: str) -> list[float]:
+        config = ScatteringConfig(n_blocks=2, L=4, kernel_size=5, global_batch_size=32, precision=precision)
+        net = ScatteringNet(config, image_size=32, num_classes=10)
+        step = Step(net, adamw(net), config, ALONE)
+        return [step(x, y, size).item() / size for _, (x, y, size) in zip(range(60), batches(config), strict=False)]
+
+    exact, found = losses("float32"), losses(precision)
+    assert found[0] == pytest.approx(exact[0], rel=0.01)
+    # float16 leaves out the first steps, until the scale of its gradients has settled.
+    assert sum(found[-20:]) == pytest.approx(sum(exact[-20:]), rel=0.1)
 
 
 @pytest.mark.slow
