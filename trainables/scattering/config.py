@@ -99,7 +99,7 @@ class ScatteringConfig:
     seed: int = 42
     """Seed of the subset, the initialisation, the order of the images and the augmentation."""
     workers: int | None = field(default=None, metadata=COSMETIC)
-    """Processes that load images from folders, per training process; None: one per CPU thread it holds."""
+    """Threads that load images from folders, per training process; None: one per CPU thread it holds."""
     save_dir: str = field(default="runs", metadata=COSMETIC)
     """Folder of the checkpoints (best.pt, last.pt) and of results.json."""
     print_freq: int = field(default=50, metadata=COSMETIC)
