@@ -13,7 +13,6 @@ import io
 import json
 import os
 import random
-import resource
 import statistics
 import subprocess
 import sys
@@ -33,6 +32,7 @@ from PIL import Image
 from torch.utils.data import DataLoader
 from torchvision import transforms
 
+from benchmarks.measuring import peak_megabytes_with_children, spread
 from trainables.data.batches import Batches
 from trainables.data.catalog import DataInfo, locate
 from trainables.data.decoding import crop_box, decode, evaluation_crop, training_crop
@@ -146,13 +146,9 @@ def _compare(folder: Path, split: str, cores: list[int], repeats: int) -> dict[s
     print(f"\n{split}, {loaders} core(s), {n} images, {repeats} repeats: median (min .. max)")
     for side, values in rates.items():
         per_core = statistics.median(values) / loaders
-        print(f"  {side:12} {_spread(values, '.0f')} images/s, {per_core:.0f} for each core")
-    print(f"  {'ratio':12} {_spread(ratios, '.2f')}", flush=True)
+        print(f"  {side:12} {spread(values, '.0f')} images/s, {per_core:.0f} for each core")
+    print(f"  {'ratio':12} {spread(ratios, '.2f')}", flush=True)
     return {"split": split, "cores": loaders, "images": n, **rates, "ratio": ratios}
-
-
-def _spread(values: list[float], form: str) -> str:
-    return f"{statistics.median(values):{form}} ({min(values):{form}} .. {max(values):{form}})"
 
 
 def _memory_in_new_process(side: str, folder: Path) -> int:
@@ -161,13 +157,14 @@ def _memory_in_new_process(side: str, folder: Path) -> int:
 
 
 def _peak_memory(side: str, folder: Path) -> int:
-    """MB at the peak of this process and, if it starts loaders, of the largest of those, over one epoch each."""
+    """MB at the peak of one epoch of training and of evaluation each, with one loader."""
     info = locate("imagenet", str(folder))
-    for split in ("training", "evaluation"):
-        (_ours if side == "raysweep" else _theirs)(info, split, 1)()
-    who = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    unit = 2**20 if sys.platform == "darwin" else 2**10
-    return round(sum(resource.getrusage(one).ru_maxrss for one in who) / unit)
+
+    def both() -> None:
+        for split in ("training", "evaluation"):
+            (_ours if side == "raysweep" else _theirs)(info, split, 1)()
+
+    return peak_megabytes_with_children(both)
 
 
 # The decoders
@@ -267,7 +264,7 @@ def _compare_decoders(files: list[bytes], repeats: int) -> dict[str, dict[str, A
     for name, entry in found.items():
         errors = entry.pop("errors")
         entry |= {"mean_error": statistics.mean(errors), "worst_image": max(errors)}
-        rates = _spread(entry["images_per_second"], ".0f")
+        rates = spread(entry["images_per_second"], ".0f")
         print(f"  {name:36}{rates:22}{entry['mean_error']:8.3f}{entry['worst_image']:8.3f}", flush=True)
     return found
 

@@ -1,9 +1,11 @@
 """What both benchmarks need: spreads and peak memory."""
 
+import os
 import resource
 import statistics
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 
@@ -19,3 +21,32 @@ def peak_megabytes() -> int:
         return int(fields["VmHWM"].split()[0]) // 2**10
     except (OSError, KeyError):  # not Linux, where ru_maxrss would include the process that started this one
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def peak_megabytes_with_children(work: Callable[[], object]) -> int:
+    """Most memory (MB) that this process and its children hold while `work` runs; shared pages count once. Linux."""
+    peak, done = 0, threading.Event()
+
+    def watch() -> None:
+        nonlocal peak
+        while not done.wait(0.05):
+            children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
+            peak = max(peak, sum(_proportional_kilobytes(pid) for pid in (str(os.getpid()), *children)))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        work()
+    finally:
+        done.set()
+        watcher.join()
+    return peak // 2**10
+
+
+def _proportional_kilobytes(pid: str) -> int:
+    """A process's memory, in which a page of n processes counts as 1/n; 0 once it has ended."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+        return next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)
+    except (OSError, ValueError):
+        return 0
