@@ -33,7 +33,7 @@ def own_filters(x: Tensor, weight: Tensor, pool: Tensor, groups: int) -> Tensor:
     """Filter [B, C, M, N] by weights [O, C / groups, K, K] and the 2x2 kernel: [B, O, M // 2, N // 2]."""
     if x.device.type == "cpu" or (groups == 1 and _compute_dtype(x) != torch.float32):
         x = x.contiguous(memory_format=torch.channels_last)
-    if torch.is_grad_enabled() and not x.requires_grad:  # images: nobody wants their gradient, nor that of u
+    if torch.is_grad_enabled() and weight.requires_grad and not x.requires_grad:  # images: no gradient of u either
         return F.conv2d(x, _fused(weight, pool), stride=2, padding=weight.shape[-1] // 2, groups=groups)
     C = x.shape[1]
     u = F.conv2d(x, pool.expand(C, 1, 2, 2), padding=1, groups=C)
@@ -78,6 +78,7 @@ def _shared_filters_on_cpu(x: Tensor, fused: Tensor, collapse: float | None) -> 
         images = x.transpose(0, 1).contiguous(memory_format=torch.channels_last)
     low, *oriented = fused[:, None].expand(-1, B, -1, -1, -1)
     out = x.new_empty(C * (1 + L), M // 2, N // 2, B).permute(0, 3, 1, 2)
+    moduli = out[C:].unflatten(0, (C, L)).unbind(1) if L else ()
     for start in range(0, C, step := max(1, CHUNK_BYTES // images[0].nbytes)):
         part = images[start : start + step]
 
@@ -85,9 +86,9 @@ def _shared_filters_on_cpu(x: Tensor, fused: Tensor, collapse: float | None) -> 
             return F.conv2d(part, taps, stride=2, padding=(taps.shape[-1] - 1) // 2, groups=B)
 
         out[start : start + len(part)] = filtered(low)
-        for i in range(L):
-            modulus = out[C:].unflatten(0, (C, L))[start : start + len(part), i]
-            _modulus(filtered(oriented[i]), filtered(oriented[L + i]), collapse, out=modulus)
+        for i, modulus in enumerate(moduli):
+            re, im = filtered(oriented[i]), filtered(oriented[L + i])
+            _modulus(re, im, collapse, out=modulus[start : start + len(part)])
     return out.transpose(0, 1)
 
 
@@ -137,8 +138,8 @@ def _modulus(re: Tensor, im: Tensor, collapse: float | None, *, out: Tensor) -> 
     elif out.dtype == torch.float16:  # as above
         out.copy_(re.float().square_().addcmul_(im.float(), im.float()).add_(EPSILON).sqrt_())
     else:
-        torch.mul(re, re, out=out)
-        out.addcmul_(im, im).add_(EPSILON).sqrt_()
+        torch.addcmul(re.new_tensor(EPSILON), re, re, out=out)
+        out.addcmul_(im, im).sqrt_()
 
 
 class _LowpassAndModulus(torch.autograd.Function):
@@ -152,8 +153,8 @@ class _LowpassAndModulus(torch.autograd.Function):
         out = torch.empty(y.shape[0], C * (1 + L), *y.shape[2:], dtype=y.dtype, device=y.device, memory_format=layout)
         out[:, :C].unflatten(1, low.shape[1:3]).copy_(low)
         modulus = out[:, C:].unflatten(1, re.shape[1:3])
-        torch.mul(re, re, out=modulus)
-        modulus.addcmul_(im, im).add_(EPSILON).sqrt_()
+        torch.addcmul(y.new_tensor(EPSILON), re, re, out=modulus)
+        modulus.addcmul_(im, im).sqrt_()
         ctx.save_for_backward(y, out)
         ctx.groups, ctx.L = groups, L
         return out

@@ -2,6 +2,7 @@
 
 import math
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -73,6 +74,14 @@ class Step:
         self._scaler.step(self.optimizer)
         self._scaler.update()
         return total
+
+    def state(self) -> dict[str, Any]:
+        """What the next step depends on besides weights and optimiser: the scale of float16's gradients."""
+        return self._scaler.state_dict()
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Inverse of `state`."""
+        self._scaler.load_state_dict(state)
 
     def _backward(self, x: Tensor, labels: Tensor, batch_size: int) -> Tensor:
         with autocast(self.config, self.workers.device):

@@ -109,20 +109,21 @@ class _Run:
         epochs = config.head_epochs if phase == "head" else config.epochs
         optimizer = torch.optim.AdamW(self._groups(phase), weight_decay=config.weight_decay, fused=True)
         rates = [group["lr"] for group in optimizer.param_groups]
+        anchor = self._anchor() if phase == "finetune" and config.l2_penalty else None
+        take_step = Step(net, optimizer, config, self.workers, anchor=anchor)
         epoch, best = 0, {"epoch": 0, "val_acc": -1.0, "val_acc5": -1.0}
         if resumed:
             net.load_learnt_state(resumed["model"])
             optimizer.load_state_dict(resumed["optimizer"])
+            take_step.load_state(resumed["step"])
             epoch, best = resumed["epoch"], resumed["best"]
             saved = self._read(checkpoint.BEST)
             if saved and saved["phase"] == phase:  # perhaps of an epoch later than last.pt, which is then done again
                 best = {key: saved[key] for key in best}
         elif phase == "finetune":
             self.results["baseline_acc"] = self.validation(frozen=False)["val_acc"]
-            self._save_last(phase, epoch, best, optimizer)  # before best.pt of this phase replaces that of the other
-        anchor = self._anchor() if phase == "finetune" and config.l2_penalty else None
+            self._save_last(phase, epoch, best, take_step)  # before best.pt of this phase replaces that of the other
         self.workers.barrier()
-        take_step = Step(net, optimizer, config, self.workers, anchor=anchor)
         while epoch < epochs and epoch - best["epoch"] < config.patience:
             epoch += 1
             for group, rate in zip(optimizer.param_groups, rates, strict=True):
@@ -141,7 +142,7 @@ class _Run:
             if is_best and self.workers.is_main:
                 checkpoint.save(self.folder, checkpoint.BEST, net, identity=self.identity, phase=phase, **best)
             self.results[f"{phase}_images_per_second"] = trained["images_per_second"]
-            self._save_last(phase, epoch, best, optimizer)
+            self._save_last(phase, epoch, best, take_step)
             yield {
                 "event": "epoch",
                 "phase": phase,
@@ -223,7 +224,7 @@ class _Run:
     def _read(self, name: str) -> Report | None:
         return checkpoint.read(self.folder, name, self.config, self.identity)
 
-    def _save_last(self, phase: str, epoch: int, best: Report, optimizer: torch.optim.Optimizer) -> None:
+    def _save_last(self, phase: str, epoch: int, best: Report, take_step: Step) -> None:
         if self.workers.is_main:
             checkpoint.save(
                 self.folder,
@@ -233,7 +234,8 @@ class _Run:
                 phase=phase,
                 epoch=epoch,
                 best=best,
-                optimizer=optimizer.state_dict(),
+                optimizer=take_step.optimizer.state_dict(),
+                step=take_step.state(),
                 results=self.results,
                 curves=self.curves,
                 seconds=self._seconds(),
