@@ -1,15 +1,17 @@
 """Scattering networks: raysweep's training step against the definition, written plainly.
 
-    python -m benchmarks.scattering [--every] [--repeats 5] [--json FILE]
+    python -m benchmarks.scattering [--every] [--only NAME ...] [--repeats 5] [--json FILE]
 
 The plain form (tests/reference.py) filters at full resolution and then applies the 2x2 kernel, in float32, eager; while
 the extractor is frozen it forms no gradients for it. Both forms start from the same weights, take the same optimiser
-and run in turns in one process; a ratio is that of neighbours in time. Peak memory is that of a process of its own.
---every takes all architectures of the search spaces instead, at the largest batches that are bearable here.
+and run in turns in one process, each turn as many steps as take a quarter of a second; a ratio is that of neighbours in
+time. Peak memory is that of a process of its own. --every takes all architectures of the search spaces instead, at the
+largest batches that are bearable here.
 """
 
 import argparse
 import json
+import math
 import os
 import platform
 import statistics
@@ -37,6 +39,7 @@ CIFAR = ScatteringConfig(dataset="cifar10", n_blocks=3, L=4, kernel_size=5)
 IMAGENET_C = ScatteringConfig(dataset="imagenet", n_blocks=4, L=4, lowpass_last=True)
 PLAIN = "plain"
 WEIGHTS_THAT_FIT = 600_000_000
+TURN_SECONDS = 0.25
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,6 +68,7 @@ def main() -> None:
     """Measure, print a table, and write the JSON file."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--every", action="store_true", help="all architectures of the search spaces")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="these networks alone")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--memory-of", nargs=2, metavar=("CASE", "FORM"), help=argparse.SUPPRESS)
@@ -80,6 +84,7 @@ def main() -> None:
     print(", ".join(f"{name} {value}" for name, value in about.items()))
     print("\n| network | work | batch | form | images/s | ratio: median (min .. max) | peak MB |")
     print("|---|---|---|---|---|---|---|")
+    cases = [case for case in cases if not args.only or case.name in args.only]
     rows = [row for case in cases for row in measure(case, args.repeats, every=args.every)]
     if args.json:
         args.json.write_text(json.dumps({**about, "rows": rows}, indent=1) + "\n")
@@ -129,15 +134,15 @@ def every_case() -> list[Case]:
 def measure(case: Case, repeats: int, *, every: bool) -> list[dict[str, Any]]:
     """Time all forms of a case in turns and print a row for each."""
     forms = {name: _form(case, name) for name in (PLAIN, *case.precisions)}
-    for step in forms.values():  # the first calls choose kernels and pack weights
-        step()
+    steps = {}
+    for name, step in forms.items():
+        step()  # the first call chooses kernels and packs weights
+        steps[name] = math.ceil(TURN_SECONDS / _seconds(step, 1))
     seconds: dict[str, list[float]] = {name: [] for name in forms}
     for _ in range(repeats):
         for name, step in forms.items():
-            started = time.perf_counter()
-            step()
-            seconds[name].append(time.perf_counter() - started)
-    del forms
+            seconds[name].append(_seconds(step, steps[name]))
+    del forms, step
     rows = []
     for name, times in seconds.items():
         ratios = [plain / own for plain, own in zip(seconds[PLAIN], times, strict=True)]
@@ -158,6 +163,14 @@ def measure(case: Case, repeats: int, *, every: bool) -> list[dict[str, Any]]:
         )
         rows.append(row)
     return rows
+
+
+def _seconds(step: Callable[[], object], n: int) -> float:
+    """Mean time of one of `n` steps in a row."""
+    started = time.perf_counter()
+    for _ in range(n):
+        step()
+    return (time.perf_counter() - started) / n
 
 
 def _form(case: Case, name: str) -> Callable[[], object]:
