@@ -101,6 +101,7 @@ def test_half_precision_learns_as_float32_does(precision):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("default")  # the compiler looks at the gradients of intermediate tensors
 def test_a_compiled_network_learns_the_same(tmp_path):
     exact = results(ScatteringConfig(**SMALL, lr_epochs=1, epochs=2, save_dir=str(tmp_path / "eager")))
     found = results(ScatteringConfig(**SMALL, lr_epochs=1, epochs=2, compile=True, save_dir=str(tmp_path / "compiled")))
