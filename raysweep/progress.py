@@ -26,7 +26,7 @@ class Progress:
                 samples, workers = report.get("actual_train_samples"), run.num_workers
                 self.line(run, f"starts: {samples} training images, {workers} worker{'s' * (workers > 1)}")
             case "epoch":
-                parts = [f"{report['phase']} {report['epoch']}/{report['epochs']}"]
+                parts = [f"{report['phase']} {report['epoch']}/{report['epochs']:g}"]
                 for name, text in (("train_loss", "loss {:.4f}"), ("val_acc", "val acc {:.2f}")):
                     if name in report:
                         parts.append(text.format(report[name]))

@@ -28,14 +28,20 @@ def fail(message: object, code: int = 2) -> NoReturn:
     raise SystemExit(code)
 
 
-def parse(config: type[Config], args: Sequence[str] | None = None, *, prog: str | None = None) -> Config:
-    """A config from flags such as `--n-blocks 3 --lowpass-last`. Raises UsageError."""
+def parse(
+    config: type[Config],
+    args: Sequence[str] | None = None,
+    *,
+    prog: str | None = None,
+    default: Config | None = None,
+) -> Config:
+    """A config from flags such as `--n-blocks 3 --lowpass-last`, the rest as in `default`. Raises UsageError."""
     captured = io.StringIO()
     columns = os.environ.get("COLUMNS")
     os.environ["COLUMNS"] = "1000"  # so that tyro wraps no word of a message
     try:
         with contextlib.redirect_stderr(captured):
-            return tyro.cli(config, args=args, prog=prog)
+            return tyro.cli(config, args=args, prog=prog, **({} if default is None else {"default": default}))
     except SystemExit as exit:
         if not exit.code:
             raise

@@ -22,6 +22,7 @@ from trainables.data.catalog import DataInfo, locate
 from trainables.data.loading import load
 from trainables.distributed import Workers
 from trainables.memory import keep_freed_memory
+from trainables.results import RESULTS, read_results, save_results
 from trainables.scattering import checkpoint
 from trainables.scattering.config import ScatteringConfig
 from trainables.scattering.evaluation import Validation
@@ -41,8 +42,8 @@ def train(config: ScatteringConfig) -> Iterator[Report]:
     workers, folder = Workers.current(), Path(config.save_dir)
     info = locate(config.dataset, config.data_dir, config.image_size)
     identity = {"data": info.fingerprint(), "world_size": workers.world_size, "numerics": NUMERICS}
-    finished = checkpoint.read_results(folder, config, identity)
-    workers.agree(float(bool(finished)), folder / checkpoint.RESULTS)
+    finished = read_results(folder, config, identity)
+    workers.agree(float(bool(finished)), folder / RESULTS)
     if finished:
         yield {"event": "result", "results": finished["results"], "curves": finished["curves"]}
     else:
@@ -256,7 +257,7 @@ class _Run:
         results["seconds"] = self._seconds()
         report = {"event": "result", "results": results, "curves": self.curves}
         if self.workers.is_main:
-            checkpoint.save_results(self.folder, self.config, self.identity, report)
+            save_results(self.folder, self.config, self.identity, report)
         self.workers.barrier()
         return report
 

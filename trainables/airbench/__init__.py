@@ -1,0 +1,30 @@
+"""The airbench network and its cascade of ablations, timed as its author times them (see `config.ABLATIONS`).
+
+The names below are imported when first used, so that reading a config costs no import of torch.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from trainables.airbench.config import ABLATIONS, AirbenchConfig
+    from trainables.airbench.network import AirbenchNet, make_net
+    from trainables.airbench.preflight import check
+    from trainables.airbench.training import train
+
+__all__ = ["ABLATIONS", "AirbenchConfig", "AirbenchNet", "check", "make_net", "train"]
+
+_HOME = {
+    "ABLATIONS": "config",
+    "AirbenchConfig": "config",
+    "AirbenchNet": "network",
+    "check": "preflight",
+    "make_net": "network",
+    "train": "training",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)

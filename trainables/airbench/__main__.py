@@ -1,0 +1,90 @@
+"""`python -m trainables.airbench --ablation mirror --data-dir D --runs 5`: a series of seeds, no Ray.
+
+All fields of the configuration are flags on top of the named step; --seed is the first of the --runs seeds. Each seed
+leaves results.json in a folder of its own below --save-dir, and a series that was cut off goes on with those missing.
+Also under torchrun, which shares each batch between its processes.
+"""
+
+import argparse
+import statistics
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from trainables.airbench.config import ABLATIONS, AirbenchConfig
+from trainables.airbench.preflight import check
+from trainables.airbench.training import train
+from trainables.cli import UsageError, fail, nearest, parse
+from trainables.distributed import Workers, process_group_from_env
+
+
+def main() -> None:
+    """Parse the flags, check the run, train all seeds."""
+    with process_group_from_env():
+        workers = Workers.current()
+        try:
+            name, configs = series(sys.argv[1:])
+            check(configs[0], workers.world_size)
+        except ValueError as error:
+            fail(error) if workers.is_main else sys.exit(2)
+        if configs[0].dataset == "digits" and workers.is_main:
+            print("Data: the embedded digits; a mirrored digit is none, so all steps run and their order means nothing")
+        accuracies = []
+        for config in configs:
+            try:
+                for report in train(config):
+                    if workers.is_main:
+                        print(f"{name} seed {config.seed}  {describe(report)}", flush=True)
+            except (ValueError, FloatingPointError, OSError) as error:
+                fail(error, code=1)
+            accuracies.append(report["results"]["final_acc"])
+        if workers.is_main and len(accuracies) > 1:
+            spread = statistics.stdev(accuracies)
+            print(f"{name}: mean {statistics.mean(accuracies):.2f} % (std {spread:.2f}, n = {len(accuracies)})")
+
+
+def series(args: list[str]) -> tuple[str, list[AirbenchConfig]]:
+    """The step's name and one configuration for each seed. Raises UsageError and ValueError."""
+    own = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    own.add_argument("--ablation", default="mirror")
+    own.add_argument("--runs", type=int, default=1)
+    try:
+        known, rest = own.parse_known_args(args)
+    except argparse.ArgumentError as error:
+        raise UsageError(f"{error.argument_name}: {error.message}") from None
+    if known.ablation not in ABLATIONS:
+        raise UsageError(f"unknown ablation {known.ablation!r}{nearest(known.ablation, list(ABLATIONS))}")
+    if known.runs < 1:
+        raise UsageError(f"--runs {known.runs}: at least 1")
+    has_data = any(arg.split("=")[0] == "--data-dir" for arg in rest)
+    step = replace(ABLATIONS[known.ablation], dataset="cifar10" if has_data else "digits")
+    config = parse(
+        AirbenchConfig, rest, prog="python -m trainables.airbench [--ablation NAME] [--runs N]", default=step
+    )
+    folder = Path(config.save_dir)
+    seeds = range(config.seed, config.seed + known.runs)
+    return known.ablation, [
+        replace(config, seed=seed, save_dir=str(folder / f"{known.ablation}-s{seed}")) for seed in seeds
+    ]
+
+
+def describe(report: dict) -> str:
+    """A report as a line for the terminal."""
+    match report["event"]:
+        case "start":
+            return f"{report['actual_train_samples']} training images"
+        case "epoch":
+            return (
+                f"epoch {report['epoch']}/{report['epochs']:g}  loss {report['train_loss']:.4f}  "
+                f"{report['images_per_second']:.0f} images/s"
+            )
+    results = report["results"]
+    return (
+        f"accuracy {results['final_acc']:.2f} % (single view {results['acc_single_view']:.2f} %)  "
+        f"{results['train_seconds']:.1f} s ({results['seconds']:.1f} s with loading and warm-up)  "
+        f"{results['pflop']:.3f} PFLOP in {results['computed_in']}"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""Augmentation of a whole epoch at once, on the device that holds the images, in uint8.
+
+What is drawn depends on seed and epoch alone, on a CPU generator, so it is the same on every device.
+"""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from trainables.data.batches import hashed_generator
+
+
+def epoch_flips(n: int, mode: Literal["none", "random", "alternating"], *, seed: int, epoch: int) -> Tensor:
+    """Which of `n` images are mirrored in an epoch counted from 0, bool [n].
+
+    alternating: each image at random in epoch 0, and the other way round in every second epoch.
+    """
+    if mode == "none":
+        return torch.zeros(n, dtype=torch.bool)
+    drawn_in = epoch if mode == "random" else 0
+    flips = torch.rand(n, generator=hashed_generator(seed, drawn_in, "flip")) < 0.5
+    return flips if mode == "random" or epoch % 2 == 0 else ~flips
+
+
+def epoch_shifts(n: int, most: int, *, seed: int, epoch: int) -> Tensor:
+    """Rows and columns by which the images of an epoch are shifted, -most .. most, int64 [n, 2]."""
+    return torch.randint(-most, most + 1, (n, 2), generator=hashed_generator(seed, epoch, "shift"))
+
+
+def augmented(pixels: Tensor, flips: Tensor, shifts: Tensor) -> Tensor:
+    """Mirror uint8 [N, 3, H, W], then shift: output pixel (i, j) is (i + row, j + column), reflected at the borders.
+
+    Images with the same flip and shift are treated together: at most 2 (2 most + 1)^2 indexing operations.
+    """
+    H, W = pixels.shape[2:]
+    out = torch.empty_like(pixels)
+    choices, which = torch.cat([shifts, flips[:, None].long()], 1).unique(dim=0, return_inverse=True)
+    members = which.argsort(stable=True).split(which.bincount().tolist())
+    for (row, column, flip), rows in zip(choices.tolist(), members, strict=True):
+        rows = rows.to(pixels.device, non_blocking=True)
+        lines, columns = _reflected(H, row), _reflected(W, column)
+        if flip:
+            columns = W - 1 - columns
+        images = pixels.index_select(0, rows).index_select(2, lines.to(pixels.device))
+        out.index_copy_(0, rows, images.index_select(3, columns.to(pixels.device)))
+    return out
+
+
+def _reflected(size: int, shift: int) -> Tensor:
+    """Where a line shifted by `shift` finds its `size` pixels: beyond the border it goes back, not repeating it."""
+    position = (torch.arange(size) + shift).abs()
+    return torch.where(position >= size, 2 * (size - 1) - position, position)

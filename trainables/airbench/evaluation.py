@@ -1,0 +1,43 @@
+"""Accuracy on the test images, averaged over views of each image."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from trainables.distributed import Workers
+
+TEST_BATCH = 2000
+
+
+def views(x: Tensor, tta: str) -> list[tuple[Tensor, float]]:
+    """Views of images [B, 3, H, W] and their weights, which sum to 1; the first is the image itself.
+
+    mirror: the image and its mirror image. six_views: these at 1/4 each, and both shifted by one pixel up-left and
+    down-right, borders reflected, at 1/8 each.
+    """
+    if tta == "none":
+        return [(x, 1.0)]
+    if tta == "mirror":
+        return [(x, 0.5), (x.flip(3), 0.5)]
+    H, W = x.shape[2:]
+    padded = F.pad(x, (1, 1, 1, 1), mode="reflect")
+    shifted = (padded[:, :, :H, :W], padded[:, :, 2:, 2:])
+    return [(x, 0.25), (x.flip(3), 0.25), *((view, 0.125) for s in shifted for view in (s, s.flip(3)))]
+
+
+@torch.no_grad()
+def accuracy(net: nn.Module, batches: list[tuple[Tensor, Tensor]], tta: str, workers: Workers) -> tuple[float, float]:
+    """Percent of correct images over all workers: averaged over the views of `tta`, and of the images alone.
+
+    `batches` yields this worker's normalised images [B, 3, H, W] and labels [B]. Sets `net` to evaluation.
+    """
+    net.eval()
+    correct = [0.0, 0.0, 0.0]
+    for x, labels in batches:
+        logits = [(net(view), weight) for view, weight in views(x, tta)]
+        averaged = sum(weight * part for part, weight in logits)
+        for i, scores in enumerate((averaged, logits[0][0])):
+            correct[i] += (scores.argmax(1) == labels).sum().item()
+        correct[2] += len(labels)
+    with_views, alone, count = workers.sum(*correct)
+    return 100 * with_views / count, 100 * alone / count

@@ -1,0 +1,116 @@
+"""What the cascade trains with: SGD at decoupled rates, Muon on the filters, and lookahead around either."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from trainables.airbench.config import AirbenchConfig
+from trainables.airbench.network import AirbenchNet
+
+
+def make_optimizers(net: AirbenchNet, config: AirbenchConfig) -> list[torch.optim.Optimizer]:
+    """The optimisers of a run; a group's `initial_lr` is its rate at a factor of 1.
+
+    Rates are of the summed loss. All groups decay their weights by the same part per step at a factor of 1, whatever
+    their rate: PyTorch's coefficient is that part over the rate. The first group is the stem's bias alone.
+    """
+    unit = config.examples_per_unit_lr
+    decay = config.weight_decay * config.batch_size / unit
+    base = config.bias_lr if config.muon else config.lr / unit
+    bias_rate = base * (config.bias_scaler if config.scalebias else 1.0)
+    stem_rate = bias_rate if net.stem.norm is not None else base
+    norm_biases = [p for p in net.norm_biases() if p is not net.stem.bias]
+    filters = [p for p in net.parameters() if p.ndim == 4 and p.requires_grad]
+    groups: list[tuple[list[Tensor], float]] = [([net.stem.bias], stem_rate), (norm_biases, bias_rate)]
+    groups.append(([net.head.weight], config.head_lr if config.muon else base))
+    if not config.muon:
+        groups.append((filters, base))
+    rated = [{"params": params, "lr": lr, "weight_decay": decay / lr} for params, lr in groups]
+    optimizers: list[torch.optim.Optimizer] = [
+        torch.optim.SGD(rated, momentum=config.momentum, nesterov=True, fused=True)
+    ]
+    if config.muon:
+        optimizers.append(Muon(filters, lr=config.muon_lr, momentum=config.muon_momentum))
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["initial_lr"] = group["lr"]
+    return optimizers
+
+
+class Muon(torch.optim.Optimizer):
+    """SGD with Nesterov momentum whose update of each filter bank, as a matrix [filters, rest], is orthogonalised.
+
+    Before a step the bank is scaled to the norm sqrt(filters). K. Jordan, "Muon" and cifar10-airbench; torch.optim.Muon
+    takes matrices only and does not scale them.
+    """
+
+    def __init__(self, params: Iterable[Tensor], *, lr: float, momentum: float) -> None:
+        super().__init__(params, {"lr": lr, "momentum": momentum})
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """One update from the gradients."""
+        for group in self.param_groups:
+            for p in group["params"]:
+                buffer = self.state[p].setdefault("momentum_buffer", torch.zeros_like(p))
+                buffer.mul_(group["momentum"]).add_(p.grad)
+                update = p.grad.add(buffer, alpha=group["momentum"])
+                p.mul_(len(p) ** 0.5 / p.norm())
+                p.add_(orthogonalised(update.flatten(1)).view(p.shape), alpha=-group["lr"])
+
+
+def orthogonalised(matrix: Tensor, steps: int = 3) -> Tensor:
+    """About U V^T of a matrix U S V^T [m, n]: steps of Newton-Schulz bring its singular values to 0.5 .. 1.5."""
+    X = matrix.bfloat16()
+    X = X / (X.norm() + 1e-7)
+    if matrix.shape[0] > matrix.shape[1]:
+        X = X.T
+    for _ in range(steps):
+        A = X @ X.T
+        X = 3.4445 * X + (-4.7750 * A + 2.0315 * A @ A) @ X
+    if matrix.shape[0] > matrix.shape[1]:
+        X = X.T
+    return X.to(matrix.dtype)
+
+
+class Lookahead:
+    """A moving average of the network (weights and statistics), to which the network is set back every few steps."""
+
+    EVERY = 5
+
+    def __init__(self, net: AirbenchNet) -> None:
+        self._states = [tensor for tensor in net.state_dict().values() if tensor.is_floating_point()]
+        self._average: list[Tensor] | None = None
+
+    @staticmethod
+    def decay(step: int, total_steps: int) -> float:
+        """rho after `step` steps: 0.95^5 (step / total)^3."""
+        return 0.95**5 * (step / total_steps) ** 3
+
+    def after_step(self, step: int, total_steps: int) -> None:
+        """Every fifth step, average = lerp(average, net, 1 - rho) and net = average; the first time starts it."""
+        if step % self.EVERY:
+            return
+        if self._average is None:
+            self._average = [state.clone() for state in self._states]
+        else:
+            torch._foreach_lerp_(self._average, self._states, 1 - self.decay(step, total_steps))
+            self.after_epoch()
+
+    def after_epoch(self) -> None:
+        """net = average, the average staying as it is."""
+        if self._average is not None:
+            torch._foreach_copy_(self._states, self._average)
+
+
+def set_rates(optimizers: list[torch.optim.Optimizer], config: AirbenchConfig, step: int, total: int) -> None:
+    """Rates of a step counted from 0. With Muon the stem's falls to 0 while its bias learns (the author's code)."""
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = group["initial_lr"] * config.lr_factor(step, total)
+    if config.muon and config.freeze:
+        stem: dict[str, Any] = optimizers[0].param_groups[0]
+        frozen_at = total * min(1.0, config.freeze_epochs / config.epochs)
+        stem["lr"] = stem["initial_lr"] * max(0.0, 1 - step / max(1.0, frozen_at))

@@ -1,0 +1,30 @@
+"""What can be known about a run before it starts, without torch: whether it can run at all, and how large it is."""
+
+from typing import Any
+
+from trainables.airbench.config import AirbenchConfig
+from trainables.data.catalog import DataError, locate
+
+NUMERICS = 1
+"""Goes up when the same configuration starts to give other numbers, so that older runs are not taken for new ones."""
+
+
+def check(config: AirbenchConfig, num_workers: int) -> dict[str, Any]:
+    """Facts about the run (data, steps). Raises ValueError, in one line, for one that cannot run."""
+    if config.batch_size % num_workers or config.batch_size < 2 * num_workers:
+        below = config.batch_size // num_workers * num_workers
+        near = f"{below} or {below + num_workers}" if below >= 2 * num_workers else f"{2 * num_workers}"
+        raise ValueError(
+            f"batch_size={config.batch_size} cannot be shared by {num_workers} workers with at least two images for "
+            f"each; nearest: {near}"
+        )
+    info = locate(config.dataset, config.data_dir)
+    if config.batch_size > info.n_train:
+        raise DataError(f"batch_size={config.batch_size} is more than the {info.n_train} images of {info.dataset}")
+    return {
+        "numerics": NUMERICS,
+        "data": info.fingerprint(),
+        "image_size": info.image_size,
+        "num_classes": info.num_classes,
+        "steps": config.total_steps(info.n_train),
+    }

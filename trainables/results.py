@@ -1,0 +1,55 @@
+"""results.json: what a finished run leaves behind, and the proof that it was this run."""
+
+import contextlib
+import json
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+from trainables.files import write_atomically
+
+RESULTS = "results.json"
+
+
+def save_results(folder: Path, config: Any, identity: dict[str, Any], report: dict[str, Any]) -> None:
+    """Write the results of a finished run in the form of the original scattering code's result files.
+
+    `config` is a dataclass; `identity` is what else tells the run from others: data, workers, arithmetic.
+    """
+    content = {"config": asdict(config), "identity": identity, "results": report["results"], "curves": report["curves"]}
+    text = json.dumps(content, indent=2).encode()
+    write_atomically(folder / RESULTS, lambda stream: stream.write(text) and None)
+
+
+def read_results(folder: Path, config: Any, identity: dict[str, Any]) -> dict[str, Any] | None:
+    """What `save_results` wrote; None where the run has not finished or the file is damaged.
+
+    Raises ValueError where it is of a run with another configuration or identity.
+    """
+    file = folder / RESULTS
+    try:
+        content: dict[str, Any] = json.loads(file.read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        set_aside(file, error)
+        return None
+    require_same_run(folder, content, config, identity)
+    return content
+
+
+def set_aside(file: Path, error: Exception) -> None:
+    """Rename a damaged file, saying so."""
+    print(f"{file} is damaged ({type(error).__name__}) and set aside; its run is done again", flush=True)
+    with contextlib.suppress(FileNotFoundError):  # another worker was faster
+        file.replace(file.with_suffix(".damaged"))
+
+
+def require_same_run(folder: Path, content: dict[str, Any], config: Any, identity: dict[str, Any]) -> None:
+    """Raises ValueError unless `content` is of a run with this configuration (cosmetic fields aside) and identity."""
+    ours = {f.name: getattr(config, f.name) for f in fields(config) if not f.metadata.get("cosmetic")} | identity
+    theirs = content["config"] | content["identity"]
+    for name, value in ours.items():
+        if theirs.get(name) != value:
+            other = f"{name}={theirs.get(name)}, not {value}"
+            raise ValueError(f"{folder} holds another run ({other}); name another save_dir or remove it")
