@@ -24,6 +24,8 @@ class Experiment:
     """Workers on a cluster with as many GPUs; 1 elsewhere unless --num-workers says otherwise."""
     seeds: tuple[int, ...] = (42,)
     """Seeds unless --seeds says otherwise."""
+    runs_per_trial: int = 1
+    """Most seeds that one trial runs one after the other in the same processes: for runs shorter than their start."""
     why: str = ""
     """What it is for, in a line."""
 

@@ -1,7 +1,8 @@
 """Runs a plan on Ray: each run is a Tune trial that holds its slots and drives a Ray Train worker group of its own.
 
-A trial's result is recorded by the ledger as soon as its workers have finished; Ray's own state is never read back.
-What survives a crash is the ledger and the trainables' checkpoints, so resuming is launching what is left to do.
+A trial may hold several seeds of an experiment, which then run one after the other in the same processes. Each result
+is recorded by the main worker as soon as it is there; Ray's own state is never read back. What survives a crash is the
+ledger and the trainables' checkpoints, so resuming is launching what is left to do.
 """
 
 import datetime
@@ -52,14 +53,14 @@ def launch(
     by_name = {run.name: run for run in runs}
     specs = [
         {
-            "record": run.record(),
-            "config": run.config,
+            "runs": [{"record": run.record(), "config": run.config} for run in series],
             "per_worker": resources.per_worker(gpus_per_worker),
-            "slots": resources.slots_of(run, gpus_per_worker),
+            "slots": resources.slots_of(series[0], gpus_per_worker),
             "results": str(ledger.folder),
+            "trial": f"{series[0].name}-{time.time():.0f}",
             "revision": revision,
         }
-        for run in runs
+        for series in _series(runs)
     ]
     progress = Progress()
     has_slots = max_concurrent is None
@@ -74,8 +75,8 @@ def launch(
         param_space={"spec": tune.grid_search(specs)},
         tune_config=tune.TuneConfig(
             max_concurrent_trials=max_concurrent,
-            trial_name_creator=lambda trial: trial.config["spec"]["record"]["run"],
-            trial_dirname_creator=lambda trial: trial.config["spec"]["record"]["run"],
+            trial_name_creator=lambda trial: _first(trial)["run"],
+            trial_dirname_creator=lambda trial: _first(trial)["run"],
         ),
         run_config=tune.RunConfig(
             name=f"sweep-{datetime.datetime.now():%Y%m%d-%H%M%S}-{os.getpid()}",
@@ -91,6 +92,24 @@ def launch(
         raise ConnectionError(f"the Ray cluster was lost ({_one_line(error)}); the same command goes on") from None
 
 
+def _series(runs: Sequence[Run]) -> list[list[Run]]:
+    """Neighbouring runs of one experiment in parts of at most `runs_per_trial`."""
+    series: list[list[Run]] = []
+    for run in runs:
+        last = series[-1] if series else []
+        if last and last[0].experiment == run.experiment and len(last) < run.experiment.runs_per_trial:
+            last.append(run)
+        else:
+            series.append([run])
+    return series
+
+
+def _first(trial: Any) -> Record:
+    """What the record of a trial's first run says beforehand."""
+    record: Record = trial.config["spec"]["runs"][0]["record"]
+    return record
+
+
 class _Watch(tune.Callback):  # type: ignore[misc]
     """Hands the reports that reach Tune to the progress view, and records trials that could not record themselves."""
 
@@ -98,50 +117,69 @@ class _Watch(tune.Callback):  # type: ignore[misc]
         self._runs, self._progress, self._ledger = runs, progress, ledger
 
     def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: Record, **info: Any) -> None:
-        run = self._runs[trial.config["spec"]["record"]["run"]]
+        run = self._runs[result["run"]]
         if result.get("event") == "ended":
             self._progress.line(run, result["text"])
         else:
             self._progress.report(run, result)
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        run = self._runs[trial.config["spec"]["record"]["run"]]
-        self._progress.line(run, "lost its process; starts again from its last checkpoint")
+        run = self._runs[_first(trial)["run"]]
+        self._progress.line(run, "lost its process; goes on from what its runs have left")
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        run = self._runs[trial.config["spec"]["record"]["run"]]
         cause = f"its process was lost {MAX_RESTARTS + 1} times"
-        self._progress.line(run, f"failed: {cause}")
-        ending = {"status": FAILED, "error": cause, "results": {}, "curves": {}, "provenance": {}}
-        self._ledger.write({**run.record(), **ending, "restarts": MAX_RESTARTS, "finished": _utc(time.time())})
+        for run in _unrecorded(trial.config["spec"]):
+            self._progress.line(self._runs[run["record"]["run"]], f"failed: {cause}")
+            ending = {"status": FAILED, "error": cause, "results": {}, "curves": {}, "provenance": {}}
+            times = {"restarts": MAX_RESTARTS, "finished": _utc(time.time())}
+            self._ledger.write({**run["record"], **ending, **times})
+
+
+def _unrecorded(spec: dict[str, Any]) -> list[dict[str, Any]]:
+    """The runs of a trial that neither finished nor failed since it was planned."""
+    ended = {(r["run"], r.get("trial")) for r in Ledger(spec["results"]).records()}
+    return [run for run in spec["runs"] if (run["record"]["run"], spec["trial"]) not in ended]
 
 
 def _trial(config: dict[str, Any]) -> None:
-    """Body of a Tune trial: a Train run, restarted where it is not its own fault, and its record."""
+    """Body of a Tune trial: a Train run over its runs, restarted where that is not its own fault.
+
+    A run that fails by itself is recorded as failed, and the trial goes on with the next one.
+    """
     spec, started, restarts = config["spec"], time.time(), 0
-    while True:
+    while runs := _unrecorded(spec):
         try:
-            outcome = _train_run(spec, restarts)
+            _train_run(spec, runs, restarts)
         except ray.train.TrainingFailedError as error:
+            failed = next(iter(_unrecorded(spec)), None)
+            if failed is None:
+                return
+            name = failed["record"]["run"]
             cause, own_fault = _cause(error)
             if not own_fault and restarts < MAX_RESTARTS:
-                tune.report({"event": "ended", "text": f"interrupted: {cause}; goes on from its last checkpoint"})
+                text = f"interrupted: {cause}; goes on from its last checkpoint"
+                tune.report({"event": "ended", "run": name, "text": text})
                 restarts += 1
                 continue
             ending: Record = {"status": FAILED, "error": cause, "results": {}, "curves": {}}
-            said = f"failed: {cause}"
+            said = _record(spec, failed["record"], ending, started, restarts)
+            tune.report({"event": "ended", "run": name, "text": said or f"failed: {cause}"})
+            if said:
+                return
         else:
-            results = outcome["results"]
-            ending = {"status": FINISHED, "error": None, "results": results, "curves": outcome["curves"]}
-            said = f"finished, {results.get('seconds', time.time() - started):.0f} s of training"
-        break
+            return
+
+
+def _record(spec: dict[str, Any], planned: Record, ending: Record, started: float, restarts: int) -> str | None:
+    """Write how a run ended. Returns what to say where that is impossible."""
     times = {"restarts": restarts, "started": _utc(started), "finished": _utc(time.time())}
-    record = {**spec["record"], **ending, **times, "provenance": _provenance(spec["revision"])}
+    record = {**planned, **ending, **times, "trial": spec["trial"], "provenance": _provenance(spec["revision"])}
     try:
         Ledger(spec["results"]).write(record)
     except OSError as error:
-        said += f"; but its record could not be written ({error}), so it is unfinished"
-    tune.report({"event": "ended", "text": said})
+        return f"{ending['status']}; but its record could not be written ({error}), so it is unfinished"
+    return None
 
 
 def _provenance(revision: str | None) -> dict[str, str | None]:
@@ -155,35 +193,41 @@ def _provenance(revision: str | None) -> dict[str, str | None]:
     return {"revision": revision, **host, **versions}
 
 
-def _train_run(spec: dict[str, Any], attempt: int) -> Record:
-    """One Ray Train run; what the trainable's `result` report holds."""
-    run = spec["record"]["run"]
+def _train_run(spec: dict[str, Any], runs: list[dict[str, Any]], attempt: int) -> None:
+    """One Ray Train run over the given runs of a trial."""
+    first = runs[0]["record"]
     trainer = TorchTrainer(
         _train_loop,
-        train_loop_config={"trainable": spec["record"]["trainable"], "config": spec["config"]},
+        train_loop_config={"spec": spec, "runs": runs, "restarts": attempt},
         scaling_config=ScalingConfig(
-            num_workers=spec["record"]["num_workers"],
+            num_workers=first["num_workers"],
             use_gpu="GPU" in spec["per_worker"],
             resources_per_worker=spec["per_worker"],
         ),
         run_config=RunConfig(
-            name=f"{run}-{datetime.datetime.now():%H%M%S}-{os.getpid()}-{attempt}",
+            name=f"{first['run']}-{datetime.datetime.now():%H%M%S}-{os.getpid()}-{attempt}",
             storage_path=str(Path(spec["results"]) / "ray" / "train"),
             failure_config=FailureConfig(max_failures=0),
             callbacks=[TuneReportCallback()],
         ),
     )
-    outcome: Record = trainer.fit().return_value
-    return outcome
+    trainer.fit()
 
 
-def _train_loop(loop: dict[str, Any]) -> Record | None:
-    """What each worker does: run the trainable and report to Ray what all workers see."""
-    report: Record = {}
-    for report in importlib.import_module(loop["trainable"]).train(loop["config"]):
-        if report["event"] in ("start", "epoch"):
-            ray.train.report(report)
-    return report if ray.train.get_context().get_world_rank() == 0 else None
+def _train_loop(loop: dict[str, Any]) -> None:
+    """What each worker does: run the trainable for each run, report what all workers see, record the results."""
+    main = ray.train.get_context().get_world_rank() == 0
+    for run in loop["runs"]:
+        name, started = run["record"]["run"], time.time()
+        report: Record = {}
+        for report in importlib.import_module(run["record"]["trainable"]).train(run["config"]):
+            if report["event"] in ("start", "epoch"):
+                ray.train.report({**report, "run": name})
+        ending = {"status": FINISHED, "error": None, "results": report["results"], "curves": report["curves"]}
+        said = _record(loop["spec"], run["record"], ending, started, loop["restarts"]) if main else None
+        seconds = report["results"].get("seconds", time.time() - started)
+        text = said or f"finished, {seconds:.0f} s of training"
+        ray.train.report({"event": "ended", "run": name, "text": text})
 
 
 def _cause(error: ray.train.TrainingFailedError) -> tuple[str, bool]:

@@ -27,10 +27,10 @@ def train(config: FakeConfig) -> Iterator[dict[str, Any]]:
     folder = Path(config.save_dir)
     folder.mkdir(parents=True, exist_ok=True)
     yield {"event": "start", "resumed_at": None}
-    if config.crash == "exception":
+    if config.crash == "exception" or (config.crash == "odd_seeds" and config.seed % 2):
         raise ValueError("the fake was told to fail")
     if config.crash == "killed_once" and not (folder / "killed").exists():
         (folder / "killed").touch()
         os.kill(os.getpid(), 9)
     time.sleep(config.seconds)
-    yield {"event": "result", "results": {"started": started, "ended": time.time()}, "curves": {}}
+    yield {"event": "result", "results": {"started": started, "ended": time.time(), "pid": os.getpid()}, "curves": {}}

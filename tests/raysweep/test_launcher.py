@@ -1,5 +1,7 @@
 """The launcher on a real Ray cluster, with a trainable that does nothing."""
 
+import dataclasses
+
 import pytest
 
 from raysweep.cluster import Resources, own_cluster
@@ -69,6 +71,47 @@ def test_runs_are_admitted_in_order_and_never_share_a_slot(records):
         assert records[small]["results"]["ended"] <= wide["started"]
     assert wide["ended"] <= wide_again["started"]
     assert records["fails"]["started"] >= records["wide_again"]["started"]
+
+
+@pytest.fixture(scope="module")
+def series(tmp_path_factory):
+    """Trials of several seeds each: one plain, one that loses a worker at every seed, one whose odd seed fails."""
+    from tests.conftest import ROOT
+
+    ledger = Ledger(tmp_path_factory.mktemp("results"))
+    names = {"plain": ("", range(4)), "killed": ("killed_once", range(2)), "odd": ("odd_seeds", range(3))}
+    experiments = [
+        dataclasses.replace(fake(name, i, seconds=0.1, crash=crash), seeds=tuple(seeds), runs_per_trial=3)
+        for i, (name, (crash, seeds)) in enumerate(names.items())
+    ]
+    runs = make_runs(experiments, ledger, family=FAMILY, overrides={})
+    resources = Resources(cpus=1, gpus=0)
+    with pytest.MonkeyPatch.context() as patch, own_cluster(resources):
+        patch.chdir(ROOT)
+        from raysweep.launcher import launch
+
+        launch(runs, ledger, resources)
+    return {(record["experiment"], record["seed"]): record for record in ledger.records()}
+
+
+@pytest.mark.ray
+def test_seeds_of_a_trial_share_a_process_and_have_records_of_their_own(series):
+    pids = [series["plain", seed]["results"]["pid"] for seed in range(4)]
+    assert pids[0] == pids[1] == pids[2] != pids[3]
+    ends = [series["plain", seed]["results"]["ended"] for seed in range(4)]
+    assert ends == sorted(ends)
+
+
+@pytest.mark.ray
+def test_a_cut_off_series_goes_on_with_the_seeds_that_are_missing(series):
+    assert [series["killed", seed]["restarts"] for seed in range(2)] == [1, 2]
+    assert {series["killed", seed]["status"] for seed in range(2)} == {FINISHED}
+
+
+@pytest.mark.ray
+def test_a_failing_seed_leaves_the_others_of_its_trial_alone(series):
+    assert [series["odd", seed]["status"] for seed in range(3)] == [FINISHED, FAILED, FINISHED]
+    assert series["odd", 1]["error"] == "ValueError: the fake was told to fail"
 
 
 @pytest.mark.ray
