@@ -5,7 +5,7 @@ Standard library only; search_spaces/ declares these, the rest of raysweep runs 
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,16 +42,22 @@ class Group:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Question:
-    """A comparison that a sweep was set up for: each arm against the baseline, paired by seed."""
+    """What a sweep was set up for: by default the difference of each arm from the baseline, paired by seed."""
 
     name: str
     text: str
-    baseline: str
-    """The experiment that is compared with."""
     arms: tuple[str, ...]
-    """The experiments compared; differences are arm minus baseline."""
+    """The experiments compared; of an interaction, one change, another, and both together."""
     metrics: tuple[str, ...]
     """Fields of the results."""
+    baseline: str = ""
+    """The experiment that is compared with; none where the question is about a target."""
+    kind: Literal["difference", "interaction", "target"] = "difference"
+    """Arm minus baseline; what two changes do together beyond what each does alone; whether a mean reaches `target`."""
+    target: float | None = None
+    """In the unit of the metric."""
+    dataset: str | None = None
+    """The data that it is about; None: any."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

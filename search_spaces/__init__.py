@@ -5,6 +5,6 @@ from raysweep.experiment import Family
 
 def families() -> tuple[Family, ...]:
     """All families, in the order in which they are listed."""
-    from search_spaces import cifar_scattering, imagenet_scattering
+    from search_spaces import airbench, cifar_scattering, imagenet_scattering
 
-    return (imagenet_scattering.FAMILY, cifar_scattering.FAMILY)
+    return (imagenet_scattering.FAMILY, cifar_scattering.FAMILY, airbench.FAMILY)

@@ -12,15 +12,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from raysweep.experiment import Experiment, Family, Group, Question
-from search_spaces.scattering_grid import (
-    TRAINABLE,
-    Axes,
-    architecture_name,
-    configure,
-    points,
-    run_name,
-    tune_space,
-)
+from search_spaces.axes import Axes, points, tune_space
+from search_spaces.scattering_grid import TRAINABLE, architecture_name, configure, run_name
 from trainables.scattering import ScatteringConfig
 
 BASE = ScatteringConfig(dataset="cifar10", n_blocks=3, L=4, kernel_size=5, lr_epochs=20, epochs=150)
@@ -44,8 +37,8 @@ SEEDS = (42, 43, 44, 45, 46)
 
 
 def space() -> dict[str, Any]:
-    """The family's axes as a Ray Tune search space (see `scattering_grid.tune_space`)."""
-    return tune_space(BASE, AXES, FOLLOWS)
+    """The family's axes as a Ray Tune search space (see `axes.tune_space`)."""
+    return tune_space(AXES, FOLLOWS)
 
 
 def grid(values: Mapping[str, Sequence[Any]]) -> tuple[list[Experiment], list[str]]:

@@ -11,7 +11,8 @@ from dataclasses import replace
 from typing import Any
 
 from raysweep.experiment import Experiment, Family, Group, Question
-from search_spaces.scattering_grid import TRAINABLE, Axes, configure, points, run_name, tune_space
+from search_spaces.axes import Axes, points, tune_space
+from search_spaces.scattering_grid import TRAINABLE, configure, run_name
 from trainables.scattering import ScatteringConfig
 
 BASE = ScatteringConfig(dataset="imagenet", n_blocks=4, L=4, lowpass_last=True, global_batch_size=1024, lr_epochs=20)
@@ -29,8 +30,8 @@ AXES: Axes = {
 
 
 def space() -> dict[str, Any]:
-    """The family's axes as a Ray Tune search space (see `scattering_grid.tune_space`)."""
-    return tune_space(BASE, AXES, {})
+    """The family's axes as a Ray Tune search space (see `axes.tune_space`)."""
+    return tune_space(AXES, {})
 
 
 def _experiment(name: str, priority: int, why: str, **changes: Any) -> Experiment:

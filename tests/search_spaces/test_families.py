@@ -7,7 +7,7 @@ from raysweep.ledger import Ledger
 from raysweep.plan import make_runs
 from run_sweep import main
 from search_spaces import cifar_scattering, families, imagenet_scattering
-from search_spaces.scattering_grid import points
+from search_spaces.axes import points
 from tests.conftest import ROOT
 from trainables.scattering import ScatteringConfig
 
