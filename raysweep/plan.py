@@ -107,6 +107,7 @@ class Run:
             "seed": self.config.seed,
             "num_workers": self.num_workers,
             "priority": self.experiment.priority,
+            "why": self.experiment.why,
             "trainable": self.experiment.trainable,
             "set": self.changed,
             "data": self.facts["data"],
