@@ -1,6 +1,7 @@
-"""What both benchmarks need: spreads and peak memory."""
+"""What the benchmarks need: the processor, spreads and peak memory."""
 
 import os
+import platform
 import resource
 import statistics
 import sys
@@ -12,6 +13,18 @@ from pathlib import Path
 def spread(values: Sequence[float], form: str = ".2f") -> str:
     """Median (min .. max)."""
     return f"{statistics.median(values):{form}} ({min(values):{form}} .. {max(values):{form}})"
+
+
+def cpu() -> str:
+    """Model of the processor, and what it has for bfloat16."""
+    try:
+        info = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return platform.processor() or platform.machine()
+    fields = dict(line.partition(":")[::2] for line in info.splitlines())
+    model = next((value.strip() for name, value in fields.items() if name.strip() == "model name"), "unknown")
+    has = [flag for flag in ("avx512f", "avx512_bf16", "amx_bf16") if f" {flag} " in f"{info} "]
+    return f"{len(os.sched_getaffinity(0))} x {model} ({' '.join(has)})"
 
 
 def peak_megabytes() -> int:

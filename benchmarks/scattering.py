@@ -12,8 +12,6 @@ largest batches that are bearable here.
 import argparse
 import json
 import math
-import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -28,7 +26,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import search_spaces
-from benchmarks.measuring import peak_megabytes, spread
+from benchmarks.measuring import cpu, peak_megabytes, spread
 from tests.reference import PlainNet
 from trainables.distributed import Workers
 from trainables.memory import keep_freed_memory
@@ -80,7 +78,7 @@ def main() -> None:
         _form(next(case for case in cases if _key(case) == name), form)()
         print(peak_megabytes())
         return
-    about = {"cpu": _cpu(), "threads": torch.get_num_threads(), "torch": torch.__version__, "repeats": args.repeats}
+    about = {"cpu": cpu(), "threads": torch.get_num_threads(), "torch": torch.__version__, "repeats": args.repeats}
     print(", ".join(f"{name} {value}" for name, value in about.items()))
     print("\n| network | work | batch | form | images/s | ratio: median (min .. max) | peak MB |")
     print("|---|---|---|---|---|---|---|")
@@ -215,18 +213,6 @@ def _memory_in_new_process(case: Case, form: str, *, every: bool) -> int:
     command = [sys.executable, "-m", "benchmarks.scattering", "--memory-of", _key(case), form]
     done = subprocess.run(command + ["--every"] * every, check=True, capture_output=True, text=True)
     return int(done.stdout)
-
-
-def _cpu() -> str:
-    """Model of the processor, and what it has for bfloat16."""
-    try:
-        info = Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return platform.processor() or platform.machine()
-    fields = dict(line.partition(":")[::2] for line in info.splitlines())
-    model = next((value.strip() for name, value in fields.items() if name.strip() == "model name"), "unknown")
-    has = [flag for flag in ("avx512f", "avx512_bf16", "amx_bf16") if f" {flag} " in f"{info} "]
-    return f"{len(os.sched_getaffinity(0))} x {model} ({' '.join(has)})"
 
 
 if __name__ == "__main__":

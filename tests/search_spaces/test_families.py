@@ -6,7 +6,7 @@ import pytest
 from raysweep.ledger import Ledger
 from raysweep.plan import make_runs
 from run_sweep import main
-from search_spaces import cifar_scattering, families, imagenet_scattering
+from search_spaces import airbench, cifar_scattering, families, imagenet_scattering
 from search_spaces.axes import points
 from tests.conftest import ROOT
 from trainables.scattering import ScatteringConfig
@@ -95,7 +95,7 @@ def test_questions_ask_about_experiments_that_exist():
     for family in families():
         names = {e.name for e in family.experiments}
         for question in family.questions:
-            assert {question.baseline, *question.arms} <= names
+            assert {question.baseline, *question.arms} - {""} <= names
         for group in family.groups:
             assert set(group.experiments) <= names
 
@@ -181,3 +181,38 @@ def test_search_spaces_import_nothing_of_ray_but_tune():
 def test_a_config_of_the_family_can_be_made_from_its_base():
     assert IMAGENET["C"].config == imagenet_scattering.BASE
     assert isinstance(cifar_scattering.BASE, ScatteringConfig)
+
+
+def test_airbench_groups_are_the_authors_steps_and_switches():
+    groups = {g.name: g.experiments for g in airbench.FAMILY.groups}
+    steps = ("baseline", "whiten", "dirac", "scalebias", "freeze", "lookahead", "tta", "mirror", "compile")
+    assert groups["airbench-cascade"] == steps
+    assert groups["airbench-speed"] == ("mirror", "compile", "muon")
+    assert {"fastbn", "fastbn_lrsched", "lookahead_on_freeze"} <= set(groups["airbench-open"])
+    configs = {e.name: e.config for e in airbench.FAMILY.experiments}
+    # All switches on is the whole method, all off the baseline at another number of epochs.
+    assert configs["all_on"] == configs["mirror"]
+    assert replace(configs["all_off"], epochs=35.0) == configs["baseline"]
+    assert configs["without_F"] == replace(configs["tta"], epochs=10.8)
+    assert configs["only_A"].epochs == 21.0
+    assert {c.dataset for c in configs.values()} == {"cifar10"}
+
+
+def test_airbench_asks_about_each_step_and_about_the_interaction():
+    questions = {q.name: q for q in airbench.FAMILY.questions}
+    assert (questions["airbench_dirac"].baseline, questions["airbench_dirac"].arms) == ("whiten", ("dirac",))
+    interaction = questions["airbench_lookahead_fastbn"]
+    configs = {e.name: e.config for e in airbench.FAMILY.experiments}
+    base, one, other, both = (configs[name] for name in (interaction.baseline, *interaction.arms))
+    assert replace(base, lookahead=True) == one
+    assert replace(base, bn_momentum=0.6) == other
+    assert replace(base, lookahead=True, bn_momentum=0.6) == both
+
+
+def test_airbench_grids_take_what_comes_with_a_switch():
+    experiments, left_out = airbench.grid({"whiten": (True, False), "epochs": (5.0, -1.0)})
+    assert len(left_out) == 2
+    assert [(e.config.whiten, e.config.stem, e.config.freeze) for e in experiments] == [
+        (True, "bias", True),
+        (False, "norm", False),
+    ]

@@ -279,5 +279,5 @@ class _Run:
             "device": device.type,
             "device_name": torch.cuda.get_device_name(device)
             if device.type == "cuda"
-            else f"{cpu}, {torch.get_num_threads()} threads",
+            else f"{cpu}, threads: {torch.get_num_threads()}",
         }
