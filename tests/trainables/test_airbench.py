@@ -188,23 +188,25 @@ def test_network_and_gradients_are_those_of_plain_layers(name):
 
 @pytest.mark.parametrize("size", [31, 15, 8, 7])
 def test_pooled_convolution_equals_the_library_with_gradients(size):
+    torch.manual_seed(size)
     x = torch.randn(200, 8, size, size).contiguous(memory_format=torch.channels_last).requires_grad_()
     weight = torch.randn(16, 8, 3, 3, requires_grad=True)
     own, library = conv_pool(x, weight), F.max_pool2d(F.conv2d(x, weight, padding=1), 2)
     torch.testing.assert_close(own, library)
     grad = torch.randn_like(own)
     for a, b in zip(*(torch.autograd.grad(y, (x, weight), grad) for y in (own, library)), strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-3)
+        assert (a - b).norm() < 1e-5 * b.norm()
 
 
 def test_the_frozen_stem_equals_the_library_with_the_gradient_of_its_bias():
+    torch.manual_seed(0)
     x, weight = torch.randn(200, 3, 32, 32), torch.randn(24, 3, 2, 2)
     bias = torch.randn(24, requires_grad=True)
     own, library = whitened(x, weight, bias, torch.float32), F.conv2d(x, weight, bias)
     torch.testing.assert_close(own, library, rtol=1e-4, atol=1e-5)
     grad = torch.randn_like(own)
     (a,), (b,) = (torch.autograd.grad(y, bias, grad) for y in (own, library))
-    torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-2)
+    assert (a - b).norm() < 1e-4 * b.norm()
 
 
 def test_lookahead_over_ten_steps_by_hand():
