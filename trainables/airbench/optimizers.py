@@ -54,7 +54,9 @@ class Muon(torch.optim.Optimizer):
         """One update from the gradients."""
         for group in self.param_groups:
             for p in group["params"]:
-                buffer = self.state[p].setdefault("momentum_buffer", torch.zeros_like(p))
+                if not self.state[p]:
+                    self.state[p]["momentum_buffer"] = torch.zeros_like(p)
+                buffer = self.state[p]["momentum_buffer"]
                 buffer.mul_(group["momentum"]).add_(p.grad)
                 update = p.grad.add(buffer, alpha=group["momentum"])
                 p.mul_(len(p) ** 0.5 / p.norm())
