@@ -8,18 +8,19 @@ Rerunning a command is how one resumes: finished runs are skipped, interrupted o
 """
 
 import argparse
+import contextlib
 import os
-import subprocess
 import sys
-from collections.abc import Sequence
-from dataclasses import asdict
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any, get_args
 
 from raysweep import cluster, options
-from raysweep.experiment import Family
+from raysweep.experiment import Experiment, Family, Question
 from raysweep.ledger import Ledger, LedgerError
-from raysweep.plan import PlanError, Run, make_runs, matching, nearest, select, select_family
+from raysweep.plan import PlanError, Run, alike, make_runs, matching, nearest, select, select_family
+from raysweep.search import Results, rounds
 from search_spaces import families
 from trainables.cli import UsageError, parse_values
 from trainables.data.catalog import DataError, locate
@@ -42,50 +43,119 @@ def main(argv: Sequence[str] | None = None) -> int:
         options.fail(error, code=1)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Setup:
+    """What one invocation works with."""
+
+    args: argparse.Namespace
+    family: Family
+    question: Question | None
+    """The one whose search chooses the runs; None where all are planned beforehand."""
+    overrides: dict[str, Any]
+    ledger: Ledger
+    resources: cluster.Resources
+
+    def make(self, experiments: Sequence[Experiment], seeds: Sequence[int] | None) -> list[Run]:
+        """The runs of experiments, with their own seeds without `seeds`. Raises PlanError for one that cannot be."""
+        return make_runs(
+            experiments,
+            self.ledger,
+            family=self.family,
+            overrides=self.overrides,
+            seeds=seeds,
+            num_workers=self.args.num_workers,
+            gpus=self.resources.gpus,
+            group=self.args.group[0] if self.question else "",
+        )
+
+
 def sweep(args: argparse.Namespace) -> int:
     """Plan, run what is not done yet, print the answers. Raises PlanError and its like before anything starts."""
     family = select_family(families(), args.group or (), args.only)
+    question = searched(args, family)
     overrides, data = data_and_overrides(args, family)
-    ledger = Ledger(args.results)
-    if not args.address:
-        resources = cluster.local_resources(use_gpus=args.gpus_per_worker != 0)
-        runs = plan(args, family, overrides, ledger, resources)
-        with ledger.locked():
-            return run(args, family, ledger, runs, resources, data)
-    with cluster.running_cluster(args.address, use_gpus=args.gpus_per_worker != 0) as resources:
-        runs = plan(args, family, overrides, ledger, resources)
-        with ledger.locked():
-            return run(args, family, ledger, runs, resources, data)
+    with contextlib.ExitStack() as stack:
+        use_gpus = args.gpus_per_worker != 0
+        if args.address:
+            resources = stack.enter_context(cluster.running_cluster(args.address, use_gpus=use_gpus))
+        else:
+            resources = cluster.local_resources(use_gpus=use_gpus)
+        setup = Setup(
+            args=args,
+            family=family,
+            question=question,
+            overrides=overrides,
+            ledger=Ledger(args.results),
+            resources=resources,
+        )
+        runs = plan(setup)
+        stack.enter_context(setup.ledger.locked())
+        forget(setup, runs)
+        print(data)
+        return run(setup, search_rounds(setup, question, runs) if question else iter([runs]))
 
 
-def plan(
-    args: argparse.Namespace, family: Family, overrides: dict[str, Any], ledger: Ledger, resources: cluster.Resources
-) -> list[Run]:
-    """The runs in the order of their admission. Points of a grid that cannot be are left out, saying why."""
+def searched(args: argparse.Namespace, family: Family) -> Question | None:
+    """The question whose search chooses the runs of the group, with the --target given; None where none does."""
+    names = args.group or ()
+    search = next((group.search for group in family.groups if group.name in names and group.search), None)
+    if not search:
+        if args.target is not None:
+            raise UsageError("--target is for a group that searches, such as epochs-to-target")
+        return None
+    if len(names) > 1:
+        raise UsageError(f"one of {' and '.join(names)} is a search; run them one by one")
+    question = next(question for question in family.questions if question.name == search)
+    field = question.search.over if question.search else ""
+    if {field} & {*options.pairs(args.set, "--set"), *options.pairs(args.grid, "--grid")}:
+        raise UsageError(f"{field} is what {names[0]} searches; leave it out of --set and --grid")
+    if args.target is None:
+        return question
+    return replace(question, name=f"{search}_{args.target:g}", target=args.target)
+
+
+def plan(setup: Setup) -> list[Run]:
+    """The runs in the order of their admission; of a search, one for each experiment at the value to start from.
+
+    Points of a grid that cannot be are left out, saying why.
+    """
+    args, family = setup.args, setup.family
     grid = grid_axes(args, family)
     experiments, left_out = select(family, args.group or (), args.only, grid)
+    seeds = [0] if setup.question else args.seeds
     runs: list[Run] = []
     for part in [[experiment] for experiment in experiments] if grid else [experiments]:
         try:
-            runs += make_runs(
-                part,
-                ledger,
-                family=family,
-                overrides=overrides,
-                seeds=args.seeds,
-                num_workers=args.num_workers,
-                gpus=resources.gpus,
-            )
+            runs += setup.make(part, seeds)
         except PlanError as error:
             if not grid:
                 raise
             left_out.append(str(error))
     if not runs:
         raise PlanError(f"--grid leaves nothing to run: {left_out[0]}")
-    resources.require_room(runs, args.gpus_per_worker)
+    setup.resources.require_room(runs, args.gpus_per_worker)
     for line in left_out:
         print(f"left out: {line}")
     return sorted(runs, key=lambda run: run.experiment.priority)
+
+
+def search_rounds(setup: Setup, question: Question, starts: list[Run]) -> Iterator[list[Run]]:
+    """The rounds of a search over the experiments of `starts`."""
+    from analysis.threshold import Request, next_step
+
+    search, target = question.search, question.target
+    assert search
+    assert target is not None
+    seeds = setup.args.seeds or range(search.looks[-1])
+
+    def decide(results: Results, start: float) -> tuple[float, int] | None:
+        step = next_step(search, target, results, start, len(seeds))
+        return (step.value, step.n) if isinstance(step, Request) else None
+
+    def make(experiment: Experiment, its_seeds: Sequence[int]) -> list[Run]:
+        return setup.make([experiment], its_seeds)
+
+    return rounds(starts, search, question.metrics[0], seeds, setup.ledger, decide, make)
 
 
 def grid_axes(args: argparse.Namespace, family: Family) -> dict[str, list[Any]]:
@@ -109,53 +179,73 @@ def require_free(name: str, flag: str) -> None:
         raise UsageError(f"{name} is set by {own[name]}, not by {flag}")
 
 
-def run(
-    args: argparse.Namespace, family: Family, ledger: Ledger, runs: list[Run], resources: cluster.Resources, data: str
-) -> int:
-    """Run what is not finished and print the answers."""
-    from analysis.report import print_answers
-
-    again = matching([run.experiment.name for run in runs], args.redo)
+def forget(setup: Setup, runs: list[Run]) -> None:
+    """Remove the results of the experiments of --redo; of a search, at all values."""
+    again = matching([planned.experiment.name for planned in runs], setup.args.redo)
+    search = setup.question.search if setup.question else None
+    records = list(setup.ledger.records()) if again else []
     for planned in runs:
         if planned.experiment.name in again:
-            ledger.remove(planned.name)
-    finished = ledger.finished()
-    for file in ledger.damaged:
-        print(f"damaged record, its run is done again: {file}")
-    todo = [planned for planned in runs if planned.name not in finished]
-    print(data)
-    print(
-        f"{len(runs)} run{'s' * (len(runs) != 1)} of {family.name}, {len(runs) - len(todo)} finished before, "
-        f"{len(todo)} to do on {resources}; results in {ledger.folder}"
-    )
-    ledger.write_plan([planned.record() for planned in runs], [asdict(question) for question in family.questions])
+            for record in alike(planned, (search.over, "seed") if search else (), records):
+                setup.ledger.remove(record["run"])
+
+
+def run(setup: Setup, plans: Iterator[list[Run]]) -> int:
+    """Run what is not finished, one plan after the other, and print the answers."""
+    from analysis.report import print_answers
+
+    ledger = setup.ledger
+    questions = [setup.question] if setup.question else [q for q in setup.family.questions if q.kind != "search"]
+    names: dict[str, None] = {}
     interrupted = False
-    if todo:
-        try:
-            launch(args, ledger, todo, resources)
-        except KeyboardInterrupt:
-            interrupted = True
-            print("interrupted; the same command goes on from the last checkpoints")
-    print_answers(ledger.folder, [planned.name for planned in runs])
+    with contextlib.ExitStack() as stack:
+        launch: Callable[[list[Run]], None] | None = None
+        for runs in plans:
+            names |= dict.fromkeys(run.name for run in runs)
+            planned = [run.record() for run in runs]
+            ledger.adopt(planned)
+            finished = ledger.finished()
+            for file in ledger.damaged:
+                print(f"damaged record, its run is done again: {file}")
+            first = {run.key: run for run in reversed(runs)}  # of several experiments that are the same run
+            todo = [run for run in runs if run.name not in finished and run is first[run.key]]
+            print(
+                f"{len(runs)} run{'s' * (len(runs) != 1)} of {setup.family.name}, {len(runs) - len(todo)} finished "
+                f"before, {len(todo)} to do on {setup.resources}; results in {ledger.folder}"
+            )
+            ledger.write_plan(planned, [asdict(question) for question in questions])
+            if not todo:
+                continue
+            try:
+                launch = launch or stack.enter_context(launcher(setup, runs))
+                launch(todo)
+            except KeyboardInterrupt:
+                interrupted = True
+                print("interrupted; the same command goes on from the last checkpoints")
+                break
+            finally:
+                ledger.adopt(planned)
+    print_answers(ledger.folder, list(names))
     if interrupted:
         return 130
-    return 1 if {planned.name for planned in runs} - ledger.finished() else 0
+    return 1 if names.keys() - ledger.finished() else 0
 
 
-def launch(args: argparse.Namespace, ledger: Ledger, todo: list[Run], resources: cluster.Resources) -> None:
-    """Run on the cluster of --address, or on one of our own."""
-    common: dict[str, Any] = {"gpus_per_worker": args.gpus_per_worker, "revision": git_revision()}
-    if args.address:
+@contextlib.contextmanager
+def launcher(setup: Setup, runs: list[Run]) -> Iterator[Callable[[list[Run]], None]]:
+    """What launches runs on the cluster of --address, or on one of our own that ends with this context."""
+    share, max_concurrent = setup.args.gpus_per_worker, None
+    with contextlib.ExitStack() as stack:
+        if setup.args.address:
+            max_concurrent = cluster.concurrent_trials(runs, setup.resources, share)
+        else:
+            dashboard = stack.enter_context(cluster.own_cluster(setup.resources))
+            print(f"Ray dashboard: http://{dashboard} (token: `ray get-auth-token`)")
         from raysweep.launcher import launch
 
-        at_once = cluster.concurrent_trials(todo, resources, args.gpus_per_worker)
-        launch(todo, ledger, resources, max_concurrent=at_once, **common)
-        return
-    with cluster.own_cluster(resources) as dashboard:
-        from raysweep.launcher import launch
-
-        print(f"Ray dashboard: http://{dashboard} (token: `ray get-auth-token`)")
-        launch(todo, ledger, resources, **common)
+        yield partial(
+            launch, ledger=setup.ledger, resources=setup.resources, gpus_per_worker=share, max_concurrent=max_concurrent
+        )
 
 
 def data_and_overrides(args: argparse.Namespace, family: Family) -> tuple[dict[str, Any], str]:
@@ -191,24 +281,6 @@ def print_experiments() -> None:
         for experiment in sorted(family.experiments, key=lambda e: e.priority):
             home, seeds = family.group_of(experiment.name), len(experiment.seeds)
             print(f"    {experiment.priority}  {experiment.name:26} {home:16} {seeds}  {experiment.why}")
-
-
-def git_revision() -> str | None:
-    """The git revision of this code, with a + where it was changed since."""
-    command = [
-        "git",
-        "-C",
-        str(Path(__file__).parent),
-        "describe",
-        "--always",
-        "--dirty=+",
-        "--abbrev=12",
-        "--exclude=*",
-    ]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return None
 
 
 if __name__ == "__main__":

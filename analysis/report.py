@@ -7,9 +7,11 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 from rich.markup import escape
+from rich.table import Table
 
 from analysis.comparison import Comparison, claims, compare
-from analysis.tables import count, results_table, steps_table
+from analysis.tables import count, results_table, search_table, steps_table
+from raysweep.experiment import Search
 from raysweep.ledger import FINISHED, Ledger
 
 
@@ -35,16 +37,15 @@ def print_answers(
     alike = ["dataset"] if runs is not None else ["dataset", "data", "num_workers", "set"]
     for _, part in frame.groupby(alike, sort=False):
         done = part[part["status"] == FINISHED]
+        steps = done[~done["experiment"].str.contains("@")]  # those of a search are in its own table
         first = part.iloc[0]
         workers = f"{count(first['num_workers'], 'worker')} for each run"
         title = ", ".join(filter(None, [first["dataset"], workers, first["set"]]))
-        if not done.empty:
-            timed = "pflop" in done and done["pflop"].notna().all()
-            console.print((steps_table if timed else results_table)(done, title))
-        known = set(part["experiment"])
-        asked = [q for q in questions if known & {q["baseline"], *q["arms"]}]
-        for question in asked:
-            if question.get("dataset") in (None, first["dataset"]):
+        if not steps.empty:
+            timed = "pflop" in steps and steps["pflop"].notna().all()
+            console.print((steps_table if timed else results_table)(steps, title))
+        for question in questions:
+            if question.get("dataset") in (None, first["dataset"]) and _concerns(question, set(part["experiment"])):
                 for line in _answer(question, done):
                     console.print(line, highlight=False)
         for _, run in part[part["status"] != FINISHED].iterrows():
@@ -55,12 +56,37 @@ def print_answers(
             )
 
 
-def _answer(question: Mapping[str, Any], results: pd.DataFrame) -> list[str]:
+def _concerns(question: Mapping[str, Any], experiments: set[str]) -> bool:
+    """Whether one of the experiments is about the question."""
+    if question.get("kind") == "search":
+        return any("@" in name for name in experiments)
+    return bool(experiments & {question["baseline"], *question["arms"]})
+
+
+def _answer(question: Mapping[str, Any], results: pd.DataFrame) -> list[str | Table]:
     """The question and what the results say to it."""
-    if question.get("kind") != "target":
-        return answer_lines(question, compare(question, results))
-    lines = [f"[bold]{escape(question['text'])}[/bold]"]
-    return lines + [f"  {claim.experiment}: {claim.verdict}" for claim in claims(question, results)]
+    match question.get("kind"):
+        case "search":
+            return [f"[bold]{escape(question['text'])}[/bold]", *_found(question, results)]
+        case "target":
+            lines = [f"  {claim.experiment}: {claim.verdict}" for claim in claims(question, results)]
+            return [f"[bold]{escape(question['text'])}[/bold]", *lines]
+    return [*answer_lines(question, compare(question, results))]
+
+
+def _found(question: Mapping[str, Any], results: pd.DataFrame) -> list[str | Table]:
+    """The table of a search, and what its intervals mean."""
+    searched = results[results["experiment"].str.contains("@")]
+    if searched.empty:
+        return ["  [yellow]open: no result yet[/yellow]"]
+    search, target = Search(**question["search"]), question["target"]
+    least, most = target - search.tolerance, target + search.tolerance
+    note = (
+        f"  With {search.confidence:.0%} confidence in each row, over all looks at all values: the true mean is at "
+        f"least {least:g} at the {search.over} found, and below {most:g} at those that fall short. ~: judged by the mean "
+        "alone, there were no more runs. Additive: the base less what each further switch saves beside it."
+    )
+    return [search_table(question, searched), note]
 
 
 def answer_lines(question: Mapping[str, Any], comparisons: list[Comparison]) -> list[str]:

@@ -1,9 +1,16 @@
 """The results as tables: one row for each run, or one for each step of a timed series of runs."""
 
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+from typing import Any
+
 import pandas as pd
 from rich.table import Table
 
+from analysis.comparison import target_verdict
 from analysis.statistics import t_interval
+from analysis.threshold import Answer, Judgement, additive_prediction, answer_so_far
+from raysweep.experiment import Search
 
 COLUMNS = {
     # column of the results: heading, digits after the point (None: as many as needed; "M": in millions; "s": a time)
@@ -63,17 +70,53 @@ def steps_table(results: pd.DataFrame, title: str) -> Table:
     table.add_column("device")
     keys = ["experiment", "epochs", "device_name", "computed_in"]
     for (experiment, epochs, device, precision), runs in results.groupby(keys, sort=False):
-        interval = t_interval(runs["final_acc"].tolist())
-        spread = "" if interval is None else " ({:.2f} .. {:.2f})".format(*interval)
         table.add_row(
             str(experiment),
             str(runs["why"].iloc[0]) if "why" in runs else "",
             f"{epochs:g}",
-            f"{runs['final_acc'].mean():.2f}{spread}",
+            _mean(runs["final_acc"].tolist()),
             str(len(runs)),
             f"{runs['train_seconds'].mean():.1f}",
             f"{runs['pflop'].mean():.3g}",
             f"{device}, {precision}",
+        )
+    return table
+
+
+def search_table(question: Mapping[str, Any], results: pd.DataFrame) -> Table:
+    """One row for each experiment of a search: the smallest value that reaches the target, and what it rests on.
+
+    A `~` marks a value that was judged by its mean alone, because there were no more runs. The prediction is of
+    measured values, and marked likewise. Seconds are left out where the runs are of several devices.
+    """
+    search, target, metric = Search(**question["search"]), question["target"], question["metrics"][0]
+    values: dict[str, dict[float, list[float]]] = {}
+    for name, value, result in zip(results["experiment"], results[search.over], results[metric], strict=True):
+        values.setdefault(name.rpartition("@")[0], {}).setdefault(value, []).append(result)
+    answers = {name: answer_so_far(search, target, by_value) for name, by_value in values.items()}
+    table = Table(title=f"{search.over} to {target:g} % {metric}", title_justify="left")
+    table.add_column("setting", no_wrap=True)
+    for heading in (search.over, "additive", "author", "short at", "mean ± 95 %", "n"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for heading in ("claim", "seconds", "runs"):
+        table.add_column(heading, justify="right")
+    asked = [name for name in question["arms"] if name in answers]
+    for name in [*asked, *(name for name in answers if name not in asked)]:
+        answer = answers[name]
+        end = answer.reaches.value if answer.reaches else None
+        at = values[name].get(end, []) if end is not None else []
+        timed = results[results["experiment"] == (f"{name}@{end:g}" if at else "")]
+        table.add_row(
+            name,
+            _found(answer),
+            _predicted(search, name, answers),
+            f"{search.published[name]:g}" if name in search.published else "",
+            _end(answer.short),
+            _plus_minus(at),
+            str(len(at) or ""),
+            target_verdict(at, target) if at else "",
+            f"{timed['train_seconds'].mean():.1f}" if timed["device_name"].nunique() == 1 else "",
+            str(sum(len(runs) for runs in values[name].values())),
         )
     return table
 
@@ -91,3 +134,40 @@ def _number(value: object, form: int | str | None) -> str:
     if form == "s":
         return f"{value / 3600:.1f} h" if value >= 3600 else f"{value:.0f} s"
     return f"{value:g}" if form is None else f"{value:,.{form}f}"
+
+
+def _mean(values: Sequence[float]) -> str:
+    """`94.02 (93.97 .. 94.07)`; without the interval of one value."""
+    interval = t_interval(values)
+    spread = "" if interval is None else " ({:.2f} .. {:.2f})".format(*interval)
+    return f"{fmean(values):.2f}{spread}" if values else ""
+
+
+def _plus_minus(values: Sequence[float]) -> str:
+    """`94.02 ± 0.05`; without the interval of one value."""
+    interval = t_interval(values)
+    spread = "" if interval is None else f" ± {(interval[1] - interval[0]) / 2:.2f}"
+    return f"{fmean(values):.2f}{spread}" if values else ""
+
+
+def _found(answer: Answer) -> str:
+    """`9.9`, or what is known so far: `> 9`, `< 10`, `9 .. 10`."""
+    if answer.closed:
+        return _end(answer.reaches) if answer.reaches else f"> {_end(answer.short)}"
+    if answer.short and answer.reaches:
+        return f"{_end(answer.short)} .. {_end(answer.reaches)}"
+    return f"< {_end(answer.reaches)}" if answer.reaches else f"> {_end(answer.short)}" if answer.short else ""
+
+
+def _end(judgement: Judgement | None) -> str:
+    return "" if judgement is None else f"{'' if judgement.sure else '~'}{judgement.value:g}"
+
+
+def _predicted(search: Search, name: str, answers: Mapping[str, Answer]) -> str:
+    """The prediction of additivity where all that it needs has been found."""
+    parts = [answers.get(part) for part in search.additive.get(name, ())]
+    ends = [part.reaches for part in parts if part and part.closed and part.reaches]
+    if not ends or len(ends) < len(parts):
+        return ""
+    base, *alone = (end.value for end in ends)
+    return f"{'' if all(end.sure for end in ends) else '~'}{additive_prediction(base, alone):.1f}"

@@ -3,7 +3,7 @@
 Importing this package loads neither Ray nor torch.
 """
 
-from raysweep.experiment import Experiment, Group, Question
+from raysweep.experiment import Experiment, Group, Question, Search
 from raysweep.ledger import load_results
 
-__all__ = ["Experiment", "Group", "Question", "load_results"]
+__all__ = ["Experiment", "Group", "Question", "Search", "load_results"]

@@ -4,7 +4,7 @@ Standard library only; search_spaces/ declares these, the rest of raysweep runs 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 
@@ -29,6 +29,11 @@ class Experiment:
     why: str = ""
     """What it is for, in a line."""
 
+    def at(self, name: str, value: Any) -> "Experiment":
+        """The same with another value of one field of the configuration, as `only_A@21`."""
+        spoken = f"{value:g}" if isinstance(value, float) else value
+        return replace(self, name=f"{self.name}@{spoken}", config=replace(self.config, **{name: value}))
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Group:
@@ -38,6 +43,35 @@ class Group:
     experiments: tuple[str, ...]
     why: str = ""
     """What the group is for, in a line."""
+    search: str = ""
+    """Name of the question whose search chooses the runs; "": every experiment runs as it is, with all its seeds."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Search:
+    """How the smallest value of a field is found at which a metric's mean reaches a target (see analysis.threshold).
+
+    The mean is taken to grow with the field. Of the two values found, the mean at the larger is at least the target
+    less `tolerance`, and at the smaller below the target plus `tolerance`: both, over all looks at all values, with
+    `confidence`.
+    """
+
+    over: str
+    """The field."""
+    limits: tuple[float, float]
+    digits: int = 1
+    """Decimal places of the values tried."""
+    ratio: float = 1.05
+    """The search ends where the two values are no further apart than this factor."""
+    tolerance: float = 0.05
+    """In the unit of the metric. Half of it costs four times the runs."""
+    confidence: float = 0.95
+    looks: tuple[int, ...] = (3, 5, 8, 12, 18, 27, 40, 60, 90)
+    """Numbers of runs at which a value is judged, until the interval of their mean decides."""
+    additive: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """By experiment: a base, and the experiments that add one of its changes to that base."""
+    published: Mapping[str, float] = field(default_factory=dict)
+    """The authors' value by experiment."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,10 +86,13 @@ class Question:
     """Fields of the results."""
     baseline: str = ""
     """The experiment that is compared with; none where the question is about a target."""
-    kind: Literal["difference", "interaction", "target"] = "difference"
-    """Arm minus baseline; what two changes do together beyond what each does alone; whether a mean reaches `target`."""
+    kind: Literal["difference", "interaction", "target", "search"] = "difference"
+    """Arm minus baseline; what two changes do together beyond what each does alone; whether a mean reaches `target`;
+    from where on it does."""
     target: float | None = None
     """In the unit of the metric."""
+    search: Search | None = None
+    """Of a question of that kind."""
     dataset: str | None = None
     """The data that it is about; None: any."""
 

@@ -10,6 +10,7 @@ import importlib
 import os
 import platform
 import socket
+import subprocess
 import time
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -43,7 +44,6 @@ def launch(
     resources: Resources,
     *,
     gpus_per_worker: float | None = None,
-    revision: str | None = None,
     max_concurrent: int | None = None,
 ) -> None:
     """Run all `runs` in order, as many at a time as there are slots, and record each. Needs an initialised Ray.
@@ -51,6 +51,7 @@ def launch(
     Raises ConnectionError where the cluster is lost meanwhile.
     """
     by_name = {run.name: run for run in runs}
+    revision = git_revision()
     specs = [
         {
             "runs": [{"record": run.record(), "config": run.config} for run in series],
@@ -138,8 +139,9 @@ class _Watch(tune.Callback):  # type: ignore[misc]
 
 def _unrecorded(spec: dict[str, Any]) -> list[dict[str, Any]]:
     """The runs of a trial that neither finished nor failed since it was planned."""
-    ended = {(r["run"], r.get("trial")) for r in Ledger(spec["results"]).records()}
-    return [run for run in spec["runs"] if (run["record"]["run"], spec["trial"]) not in ended]
+    ledger = Ledger(spec["results"])
+    records = [(run, ledger.record(run["record"]["run"])) for run in spec["runs"]]
+    return [run for run, record in records if record is None or record.get("trial") != spec["trial"]]
 
 
 def _trial(config: dict[str, Any]) -> None:
@@ -180,6 +182,16 @@ def _record(spec: dict[str, Any], planned: Record, ending: Record, started: floa
     except OSError as error:
         return f"{ending['status']}; but its record could not be written ({error}), so it is unfinished"
     return None
+
+
+def git_revision() -> str | None:
+    """The git revision of this code, with a + where it was changed since; None outside of a repository."""
+    folder = str(Path(__file__).parent)
+    command = ["git", "-C", folder, "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
 
 
 def _provenance(revision: str | None) -> dict[str, str | None]:

@@ -15,7 +15,7 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,24 +62,37 @@ class Ledger:
 
     def write(self, record: Record) -> None:
         """Add a record, or replace that of the same run. `record["run"]` names it."""
-        self._write_json(self.folder / "records" / f"{record['run']}.json", record)
+        self._write_json(self._file(record["run"]), record)
+
+    def adopt(self, planned: Sequence[Record]) -> None:
+        """Enter under its planned name, too, what another experiment has already run: a finished run of the same key.
+
+        `same_as` of the new record names the run that was really done.
+        """
+        records = [record for record in self.records() if record["status"] == FINISHED]
+        names, by_key = {record["run"] for record in records}, {record["key"]: record for record in records}
+        for plan in planned:
+            done = by_key.get(plan["key"])
+            if done and plan["run"] not in names:
+                self.write({**done, **plan, "same_as": done.get("same_as") or done["run"]})
 
     def remove(self, run_name: str) -> None:
         """Forget a run's record, its checkpoints and its results, so that it is done again from the start."""
         import shutil
 
-        (self.folder / "records" / f"{run_name}.json").unlink(missing_ok=True)
+        self._file(run_name).unlink(missing_ok=True)
         shutil.rmtree(self.run_folder(run_name), ignore_errors=True)
+
+    def record(self, run_name: str) -> Record | None:
+        """The record of a run; None where there is none that can be read."""
+        return _read(self._file(run_name))
 
     def records(self) -> Iterator[Record]:
         """All readable records, by name."""
         self.damaged = []
         for file in sorted((self.folder / "records").glob("*.json")):
-            try:
-                record = json.loads(file.read_bytes())
-                if not {"run", "key", "status", "config", "results"} <= record.keys():
-                    raise ValueError("not a record")
-            except (ValueError, AttributeError, OSError):
+            record = _read(file)
+            if record is None:
                 self.damaged.append(str(file))
             else:
                 yield record
@@ -144,6 +157,9 @@ class Ledger:
             stream.flush()
             yield
 
+    def _file(self, run_name: str) -> Path:
+        return self.folder / "records" / f"{run_name}.json"
+
     def _write_json(self, path: Path, content: object) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -172,6 +188,15 @@ def load_results(folder: str | os.PathLike[str] = "results", *, failed: bool = F
     if not ledger.has_records():
         raise FileNotFoundError(f"{ledger.folder} holds no results of a sweep")
     return ledger.frame(failed=failed)
+
+
+def _read(file: Path) -> Record | None:
+    """A record; None where there is no whole one."""
+    try:
+        record: Record = json.loads(file.read_bytes())
+        return record if {"run", "key", "status", "config", "results"} <= record.keys() else None
+    except (ValueError, AttributeError, OSError):
+        return None
 
 
 def _row(record: Record) -> Record:

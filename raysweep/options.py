@@ -70,6 +70,16 @@ def _positive(text: str) -> int:
     return int(text)
 
 
+def _percent(text: str) -> float:
+    try:
+        percent = float(text)
+    except ValueError:
+        percent = -1.0
+    if not 0 < percent < 100:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an accuracy in percent, above 0 and below 100")
+    return percent
+
+
 def _share(text: str) -> float:
     try:
         share = float(text)
@@ -97,6 +107,9 @@ def _parser(description: str | None, datasets: Sequence[str]) -> argparse.Argume
     )
     what.add_argument("--seeds", type=_seeds, metavar="0,1,2", help="seeds, in place of each experiment's own")
     what.add_argument("--set", action="extend", nargs="+", metavar="field=value", help="change a field of every run")
+    what.add_argument(
+        "--target", type=_percent, metavar="ACC", help="accuracy that epochs-to-target is to reach, in percent (94)"
+    )
     what.add_argument(
         "--redo", action="append", metavar="NAME", help="forget these experiments' results, run them again"
     )

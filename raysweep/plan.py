@@ -2,7 +2,7 @@
 
 import dataclasses
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
@@ -96,6 +96,11 @@ class Run:
     facts: Mapping[str, Any]
     """What the trainable's `check` knows beforehand: image size, channels, parameters."""
 
+    def key_of(self, config: Any) -> str:
+        """The key of a run of the same trainable, data and workers with another configuration."""
+        data, numerics = self.facts["data"], self.facts["numerics"]
+        return run_key(self.experiment.trainable, config, num_workers=self.num_workers, data=data, numerics=numerics)
+
     def record(self) -> Record:
         """The part of this run's record that is known before it runs."""
         return {
@@ -124,19 +129,22 @@ def make_runs(
     seeds: Sequence[int] | None = None,
     num_workers: int | None = None,
     gpus: float = 0,
+    group: str = "",
 ) -> list[Run]:
     """The runs of experiments of a family, in the order in which they are admitted.
 
     That order is priority, then declaration, then seed. `overrides` are fields of the configurations. An experiment's
-    own number of workers is used where there are as many `gpus`. Raises PlanError for a run that cannot be.
+    own number of workers is used where there are as many `gpus`, its own group without `group`. Raises PlanError for a
+    run that cannot be.
     """
     runs = []
     for experiment in sorted(experiments, key=lambda experiment: experiment.priority):
         workers = num_workers or (experiment.num_workers if gpus >= experiment.num_workers else 1)
+        facts: dict[str, Any] = {}
         for seed in experiment.seeds if seeds is None else seeds:
             try:
                 config = dataclasses.replace(experiment.config, **{**overrides, "seed": seed})
-                facts = check(experiment, config, workers)
+                facts = facts or check(experiment, config, workers)  # they are the same for every seed
             except ValueError as error:
                 raise PlanError(f"{experiment.name}: {error}") from None
             key = run_key(
@@ -154,7 +162,7 @@ def make_runs(
                     name=name,
                     key=key,
                     experiment=experiment,
-                    group=family.group_of(experiment.name),
+                    group=group or family.group_of(experiment.name),
                     config=dataclasses.replace(config, save_dir=str(ledger.run_folder(name))),
                     num_workers=workers,
                     changed=_changes(config, overrides),
@@ -162,6 +170,15 @@ def make_runs(
                 )
             )
     return runs
+
+
+def alike(run: Run, varied: Sequence[str], records: Iterable[Record]) -> Iterator[Record]:
+    """The records of this run and of those that differ from it in the `varied` fields alone, by whatever experiment."""
+    for record in records:
+        if record.get("trainable") == run.experiment.trainable:
+            config = dataclasses.replace(run.config, **{name: record["config"][name] for name in varied})
+            if record["key"] == run.key_of(config):
+                yield record
 
 
 def check(experiment: Experiment, config: Any, num_workers: int) -> dict[str, Any]:

@@ -55,6 +55,12 @@ def refused(capsys, *args: str) -> str:
         ("--group cifar --grid n_blocs=3", "unknown field 'n_blocs'; did you mean 'n_blocks'?"),
         ("--group cifar --grid n_blocks=three", "n_blocks=three: invalid literal for int"),
         ("--group cifar --grid kernel_size=4,6", "--grid leaves nothing to run: n_blocks=3"),
+        ("--group depth --target 90", "--target is for a group that searches"),
+        ("--group epochs-to-target --set epochs=3", "epochs is what epochs-to-target searches"),
+        ("--group epochs-to-target --grid epochs=3,4", "epochs is what epochs-to-target searches"),
+        ("--group airbench-open epochs-to-target", "is a search; run them one by one"),
+        ("--group epochs-to-target --only only_G", "did you mean 'only_"),
+        ("--group epochs-to-target --target high", "'high' is not an accuracy in percent"),
         ("--group cifar --grid n_blocks=8,9", "n_blocks=8 is too many for images of 32 pixels"),
     ],
 )

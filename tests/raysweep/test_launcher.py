@@ -1,6 +1,8 @@
 """The launcher on a real Ray cluster, with a trainable that does nothing."""
 
 import dataclasses
+import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -40,7 +42,7 @@ def records(tmp_path_factory):
         patch.chdir(ROOT)
         from raysweep.launcher import launch
 
-        launch(runs, ledger, resources, revision="test")
+        launch(runs, ledger, resources)
     return {record["experiment"]: record for record in ledger.records()}
 
 
@@ -117,7 +119,9 @@ def test_a_failing_seed_leaves_the_others_of_its_trial_alone(series):
 @pytest.mark.ray
 def test_provenance_says_what_computed_the_numbers(records):
     provenance = records["first"]["provenance"]
-    assert provenance["revision"] == "test"
+    git = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short=12", "HEAD"]
+    head = subprocess.run(git, capture_output=True, text=True).stdout.strip()
+    assert (provenance["revision"] or "").rstrip("+") == head
     assert provenance["ray_version"]
     assert provenance["torch_version"]
 
