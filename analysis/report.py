@@ -83,8 +83,8 @@ def _found(question: Mapping[str, Any], results: pd.DataFrame) -> list[str | Tab
     least, most = target - search.tolerance, target + search.tolerance
     note = (
         f"  With {search.confidence:.0%} confidence in each row, over all looks at all values: the true mean is at "
-        f"least {least:g} at the {search.over} found, and below {most:g} at those that fall short. ~: judged by the mean "
-        "alone, there were no more runs. Additive: the base less what each further switch saves beside it."
+        f"least {least:g} at the {search.over} found, and below {most:g} at those that fall short. ~: judged by the "
+        "mean alone, there were no more runs. Additive: the base less what each further switch saves beside it."
     )
     return [search_table(question, searched), note]
 
