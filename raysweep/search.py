@@ -41,7 +41,7 @@ def rounds(
                 at_value[record["seed"]] = record["results"][metric]
             results = {value: list(at_value.values()) for value, at_value in by_value.items()}
             seeds_at = {value: list(at_value) for value, at_value in by_value.items()}
-            lost = any(run.name not in finished for run in asked.pop(start.name, ()))
+            lost = any(run.name not in finished for run in asked.get(start.name, ()))
             needed = None if lost else decide(results, getattr(start.config, search.over))
             if needed:
                 value, n = needed

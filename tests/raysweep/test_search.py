@@ -28,8 +28,8 @@ def finish(ledger, run, status=FINISHED):
     ledger.write({**run.record(), "status": status, "results": results, "curves": {}})
 
 
-def search(ledger, decide, seeds=(0, 1, 2)):
-    starts = make(ledger, SLOW, [0])
+def search(ledger, decide, seeds=(0, 1, 2), experiments=(SLOW,)):
+    starts = [run for experiment in experiments for run in make(ledger, experiment, [0])]
     return rounds(starts, SEARCH, "metric", seeds, ledger, decide, lambda e, s: make(ledger, e, s))
 
 
@@ -81,10 +81,14 @@ def test_runs_of_another_experiment_are_used_with_their_seeds(ledger):
     assert {record["group"] for record in adopted} == {"searching"}
 
 
-def test_a_failed_run_leaves_its_experiment_open(ledger):
-    steps = search(ledger, decided)
-    one, two = next(steps)
-    finish(ledger, one)
-    finish(ledger, two, FAILED)
-    assert named(next(steps)) == [("slow@4", 0)]
+def test_a_failed_run_leaves_its_experiment_open_and_the_others_go_on(ledger):
+    other = Experiment(name="other", config=FakeConfig(seconds=8.0, crash="never"), trainable="tests.fake_trainable")
+    steps = search(ledger, decided, experiments=(SLOW, other))
+    for run in next(steps):
+        finish(ledger, run, FAILED if named([run]) == [("slow@4", 1)] else FINISHED)
+    second = next(steps)
+    assert named(second) == [("other@4", 0), ("other@4", 1), ("other@8", 0), ("other@8", 1), ("slow@4", 0)]
+    for run in second:
+        finish(ledger, run)
+    assert named(next(steps)) == named(second)
     assert next(steps, None) is None
