@@ -47,6 +47,8 @@ class Resources:
 
     cpus: int
     gpus: int
+    node_cpus: int | None = None
+    """CPUs of the smallest node; None where there is but one."""
 
     def __str__(self) -> str:
         return f"{self.gpus} GPU(s)" if self.gpus else f"{self.cpus} CPU(s)"
@@ -56,17 +58,22 @@ class Resources:
         """Workers that can train at the same time, at one GPU (or CPU) each."""
         return self.gpus or self.cpus
 
-    def per_worker(self, gpus_per_worker: float | None) -> dict[str, float]:
-        """The resources of one worker: its share of the GPUs and of the CPUs, or one CPU where there is no GPU."""
+    def per_worker(self, run: Run, gpus_per_worker: float | None) -> dict[str, float]:
+        """The resources of one worker: its share of the GPUs and of the CPUs.
+
+        Where there is no GPU, one CPU, or its share of a node's if the run is timed.
+        """
         if not self.gpus:
-            return {"CPU": 1}
+            own = (self.node_cpus or self.cpus) // run.num_workers if run.experiment.timed else 1
+            return {"CPU": max(1, own)}
         gpu = 1.0 if gpus_per_worker is None else gpus_per_worker
         cpu = self.cpus / self.gpus * gpu
         return {"GPU": gpu, "CPU": int(cpu) if cpu >= 1 else int(100 * cpu) / 100}
 
     def slots_of(self, run: Run, gpus_per_worker: float | None) -> float:
         """The slots that a run takes."""
-        return run.num_workers * self.per_worker(gpus_per_worker).get("GPU", 1)
+        worker = self.per_worker(run, gpus_per_worker)
+        return run.num_workers * worker.get("GPU", worker["CPU"])
 
     def require_room(self, runs: list[Run], gpus_per_worker: float | None) -> None:
         """Raises PlanError where a run needs more than the whole cluster has."""
@@ -152,7 +159,8 @@ def running_cluster(address: str, *, use_gpus: bool = True) -> Iterator[Resource
         # Beside each GPU, the CPUs that the poorest node has for it: a worker's share must fit everywhere.
         beside = min((node.get("CPU", 0) / node["GPU"] for node in nodes if node.get("GPU")), default=0)
         cpus = beside * gpus if gpus else sum(node.get("CPU", 0) for node in nodes)
-        yield Resources(cpus=int(cpus), gpus=gpus)
+        smallest = min((node["CPU"] for node in nodes if node.get("CPU")), default=0)
+        yield Resources(cpus=int(cpus), gpus=gpus, node_cpus=int(smallest))
     finally:
         ray.shutdown()
 

@@ -26,6 +26,8 @@ class Experiment:
     """Seeds unless --seeds says otherwise."""
     runs_per_trial: int = 1
     """Most seeds that one trial runs one after the other in the same processes: for runs shorter than their start."""
+    timed: bool = False
+    """Its time is a result: on CPUs, a trial has all of a node's to itself."""
     why: str = ""
     """What it is for, in a line."""
 

@@ -55,7 +55,7 @@ def launch(
     specs = [
         {
             "runs": [{"record": run.record(), "config": run.config} for run in series],
-            "per_worker": resources.per_worker(gpus_per_worker),
+            "per_worker": resources.per_worker(series[0], gpus_per_worker),
             "slots": resources.slots_of(series[0], gpus_per_worker),
             "results": str(ledger.folder),
             "trial": f"{series[0].name}-{time.time():.0f}",

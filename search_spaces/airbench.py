@@ -140,6 +140,7 @@ def _experiment(name: str, config: AirbenchConfig, priority: int, why: str) -> E
         priority=priority,
         seeds=SEEDS,
         runs_per_trial=RUNS_PER_TRIAL,
+        timed=True,
         why=why,
     )
 

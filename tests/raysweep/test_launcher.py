@@ -137,11 +137,23 @@ def test_a_run_wider_than_the_cluster_is_refused(tmp_path):
     Resources(cpus=64, gpus=0).require_room(runs, 0)
 
 
-def test_workers_share_the_cpus_of_a_gpu_machine():
-    assert Resources(cpus=64, gpus=8).per_worker(None) == {"GPU": 1.0, "CPU": 8}
-    assert Resources(cpus=64, gpus=8).per_worker(0.5) == {"GPU": 0.5, "CPU": 4}
-    assert Resources(cpus=8, gpus=8).per_worker(0.5) == {"GPU": 0.5, "CPU": 0.5}
-    assert Resources(cpus=2, gpus=0).per_worker(None) == {"CPU": 1}
+def test_workers_share_the_cpus_of_a_gpu_machine(tmp_path):
+    (run,) = make_runs([fake("one", 0)], Ledger(tmp_path), family=FAMILY, overrides={})
+    assert Resources(cpus=64, gpus=8).per_worker(run, None) == {"GPU": 1.0, "CPU": 8}
+    assert Resources(cpus=64, gpus=8).per_worker(run, 0.5) == {"GPU": 0.5, "CPU": 4}
+    assert Resources(cpus=8, gpus=8).per_worker(run, 0.5) == {"GPU": 0.5, "CPU": 0.5}
+    assert Resources(cpus=2, gpus=0).per_worker(run, None) == {"CPU": 1}
+
+
+def test_a_timed_run_has_the_cpus_of_a_node_to_itself(tmp_path):
+    timed = dataclasses.replace(fake("one", 0), timed=True)
+    (run,) = make_runs([timed], Ledger(tmp_path), family=FAMILY, overrides={})
+    (pair,) = make_runs([timed], Ledger(tmp_path), family=FAMILY, overrides={}, num_workers=2)
+    machine, nodes = Resources(cpus=5, gpus=0), Resources(cpus=12, gpus=0, node_cpus=4)
+    assert (machine.per_worker(run, None), machine.slots_of(run, None)) == ({"CPU": 5}, 5)
+    assert (machine.per_worker(pair, None), machine.slots_of(pair, None)) == ({"CPU": 2}, 4)
+    assert (nodes.per_worker(run, None), nodes.slots_of(run, None)) == ({"CPU": 4}, 4)
+    assert Resources(cpus=64, gpus=8).slots_of(run, None) == 1
 
 
 def test_the_own_number_of_workers_needs_as_many_gpus(tmp_path):
