@@ -203,10 +203,10 @@ def run(setup: Setup, plans: Iterator[list[Run]]) -> int:
         for runs in plans:
             names |= dict.fromkeys(run.name for run in runs)
             planned = [run.record() for run in runs]
+            for file in ledger.set_aside():
+                print(f"damaged record, its run is done again: {file}")
             ledger.adopt(planned)
             finished = ledger.finished()
-            for file in ledger.damaged:
-                print(f"damaged record, its run is done again: {file}")
             first = {run.key: run for run in reversed(runs)}  # of several experiments that are the same run
             todo = [run for run in runs if run.name not in finished and run is first[run.key]]
             print(
@@ -225,6 +225,7 @@ def run(setup: Setup, plans: Iterator[list[Run]]) -> int:
                 break
             finally:
                 ledger.adopt(planned)
+    ledger.write_frame()
     print_answers(ledger.folder, list(names))
     if interrupted:
         return 130

@@ -27,7 +27,7 @@ from ray.train.torch import TorchTrainer
 from ray.tune.integration.ray_train import TuneReportCallback
 
 from raysweep.cluster import SLOT, Resources
-from raysweep.ledger import FAILED, FINISHED, Ledger, Record
+from raysweep.ledger import FAILED, FINISHED, Ledger, LedgerError, Record
 from raysweep.plan import Run
 from raysweep.progress import Progress
 
@@ -134,14 +134,18 @@ class _Watch(tune.Callback):  # type: ignore[misc]
             self._progress.line(self._runs[run["record"]["run"]], f"failed: {cause}")
             ending = {"status": FAILED, "error": cause, "results": {}, "curves": {}, "provenance": {}}
             times = {"restarts": MAX_RESTARTS, "finished": _utc(time.time())}
-            self._ledger.write({**run["record"], **ending, **times})
+            attempt = self._ledger.begin(run["record"]["run"])
+            self._ledger.write({**run["record"], **ending, **times, "attempt": attempt})
 
 
 def _unrecorded(spec: dict[str, Any]) -> list[dict[str, Any]]:
-    """The runs of a trial that neither finished nor failed since it was planned."""
+    """The runs of a trial that have neither finished nor failed in this trial."""
     ledger = Ledger(spec["results"])
-    records = [(run, ledger.record(run["record"]["run"])) for run in spec["runs"]]
-    return [run for run, record in records if record is None or record.get("trial") != spec["trial"]]
+
+    def ended(record: Record | None) -> bool:
+        return record is not None and (record["status"] == FINISHED or record.get("trial") == spec["trial"])
+
+    return [run for run in spec["runs"] if not ended(ledger.record(run["record"]["run"]))]
 
 
 def _trial(config: dict[str, Any]) -> None:
@@ -150,7 +154,10 @@ def _trial(config: dict[str, Any]) -> None:
     A run that fails by itself is recorded as failed, and the trial goes on with the next one.
     """
     spec, started, restarts = config["spec"], time.time(), 0
+    ledger = Ledger(spec["results"])
     while runs := _unrecorded(spec):
+        for run in runs:
+            run["record"]["attempt"] = ledger.begin(run["record"]["run"])
         try:
             _train_run(spec, runs, restarts)
         except ray.train.TrainingFailedError as error:
@@ -179,7 +186,7 @@ def _record(spec: dict[str, Any], planned: Record, ending: Record, started: floa
     record = {**planned, **ending, **times, "trial": spec["trial"], "provenance": _provenance(spec["revision"])}
     try:
         Ledger(spec["results"]).write(record)
-    except OSError as error:
+    except (OSError, LedgerError) as error:
         return f"{ending['status']}; but its record could not be written ({error}), so it is unfinished"
     return None
 

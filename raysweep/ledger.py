@@ -1,23 +1,32 @@
 """The durable record of a sweep: one JSON file for each run, in a folder of its own.
 
     RESULTS/records/C-s42-1f2e3d4c.json      what a run was, whether it finished or failed, its results and curves
+    RESULTS/attempts/C-s42-1f2e3d4c          a line for each time that it was started
     RESULTS/runs/C-s42-1f2e3d4c/             its checkpoints: best.pt, last.pt
+    RESULTS/results.parquet                  all records as one table, a function of the records alone
+    RESULTS/damaged/                         records that were found damaged and set aside
     RESULTS/plan.json, questions.json        what the last sweep set out to run, and why
     RESULTS/ray/                             Ray's own files; nothing is read from them
 
-Records are written to a temporary file, brought to disk and renamed, so a reader finds a whole record or none. The
-name of a record follows from the run's key, so a run that is recorded twice is still one result.
+Records are whole or absent and carry a checksum (see `durable`). The name of a record follows from the run's key, so a
+run that is recorded twice is still one result. Attempts are numbered, and what an attempt would record after a later
+one has begun is refused: a worker that was given up for lost cannot overwrite its successor's result.
 """
 
 import contextlib
 import dataclasses
+import datetime
 import fcntl
 import hashlib
+import itertools
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from raysweep import durable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,6 +57,10 @@ def run_key(trainable: str, config: Any, *, num_workers: int, data: str, numeric
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
 
 
+class SupersededError(LedgerError):
+    """A later attempt at the same run has begun."""
+
+
 class Ledger:
     """The records below a results folder, which is made where it does not exist."""
 
@@ -60,9 +73,26 @@ class Ledger:
         """Where a run keeps its checkpoints."""
         return self.folder / "runs" / run_name
 
+    def begin(self, run_name: str) -> int:
+        """Enter that a run is started once more. Returns the number of this attempt, counted from 1."""
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        with self._attempts(run_name) as file:
+            return durable.append_line(file, f"{now} process {os.getpid()} on {os.uname().nodename}")
+
     def write(self, record: Record) -> None:
-        """Add a record, or replace that of the same run. `record["run"]` names it."""
-        self._write_json(self._file(record["run"]), record)
+        """Add a record, or replace that of the same run. `record["run"]` names it.
+
+        Raises SupersededError where it says which attempt it is of and a later one has begun.
+        """
+        run, attempt = record["run"], record.get("attempt")
+        if attempt is None:
+            durable.write_sealed(self._file(run), record)
+            return
+        with self._attempts(run) as file:
+            latest = len(file.read_bytes().splitlines())
+            if attempt < latest:
+                raise SupersededError(f"{run}: attempt {attempt} was replaced by attempt {latest}")
+            durable.write_sealed(self._file(run), record)
 
     def adopt(self, planned: Sequence[Record]) -> None:
         """Enter under its planned name, too, what another experiment has already run: a finished run of the same key.
@@ -74,10 +104,13 @@ class Ledger:
         for plan in planned:
             done = by_key.get(plan["key"])
             if done and plan["run"] not in names:
-                self.write({**done, **plan, "same_as": done.get("same_as") or done["run"]})
+                self.write({**done, **plan, "attempt": None, "same_as": done.get("same_as") or done["run"]})
 
     def remove(self, run_name: str) -> None:
-        """Forget a run's record, its checkpoints and its results, so that it is done again from the start."""
+        """Forget a run's record, its checkpoints and its results, so that it is done again from the start.
+
+        Its attempts stay, so that none of them can record anything from now on.
+        """
         import shutil
 
         self._file(run_name).unlink(missing_ok=True)
@@ -97,6 +130,21 @@ class Ledger:
             else:
                 yield record
 
+    def set_aside(self) -> list[Path]:
+        """Move damaged records out of the way, so that their runs are done again. Returns where they are now."""
+        moved = []
+        for file in (self.folder / "records").glob("*.json"):
+            if _read(file) is None:
+                durable.make_folder(self.folder / "damaged")
+                taken = {path.name for path in (self.folder / "damaged").iterdir()}
+                names = (f"{file.name}.{n}" if n else file.name for n in itertools.count())
+                target = self.folder / "damaged" / next(name for name in names if name not in taken)
+                file.rename(target)
+                durable.sync_folder(target.parent)
+                durable.sync_folder(file.parent)
+                moved.append(target)
+        return moved
+
     def has_records(self) -> bool:
         """Whether a sweep has left results here."""
         return (self.folder / "records").is_dir()
@@ -108,19 +156,34 @@ class Ledger:
         rows = [_row(record) for record in self.records() if failed or record["status"] == FINISHED]
         return pd.DataFrame(rows, columns=None if rows else ["run", "experiment", "group", "dataset", "seed", "status"])
 
+    def write_frame(self) -> None:
+        """Leave all records as results.parquet; of the same records always the same bytes.
+
+        Curves are JSON, and so are columns whose values are of several types. A column of its own holds each time and
+        host.
+        """
+        import pyarrow
+        import pyarrow.parquet
+
+        frame = self.frame(failed=True)
+        columns = {name: _plain(frame[name].tolist()) for name in sorted(map(str, frame))}
+        sink = pyarrow.BufferOutputStream()
+        pyarrow.parquet.write_table(pyarrow.table(columns), sink)
+        durable.write_bytes(self.folder / "results.parquet", sink.getvalue().to_pybytes())
+
     def finished(self) -> set[str]:
         """Names of all finished runs; a name holds the run's key, so another configuration has another name."""
         return {record["run"] for record in self.records() if record["status"] == FINISHED}
 
     def write_plan(self, plan: list[Record], questions: list[Record]) -> None:
         """Record what a sweep sets out to run; its questions join those of earlier sweeps."""
-        self._write_json(self.folder / "plan.json", plan)
+        durable.write_json(self.folder / "plan.json", plan)
         try:
             earlier = self.read_json("questions.json")
         except LedgerError:
             earlier = []  # damaged; those of this sweep take its place
         known = {q["name"]: q for q in (*earlier, *questions)}
-        self._write_json(self.folder / "questions.json", list(known.values()))
+        durable.write_json(self.folder / "questions.json", list(known.values()))
 
     def read_json(self, name: str) -> list[Record]:
         """The content of plan.json or questions.json; empty where there is none."""
@@ -160,22 +223,15 @@ class Ledger:
     def _file(self, run_name: str) -> Path:
         return self.folder / "records" / f"{run_name}.json"
 
-    def _write_json(self, path: Path, content: object) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            with temporary.open("w") as stream:
-                json.dump(content, stream, indent=1)
-                stream.flush()
-                os.fsync(stream.fileno())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-        directory = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+    @contextlib.contextmanager
+    def _attempts(self, run_name: str) -> Iterator[Path]:
+        """The file of a run's attempts, held against all others."""
+        file = self.folder / "attempts" / run_name
+        durable.make_folder(file.parent)
+        with file.open("ab") as stream:
+            with contextlib.suppress(OSError):  # a shared file system that knows no locks
+                fcntl.flock(stream, fcntl.LOCK_EX)
+            yield file
 
 
 def load_results(folder: str | os.PathLike[str] = "results", *, failed: bool = False) -> "pd.DataFrame":
@@ -192,11 +248,8 @@ def load_results(folder: str | os.PathLike[str] = "results", *, failed: bool = F
 
 def _read(file: Path) -> Record | None:
     """A record; None where there is no whole one."""
-    try:
-        record: Record = json.loads(file.read_bytes())
-        return record if {"run", "key", "status", "config", "results"} <= record.keys() else None
-    except (ValueError, AttributeError, OSError):
-        return None
+    record = durable.read_sealed(file)
+    return record if record and {"run", "key", "status", "config", "results"} <= record.keys() else None
 
 
 def _row(record: Record) -> Record:
@@ -206,3 +259,12 @@ def _row(record: Record) -> Record:
         values: Mapping[str, Any] = record.get(part) or {}
         row |= {name: value for name, value in values.items() if name not in row or part == "results"}
     return row
+
+
+def _plain(values: list[Any]) -> list[Any]:
+    """Values of one type that a column can have, as they are; others as JSON."""
+    values = [None if isinstance(value, float) and math.isnan(value) else value for value in values]
+    types = {type(value) for value in values if value is not None}
+    if len(types) <= 1 and not types & {dict, list}:
+        return values
+    return [None if value is None else json.dumps(value, sort_keys=True) for value in values]

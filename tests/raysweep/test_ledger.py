@@ -1,12 +1,17 @@
+import contextlib
+import errno
+import itertools
 import json
 import multiprocessing
+import os
 import subprocess
 import sys
 
+import pandas as pd
 import pytest
 
 from raysweep import load_results
-from raysweep.ledger import FAILED, FINISHED, Ledger, LedgerError, run_key
+from raysweep.ledger import FAILED, FINISHED, Ledger, LedgerError, SupersededError, run_key
 from tests.conftest import ROOT
 from trainables.scattering import ScatteringConfig
 
@@ -75,6 +80,138 @@ def test_a_damaged_record_is_named_and_the_others_are_read(tmp_path):
         file.write_bytes(content)
         assert ledger.finished() == {"C-s42-0"}
         assert ledger.damaged == [str(file)]
+
+
+def test_every_flipped_bit_and_every_truncation_is_detected(tmp_path):
+    ledger = Ledger(tmp_path)
+    ledger.write(record("C-s42-0"))
+    ledger.write(record("A-s42-1"))
+    file = tmp_path / "records" / "A-s42-1.json"
+    whole = file.read_bytes()
+    meaning = json.loads(whole)
+    for i in range(8 * len(whole)):
+        content = bytearray(whole)
+        content[i // 8] ^= 1 << i % 8
+        file.write_bytes(content)
+        try:
+            harmless = json.loads(content) == meaning  # one kind of white space for another
+        except ValueError:
+            harmless = False
+        assert (ledger.record("A-s42-1") is not None) == harmless, f"bit {i}"
+    for length in range(len(whole)):
+        file.write_bytes(whole[:length])
+        assert ledger.finished() == {"C-s42-0"}
+    assert ledger.set_aside() == [tmp_path / "damaged" / "A-s42-1.json"]
+    assert not file.exists()
+    file.write_bytes(whole[:9])
+    assert ledger.set_aside() == [tmp_path / "damaged" / "A-s42-1.json.1"]
+
+
+def test_what_a_replaced_attempt_would_record_is_refused(tmp_path):
+    ledger = Ledger(tmp_path)
+    assert [ledger.begin("C-s42-0"), ledger.begin("C-s42-0"), ledger.begin("A-s42-1")] == [1, 2, 1]
+    with pytest.raises(SupersededError, match="C-s42-0: attempt 1 was replaced by attempt 2"):
+        ledger.write(record(attempt=1, status=FAILED))
+    ledger.write(record(attempt=2))
+    with pytest.raises(SupersededError):
+        ledger.write(record(attempt=1, status=FAILED))
+    assert ledger.finished() == {"C-s42-0"}
+    ledger.remove("C-s42-0")
+    assert ledger.begin("C-s42-0") == 3, "none of before may record after --redo"
+
+
+def test_an_attempt_that_a_crash_cut_short_counts(tmp_path):
+    ledger = Ledger(tmp_path)
+    ledger.begin("C-s42-0")
+    with (tmp_path / "attempts" / "C-s42-0").open("a") as stream:
+        stream.write("2026-11-24T0")
+    assert ledger.begin("C-s42-0") == 3
+
+
+NAMES = ("A-s42-0", "B-s42-1", "C-s42-2")
+
+
+def sweep_of_three(ledger, confirm=lambda name: None):
+    """What a sweep does with its ledger: set aside what is damaged, do what is missing, leave the table."""
+    ledger.set_aside()
+    ledger.write_plan([{"run": name} for name in NAMES], [])
+    for i, name in enumerate(NAMES):
+        if name not in ledger.finished():
+            ledger.write(record(name, attempt=ledger.begin(name), results={"head_acc": 60.0 + i}))
+            confirm(name)
+    ledger.write_frame()
+
+
+def sweep_with_a_fault(folder, k: int, how: str) -> tuple[list[str], bool]:
+    """Run the sweep in a process whose k-th write, fsync or rename goes wrong.
+
+    Returns the runs whose record was confirmed before, and whether there was a k-th call at all.
+    """
+    readable, writable = os.pipe()
+    child = os.fork()
+    if not child:
+        count = 0
+
+        def faulty(real):
+            def call(*args, **kwargs):
+                nonlocal count
+                count += 1
+                if count != k:
+                    return real(*args, **kwargs)
+                if real is write:
+                    write(args[0], bytes(args[1])[: len(args[1]) // 2])
+                if how == "die":
+                    os._exit(9)
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+            return call
+
+        write = os.write
+        os.write, os.fsync, os.replace = faulty(os.write), faulty(os.fsync), faulty(os.replace)
+        with contextlib.suppress(OSError):
+            sweep_of_three(Ledger(folder), lambda name: write(writable, name.encode() + b"\n"))
+        os._exit(9 if count >= k else 0)
+    os.close(writable)
+    with open(readable) as stream:
+        confirmed = stream.read().split()
+    _, status = os.waitpid(child, 0)
+    return confirmed, status != 0
+
+
+def outcome(ledger):
+    return [{name: value for name, value in record.items() if name != "attempt"} for record in ledger.records()]
+
+
+@pytest.mark.parametrize("how", ["fail", "die"])
+def test_whichever_write_fails_nothing_recorded_is_lost(tmp_path, how):
+    whole = Ledger(tmp_path / "whole")
+    sweep_of_three(whole)
+    for k in itertools.count(1):
+        ledger = Ledger(tmp_path / str(k))
+        confirmed, happened = sweep_with_a_fault(ledger.folder, k, how)
+        before = {name: ledger.record(name) for name in ledger.finished()}
+        assert set(confirmed) <= before.keys(), f"call {k}"
+        sweep_of_three(ledger)
+        assert outcome(ledger) == outcome(whole), f"call {k}"
+        assert {name: ledger.record(name) for name in before} == before, "a finished run was done again"
+        if not happened:
+            break
+    assert k > 30, "writes, fsyncs and renames were all met"
+
+
+def test_the_table_is_a_function_of_the_records(tmp_path):
+    ledger = Ledger(tmp_path)
+    ledger.write(record("C-s42-0", curves={"phase_a": [{"epoch": 1, "val_acc": 61.5}]}))
+    ledger.write(record("A-s42-1", status=FAILED, error="out of luck", results={}))
+    ledger.write_frame()
+    first = (tmp_path / "results.parquet").read_bytes()
+    for file in (tmp_path / "records").iterdir():
+        file.touch()
+    Ledger(tmp_path).write_frame()
+    assert (tmp_path / "results.parquet").read_bytes() == first
+    frame = pd.read_parquet(tmp_path / "results.parquet")
+    assert list(frame["run"]) == ["A-s42-1", "C-s42-0"]
+    assert json.loads(frame["curves"][1]) == {"phase_a": [{"epoch": 1, "val_acc": 61.5}]}
 
 
 def test_a_folder_without_results(tmp_path):

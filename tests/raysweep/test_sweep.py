@@ -20,7 +20,7 @@ from trainables.scattering import ScatteringConfig, ScatteringNet, train
 
 SHORT = ("--set", "lr_epochs=3", "epochs=2", "train_size=0.3")
 PAIR = ("--group", "cifar", "--only", "3b_cmod_L4_s10,3b_cmod_L4_rand_s10", "--seeds", "42", *SHORT)
-TIMELESS = ("seconds", "images_per_second", "started", "finished", "restarts", "hostname", "trial")
+TIMELESS = ("seconds", "images_per_second", "started", "finished", "restarts", "hostname", "trial", "attempt")
 
 
 def numbers(folder) -> list[dict]:

@@ -1,0 +1,91 @@
+"""Files that are whole or not there, whatever happens to the process or the machine, and that show any damage.
+
+A file is written to a temporary one, brought to disk and renamed, and its folder is brought to disk: a reader finds the
+old content or the new, after a crash too. A sealed file carries a checksum of its content.
+"""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Replace a file's content."""
+    make_folder(path.parent)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+        try:
+            _write_out(file, content)
+        finally:
+            os.close(file)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def write_json(path: Path, content: object) -> None:
+    """Replace a file's content by JSON."""
+    write_bytes(path, json.dumps(content, indent=1).encode())
+
+
+def write_sealed(path: Path, content: dict[str, Any]) -> None:
+    """Replace a file's content by a JSON object and its checksum."""
+    plain = json.loads(json.dumps(content))  # as a reader will see it
+    write_json(path, {**plain, "checksum": _checksum(plain)})
+
+
+def read_sealed(path: Path) -> dict[str, Any] | None:
+    """The content of a sealed file; None where it is not there, not whole or not what was written."""
+    try:
+        content: dict[str, Any] = json.loads(path.read_bytes())
+        checksum = content.pop("checksum")
+    except (OSError, ValueError, AttributeError, KeyError, TypeError):
+        return None
+    return content if checksum == _checksum(content) else None
+
+
+def append_line(path: Path, line: str) -> int:
+    """Add a line to a file. Returns how many it has then; one that a crash left unfinished counts as a line."""
+    make_folder(path.parent)
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+    try:
+        content = path.read_bytes()
+        unfinished = bool(content) and not content.endswith(b"\n")
+        _write_out(file, b"\n" * unfinished + line.encode() + b"\n")
+    finally:
+        os.close(file)
+    sync_folder(path.parent)
+    return content.count(b"\n") + unfinished + 1
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it, and bring their entries to disk."""
+    if not path.is_dir():
+        make_folder(path.parent)
+        path.mkdir(exist_ok=True)
+        sync_folder(path.parent)
+
+
+def sync_folder(path: Path) -> None:
+    """Bring a folder's entries to disk."""
+    folder = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _write_out(file: int, content: bytes) -> None:
+    """Write all of it, and bring it to disk."""
+    rest = memoryview(content)
+    while rest:
+        rest = rest[os.write(file, rest) :]
+    os.fsync(file)
+
+
+def _checksum(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
