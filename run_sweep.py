@@ -17,6 +17,7 @@ from functools import partial
 from typing import Any, get_args
 
 from raysweep import cluster, options
+from raysweep.changes import changes
 from raysweep.experiment import Experiment, Family, Question
 from raysweep.ledger import Ledger, LedgerError
 from raysweep.plan import PlanError, Run, alike, make_runs, matching, nearest, select, select_family
@@ -205,6 +206,7 @@ def run(setup: Setup, plans: Iterator[list[Run]]) -> int:
             planned = [run.record() for run in runs]
             for file in ledger.set_aside():
                 print(f"damaged record, its run is done again: {file}")
+            before = list(ledger.records())
             ledger.adopt(planned)
             finished = ledger.finished()
             first = {run.key: run for run in reversed(runs)}  # of several experiments that are the same run
@@ -213,6 +215,9 @@ def run(setup: Setup, plans: Iterator[list[Run]]) -> int:
                 f"{len(runs)} run{'s' * (len(runs) != 1)} of {setup.family.name}, {len(runs) - len(todo)} finished "
                 f"before, {len(todo)} to do on {setup.resources}; results in {ledger.folder}"
             )
+            if before and not setup.question:
+                for line in changes(runs, before):
+                    print(f"  {line}")
             ledger.write_plan(planned, [asdict(question) for question in questions])
             if not todo:
                 continue

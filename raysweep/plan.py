@@ -116,6 +116,7 @@ class Run:
             "trainable": self.experiment.trainable,
             "set": self.changed,
             "data": self.facts["data"],
+            "numerics": self.facts["numerics"],
             "config": dataclasses.asdict(self.config),
         }
 

@@ -15,6 +15,7 @@ class FakeConfig:
     seed: int = 0
     seconds: float = 1.0
     crash: str = ""
+    epochs: int = 1
     save_dir: str = field(default="", metadata={"cosmetic": True})
 
 
