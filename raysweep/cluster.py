@@ -8,6 +8,7 @@ import contextlib
 import glob
 import logging
 import os
+import secrets
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -117,6 +118,8 @@ def own_cluster(resources: Resources) -> Iterator[str]:
     Raises ConnectionError where it does not start.
     """
     prepare_environment()
+    os.environ.setdefault("RAY_AUTH_MODE", "token")
+    _protect_token()
     import ray
 
     try:
@@ -137,6 +140,25 @@ def own_cluster(resources: Resources) -> Iterator[str]:
         yield context.dashboard_url or ""
     finally:
         ray.shutdown()
+
+
+def _protect_token() -> None:
+    """Make the token with which Ray is spoken to, where there is none, and let its owner alone read it.
+
+    Ray itself writes it with the mode of the umask.
+    """
+    if "RAY_AUTH_TOKEN" in os.environ:
+        return
+    file = Path(os.environ.get("RAY_AUTH_TOKEN_PATH", Path.home() / ".ray" / "auth_token"))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        stream = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        if file.stat().st_uid == os.getuid():
+            file.chmod(0o600)
+        return
+    with os.fdopen(stream, "w") as writable:
+        writable.write(secrets.token_hex(32))
 
 
 @contextlib.contextmanager

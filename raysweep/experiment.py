@@ -3,9 +3,23 @@
 Standard library only; search_spaces/ declares these, the rest of raysweep runs them, analysis/ reads them back.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=@+,-]*")
+"""Names become names of files below the results folder: nothing in them can lead out of it, on any file system."""
+
+
+def require_name(name: str, what: str, longest: int = 120) -> str:
+    """The name. Raises ValueError, in one line, for one that cannot be part of a file's."""
+    if not NAME.fullmatch(name) or len(name) > longest:
+        raise ValueError(
+            f"{what} {name[:60]!r}: a name begins with a letter or digit, goes on with these or . _ = @ + , - and has "
+            f"at most {longest} characters"
+        )
+    return name
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,6 +45,9 @@ class Experiment:
     why: str = ""
     """What it is for, in a line."""
 
+    def __post_init__(self) -> None:
+        require_name(self.name, "experiment")
+
     def at(self, name: str, value: Any) -> "Experiment":
         """The same with another value of one field of the configuration, as `only_A@21`."""
         spoken = f"{value:g}" if isinstance(value, float) else value
@@ -47,6 +64,9 @@ class Group:
     """What the group is for, in a line."""
     search: str = ""
     """Name of the question whose search chooses the runs; "": every experiment runs as it is, with all its seeds."""
+
+    def __post_init__(self) -> None:
+        require_name(self.name, "group")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

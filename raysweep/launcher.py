@@ -34,6 +34,10 @@ from raysweep.progress import Progress
 HEAD_NODE = "node:__internal_head__"
 """What Ray gives every head node; a trial must ask for something, and without slots asks for a trace of this."""
 
+SECRET = ("KEY", "TOKEN", "SECRET", "PASSWORD")
+"""In the names of environment variables whose values must not reach a record."""
+SHORTEST_SECRET = 4
+
 MAX_RESTARTS = 10
 """Times that a run goes on from its checkpoint after a lost worker, node or process before it counts as failed."""
 
@@ -265,8 +269,16 @@ def _cause(error: ray.train.TrainingFailedError) -> tuple[str, bool]:
 
 def _one_line(error: BaseException) -> str:
     """The message of an exception; with its type where that is a built-in one, whose message alone says little."""
-    text = (str(error).strip() or type(error).__name__).splitlines()[0]
+    text = without_secrets((str(error).strip() or type(error).__name__).splitlines()[0])
     return f"{type(error).__name__}: {text}" if type(error).__module__ == "builtins" else text
+
+
+def without_secrets(text: str) -> str:
+    """The text without the values of environment variables whose names say that they are secret."""
+    for name, value in os.environ.items():
+        if len(value) >= SHORTEST_SECRET and any(word in name.upper() for word in SECRET):
+            text = text.replace(value, "***")
+    return text
 
 
 def _utc(seconds: float) -> str:

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raysweep import durable
+from raysweep.experiment import require_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,7 +72,7 @@ class Ledger:
 
     def run_folder(self, run_name: str) -> Path:
         """Where a run keeps its checkpoints."""
-        return self.folder / "runs" / run_name
+        return self.folder / "runs" / _safe(run_name)
 
     def begin(self, run_name: str) -> int:
         """Enter that a run is started once more. Returns the number of this attempt, counted from 1."""
@@ -221,12 +222,12 @@ class Ledger:
             yield
 
     def _file(self, run_name: str) -> Path:
-        return self.folder / "records" / f"{run_name}.json"
+        return self.folder / "records" / f"{_safe(run_name)}.json"
 
     @contextlib.contextmanager
     def _attempts(self, run_name: str) -> Iterator[Path]:
         """The file of a run's attempts, held against all others."""
-        file = self.folder / "attempts" / run_name
+        file = self.folder / "attempts" / _safe(run_name)
         durable.make_folder(file.parent)
         with file.open("ab") as stream:
             with contextlib.suppress(OSError):  # a shared file system that knows no locks
@@ -244,6 +245,14 @@ def load_results(folder: str | os.PathLike[str] = "results", *, failed: bool = F
     if not ledger.has_records():
         raise FileNotFoundError(f"{ledger.folder} holds no results of a sweep")
     return ledger.frame(failed=failed)
+
+
+def _safe(run_name: str) -> str:
+    """The name of a run. Raises LedgerError for one that could lead out of the results folder."""
+    try:
+        return require_name(run_name, "run", longest=200)
+    except ValueError as error:
+        raise LedgerError(str(error)) from None
 
 
 def _read(file: Path) -> Record | None:

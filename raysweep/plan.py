@@ -58,7 +58,10 @@ def select(
     """
     left_out: list[str] = []
     if grid:
-        experiments, left_out = family.grid(grid)
+        try:
+            experiments, left_out = family.grid(grid)
+        except ValueError as error:  # a name that is too long
+            raise PlanError(f"--grid: {error}") from None
         if not experiments:
             raise PlanError(f"--grid leaves nothing to run: {left_out[0]}")
     else:
