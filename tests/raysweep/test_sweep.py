@@ -198,6 +198,29 @@ def process_of(driver: int, name: str) -> int:
 
 @pytest.mark.ray
 @pytest.mark.slow
+def test_a_search_goes_on_where_it_was_cut_off_and_brackets_its_target(tmp_path):
+    flags = ("--group", "epochs-to-target", "--grid", "whiten=True", "tta=mirror", "--target", "88", "--seeds", "0")
+    flags += ("--set", "freeze_epochs=1", "lookahead_epochs=1", "--results", tmp_path / "results")
+    with background(*flags) as (process, lines):
+        wait_for(lines, "@9 seed 0  starts")
+        process.send_signal(signal.SIGINT)
+        assert "< 9.9" in "".join(lines)
+        assert process.wait(timeout=60) == 130
+    ran = run_sweep(*flags, timeout=900)
+    assert ran.returncode == 0, ran.stdout
+    assert "@9.9 seed 0  starts" not in ran.stdout
+    frame = load_results(tmp_path / "results").sort_values("epochs")
+    reaches, short = frame[frame["final_acc"] >= 88]["epochs"].min(), frame[frame["final_acc"] < 88]["epochs"].max()
+    assert short < reaches <= max(1.05 * short, short + 0.11)
+    row = next(line for line in ran.stdout.splitlines() if "whiten=True_tta=mirror" in line and "│" in line)
+    assert [cell.strip() for cell in row.split("│")[2:6]] == [f"~{reaches:g}", "", "", f"~{short:g}"]
+    again = run_sweep(*flags)
+    assert "starts:" not in again.stdout
+    assert row in again.stdout
+
+
+@pytest.mark.ray
+@pytest.mark.slow
 def test_a_damaged_image_fails_its_run_by_name_and_can_be_mended(tmp_path):
     rng = np.random.RandomState(0)
     for split, n in (("train", 12), ("val", 4)):
