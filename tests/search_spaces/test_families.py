@@ -209,6 +209,22 @@ def test_airbench_asks_about_each_step_and_about_the_interaction():
     assert replace(base, lookahead=True, bn_momentum=0.6) == both
 
 
+def test_additivity_takes_each_switch_of_a_setting_once():
+    configs = {e.name: e.config for e in airbench.FAMILY.experiments}
+    axes = tuple(airbench.AXES)
+
+    def switched_on(name):
+        return {axis for axis in axes if getattr(configs[name], axis) == airbench.AXES[axis][1]}
+
+    several = {name for name in airbench.EPOCHS_TO_94 if len(switched_on(name)) > 1}
+    assert airbench.ADDITIVE.keys() == several
+    for name, (base, *alone) in airbench.ADDITIVE.items():
+        added = [switched_on(one) - switched_on(base) for one in alone]
+        assert {len(switches) for switches in added} == {1}
+        assert len(set.union(*added)) == len(alone)
+        assert switched_on(base) | set.union(*added) == switched_on(name)
+
+
 def test_airbench_grids_take_what_comes_with_a_switch():
     experiments, left_out = airbench.grid({"whiten": (True, False), "epochs": (5.0, -1.0)})
     assert len(left_out) == 2
