@@ -208,12 +208,13 @@ def run(setup: Setup, plans: Iterator[list[Run]]) -> int:
                 print(f"damaged record, its run is done again: {file}")
             before = list(ledger.records())
             ledger.adopt(planned)
-            finished = ledger.finished()
+            settled = ledger.settled()
             first = {run.key: run for run in reversed(runs)}  # of several experiments that are the same run
-            todo = [run for run in runs if run.name not in finished and run is first[run.key]]
+            todo = [run for run in runs if run.name not in settled and run is first[run.key]]
+            done = sum(run.name in settled for run in runs)
             print(
-                f"{len(runs)} run{'s' * (len(runs) != 1)} of {setup.family.name}, {len(runs) - len(todo)} finished "
-                f"before, {len(todo)} to do on {setup.resources}; results in {ledger.folder}"
+                f"{len(runs)} run{'s' * (len(runs) != 1)} of {setup.family.name}, {done} finished before, {len(todo)} to "
+                f"do on {setup.resources}; results in {ledger.folder}"
             )
             if before and not setup.question:
                 for line in changes(runs, before):

@@ -27,7 +27,7 @@ from ray.train.torch import TorchTrainer
 from ray.tune.integration.ray_train import TuneReportCallback
 
 from raysweep.cluster import SLOT, Resources
-from raysweep.ledger import FAILED, FINISHED, Ledger, LedgerError, Record
+from raysweep.ledger import DIVERGED, FAILED, FINISHED, Ledger, LedgerError, Record
 from raysweep.plan import Run
 from raysweep.progress import Progress
 
@@ -169,15 +169,15 @@ def _trial(config: dict[str, Any]) -> None:
             if failed is None:
                 return
             name = failed["record"]["run"]
-            cause, own_fault = _cause(error)
-            if not own_fault and restarts < MAX_RESTARTS:
+            cause, status = _cause(error)
+            if not status and restarts < MAX_RESTARTS:
                 text = f"interrupted: {cause}; goes on from its last checkpoint"
                 tune.report({"event": "ended", "run": name, "text": text})
                 restarts += 1
                 continue
-            ending: Record = {"status": FAILED, "error": cause, "results": {}, "curves": {}}
+            ending: Record = {"status": status or FAILED, "error": cause, "results": {}, "curves": {}}
             said = _record(spec, failed["record"], ending, started, restarts)
-            tune.report({"event": "ended", "run": name, "text": said or f"failed: {cause}"})
+            tune.report({"event": "ended", "run": name, "text": said or f"{ending['status']}: {cause}"})
             if said:
                 return
         else:
@@ -253,8 +253,8 @@ def _train_loop(loop: dict[str, Any]) -> None:
         ray.train.report({"event": "ended", "run": name, "text": text})
 
 
-def _cause(error: ray.train.TrainingFailedError) -> tuple[str, bool]:
-    """What went wrong in a line, and whether the run itself is at fault rather than a machine."""
+def _cause(error: ray.train.TrainingFailedError) -> tuple[str, str]:
+    """What went wrong in a line, and how the run has ended; "" where not the run is at fault but a machine."""
     failures = list(getattr(error, "worker_failures", {}).values())
     # A lost worker or node arrives as one of Ray's errors, anything else was raised by the trainable.
     lost = [failure for failure in failures if type(failure).__module__.startswith("ray.")]
@@ -263,8 +263,8 @@ def _cause(error: ray.train.TrainingFailedError) -> tuple[str, bool]:
     of_want = ("onnection", "NCCL", "gloo", "Gloo", "peer", "DataLoader worker")
     own = [f for f in own if not (isinstance(f, RuntimeError) and any(word in str(f) for word in of_want))]
     if own and not lost:
-        return _one_line(own[0]), True
-    return f"a worker was lost ({_one_line((lost or failures or [error])[0])})", False
+        return _one_line(own[0]), DIVERGED if isinstance(own[0], FloatingPointError) else FAILED
+    return f"a worker was lost ({_one_line((lost or failures or [error])[0])})", ""
 
 
 def _one_line(error: BaseException) -> str:

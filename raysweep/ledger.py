@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 
 Record = dict[str, Any]
 
-FINISHED, FAILED = "finished", "failed"
+FINISHED, FAILED, DIVERGED = "finished", "failed", "diverged"
+"""How a run ends: with results; with an error that a mended cause may not repeat; with a loss that is not a number."""
 
 
 class LedgerError(RuntimeError):
@@ -175,6 +176,10 @@ class Ledger:
     def finished(self) -> set[str]:
         """Names of all finished runs; a name holds the run's key, so another configuration has another name."""
         return {record["run"] for record in self.records() if record["status"] == FINISHED}
+
+    def settled(self) -> set[str]:
+        """Names of the runs that are not to be done again: with the same seed, a run that diverged would once more."""
+        return {record["run"] for record in self.records() if record["status"] in (FINISHED, DIVERGED)}
 
     def write_plan(self, plan: list[Record], questions: list[Record]) -> None:
         """Record what a sweep sets out to run; its questions join those of earlier sweeps."""

@@ -30,6 +30,8 @@ def train(config: FakeConfig) -> Iterator[dict[str, Any]]:
     yield {"event": "start", "resumed_at": None}
     if config.crash == "exception" or (config.crash == "odd_seeds" and config.seed % 2):
         raise ValueError("the fake was told to fail")
+    if config.crash == "diverges":
+        raise FloatingPointError("the loss is nan in epoch 1")
     if config.crash == "killed_once" and not (folder / "killed").exists():
         (folder / "killed").touch()
         os.kill(os.getpid(), 9)

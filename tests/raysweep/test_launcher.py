@@ -8,7 +8,7 @@ import pytest
 
 from raysweep.cluster import Resources, own_cluster
 from raysweep.experiment import Experiment, Family
-from raysweep.ledger import FAILED, FINISHED, Ledger
+from raysweep.ledger import DIVERGED, FAILED, FINISHED, Ledger
 from raysweep.plan import PlanError, make_runs
 from tests.fake_trainable import FakeConfig
 
@@ -33,6 +33,7 @@ def records(tmp_path_factory):
 
     ledger = Ledger(tmp_path_factory.mktemp("results"))
     small = [fake("first", 0), fake("second", 0, crash="killed_once"), fake("fails", 3, crash="exception")]
+    small.append(fake("diverges", 4, crash="diverges"))
     wide = [fake("wide", 1), fake("wide_again", 2)]
     runs = make_runs(small, ledger, family=FAMILY, overrides={}, num_workers=1)
     runs += make_runs(wide, ledger, family=FAMILY, overrides={}, num_workers=2)
@@ -43,6 +44,7 @@ def records(tmp_path_factory):
         from raysweep.launcher import launch
 
         launch(runs, ledger, resources)
+    assert ledger.settled() == {run.name for run in runs if run.experiment.name != "fails"}
     return {record["experiment"]: record for record in ledger.records()}
 
 
@@ -55,6 +57,7 @@ def test_every_run_is_recorded_once_with_its_outcome(records):
         "wide": FINISHED,
         "wide_again": FINISHED,
         "fails": FAILED,
+        "diverges": DIVERGED,
     }
 
 
