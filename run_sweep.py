@@ -213,8 +213,8 @@ def run(setup: Setup, plans: Iterator[list[Run]]) -> int:
             todo = [run for run in runs if run.name not in settled and run is first[run.key]]
             done = sum(run.name in settled for run in runs)
             print(
-                f"{len(runs)} run{'s' * (len(runs) != 1)} of {setup.family.name}, {done} finished before, {len(todo)} to "
-                f"do on {setup.resources}; results in {ledger.folder}"
+                f"{len(runs)} run{'s' * (len(runs) != 1)} of {setup.family.name}, {done} finished before, {len(todo)} "
+                f"to do on {setup.resources}; results in {ledger.folder}"
             )
             if before and not setup.question:
                 for line in changes(runs, before):
