@@ -84,7 +84,8 @@ def _found(question: Mapping[str, Any], results: pd.DataFrame) -> list[str | Tab
     note = (
         f"  With {search.confidence:.0%} confidence in each row, over all looks at all values: the true mean is at "
         f"least {least:g} at the {search.over} found, and below {most:g} at those that fall short. ~: judged by the "
-        "mean alone, there were no more runs. Additive: the base less what each further switch saves beside it."
+        "mean alone, there were no more runs. sum: the base less what each further switch saves beside it. s: seconds."
+        f" {len(searched)} runs in all."
     )
     return [search_table(question, searched), note]
 

@@ -86,8 +86,10 @@ def steps_table(results: pd.DataFrame, title: str) -> Table:
 def search_table(question: Mapping[str, Any], results: pd.DataFrame) -> Table:
     """One row for each experiment of a search: the smallest value that reaches the target, and what it rests on.
 
-    A `~` marks a value that was judged by its mean alone, because there were no more runs. The prediction is of
-    measured values, and marked likewise. Seconds are left out where the runs are of several devices.
+    Then what the value would be if savings added up, the author's, the largest below it that falls short, the mean at
+    the value with its 95 % interval (Student) and number of runs, what can be claimed of it, and its seconds, which are
+    left out where the runs are of several devices. A `~` marks what was judged by its mean alone, because there were no
+    more runs, or follows from such a value.
     """
     search, target, metric = Search(**question["search"]), question["target"], question["metrics"][0]
     values: dict[str, dict[float, list[float]]] = {}
@@ -96,9 +98,9 @@ def search_table(question: Mapping[str, Any], results: pd.DataFrame) -> Table:
     answers = {name: answer_so_far(search, target, by_value) for name, by_value in values.items()}
     table = Table(title=f"{search.over} to {target:g} % {metric}", title_justify="left")
     table.add_column("setting", no_wrap=True)
-    for heading in (search.over, "additive", "author", "short at", "mean ± 95 %", "n"):
+    for heading in (search.over, "sum", "author", "short"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for heading in ("claim", "seconds", "runs"):
+    for heading in ("mean ± 95 % (n)", "claim", "s"):
         table.add_column(heading, justify="right")
     asked = [name for name in question["arms"] if name in answers]
     for name in [*asked, *(name for name in answers if name not in asked)]:
@@ -113,10 +115,8 @@ def search_table(question: Mapping[str, Any], results: pd.DataFrame) -> Table:
             f"{search.published[name]:g}" if name in search.published else "",
             _end(answer.short),
             _plus_minus(at),
-            str(len(at) or ""),
             target_verdict(at, target) if at else "",
             f"{timed['train_seconds'].mean():.1f}" if timed["device_name"].nunique() == 1 else "",
-            str(sum(len(runs) for runs in values[name].values())),
         )
     return table
 
@@ -144,10 +144,10 @@ def _mean(values: Sequence[float]) -> str:
 
 
 def _plus_minus(values: Sequence[float]) -> str:
-    """`94.02 ± 0.05`; without the interval of one value."""
+    """`94.02 ± 0.05 (40)`; without the interval of one value."""
     interval = t_interval(values)
     spread = "" if interval is None else f" ± {(interval[1] - interval[0]) / 2:.2f}"
-    return f"{fmean(values):.2f}{spread}" if values else ""
+    return f"{fmean(values):.2f}{spread} ({len(values)})" if values else ""
 
 
 def _found(answer: Answer) -> str:
