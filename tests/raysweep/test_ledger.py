@@ -6,9 +6,13 @@ import multiprocessing
 import os
 import subprocess
 import sys
+import tempfile
 
 import pandas as pd
 import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from raysweep import load_results
 from raysweep.ledger import FAILED, FINISHED, Ledger, LedgerError, SupersededError, run_key
@@ -232,21 +236,119 @@ def test_redo_forgets_a_run(tmp_path):
     assert not ledger.finished()
 
 
-def write_many(folder, process):
+def write_many(folder, process, count):
     ledger = Ledger(folder)
-    for i in range(50):
-        ledger.write(record(f"C-s{i}-{process}"))
+    for i in range(count):
+        name = f"C-s{i}-{process}"
+        ledger.write(record(name, attempt=ledger.begin(name)))
 
 
-def test_processes_may_record_at_once(tmp_path):
+@pytest.mark.parametrize(("processes", "count"), [(4, 25), pytest.param(10, 200, marks=pytest.mark.slow)])
+def test_processes_may_record_at_once(tmp_path, processes, count):
     context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=write_many, args=(tmp_path, i)) for i in range(4)]
-    for process in processes:
+    started = [context.Process(target=write_many, args=(tmp_path, i, count)) for i in range(processes)]
+    for process in started:
         process.start()
-    for process in processes:
+    for process in started:
         process.join()
-    assert len(list(Ledger(tmp_path).records())) == 200
+    assert len(list(Ledger(tmp_path).records())) == processes * count
     assert not list((tmp_path / "records").glob(".*"))
+
+
+def test_processes_may_begin_the_same_run_at_once(tmp_path):
+    readable, writable = os.pipe()
+    for _ in range(8):
+        if not os.fork():
+            numbers = [Ledger(tmp_path).begin("C-s42-0") for _ in range(10)]
+            os.write(writable, b"".join(b"%d\n" % number for number in numbers))
+            os._exit(0)
+    os.close(writable)
+    with open(readable) as stream:
+        assert sorted(map(int, stream)) == list(range(1, 81))
+    for _ in range(8):
+        os.wait()
+
+
+def test_of_two_drivers_never_both_hold_the_folder(tmp_path):
+    """200 races; each holder makes a file that must not be there yet, and takes it away again."""
+    readable, writable = os.pipe()
+    for _ in range(2):
+        if not os.fork():
+            for _ in range(200):
+                with contextlib.suppress(LedgerError), Ledger(tmp_path).locked():
+                    os.close(os.open(tmp_path / "held", os.O_CREAT | os.O_EXCL))
+                    os.write(writable, b".")
+                    (tmp_path / "held").unlink()
+            os.write(writable, b"done")
+            os._exit(0)
+    os.close(writable)
+    with open(readable) as stream:
+        said = stream.read()
+    for _ in range(2):
+        assert os.wait()[1] == 0
+    assert said.count("done") == 2
+    assert said.count(".") >= 200, "every race has a winner or is won by turns"
+
+
+class CrashAndReplay(RuleBasedStateMachine):
+    """Attempts at three runs that begin, end, come late and are cut short; the ledger is opened anew at every step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = tempfile.TemporaryDirectory()
+        self.attempts = dict.fromkeys(NAMES, 0)
+        self.known: dict[str, int] = {}
+
+    @property
+    def ledger(self) -> Ledger:
+        return Ledger(self.folder.name)
+
+    @rule(name=st.sampled_from(NAMES))
+    def begins(self, name):
+        self.attempts[name] += 1
+        assert self.ledger.begin(name) == self.attempts[name]
+
+    @rule(name=st.sampled_from(NAMES))
+    def ends(self, name):
+        if self.attempts[name]:
+            self.ledger.write(record(name, attempt=self.attempts[name]))
+            self.known[name] = self.attempts[name]
+
+    @rule(name=st.sampled_from(NAMES), late=st.integers(1, 3))
+    def ends_late(self, name, late):
+        if late < self.attempts[name]:
+            with pytest.raises(SupersededError):
+                self.ledger.write(record(name, attempt=self.attempts[name] - late))
+
+    @rule(name=st.sampled_from(NAMES))
+    def dies_while_it_writes(self, name):
+        (self.ledger.folder / "records").mkdir(parents=True, exist_ok=True)
+        (self.ledger.folder / "records" / f".{name}.json.1.tmp").write_text('{"run": "')
+
+    @rule(name=st.sampled_from(NAMES), keep=st.floats(0, 0.99))
+    def is_damaged(self, name, keep):
+        file = self.ledger.folder / "records" / f"{name}.json"
+        if name in self.known:
+            content = file.read_bytes()
+            file.write_bytes(content[: int(keep * len(content))])
+            del self.known[name]
+            assert [path.name.split(".json")[0] for path in self.ledger.set_aside()] == [name]
+
+    @rule(name=st.sampled_from(NAMES))
+    def is_forgotten(self, name):
+        self.ledger.remove(name)
+        self.known.pop(name, None)
+
+    @invariant()
+    def the_records_are_those_that_ended_last(self):
+        assert {r["run"]: r["attempt"] for r in self.ledger.records()} == self.known
+
+    def teardown(self):
+        self.folder.cleanup()
+
+
+CrashAndReplay.TestCase.settings = settings(max_examples=30, stateful_step_count=25, deadline=None)
+test_crash_and_replay = CrashAndReplay.TestCase
 
 
 HOLD = """
