@@ -10,11 +10,12 @@ Rerunning a command is how one resumes: finished runs are skipped, interrupted o
 import argparse
 import contextlib
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import Any, get_args
+from typing import Any, NoReturn, get_args
 
 from raysweep import cluster, options
 from raysweep.changes import changes
@@ -222,12 +223,14 @@ def run(setup: Setup, plans: Iterator[list[Run]]) -> int:
             ledger.write_plan(planned, [asdict(question) for question in questions])
             if not todo:
                 continue
+            if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+                signal.signal(signal.SIGINT, interrupt)
             try:
                 launch = launch or stack.enter_context(launcher(setup, runs))
                 launch(todo)
             except KeyboardInterrupt:
                 interrupted = True
-                print("interrupted; the same command goes on from the last checkpoints")
+                print("interrupted; the same command goes on from the last checkpoints (Ctrl-C again: at once)")
                 break
             finally:
                 ledger.adopt(planned)
@@ -236,6 +239,12 @@ def run(setup: Setup, plans: Iterator[list[Run]]) -> int:
     if interrupted:
         return 130
     return 1 if names.keys() - ledger.finished() else 0
+
+
+def interrupt(*_: object) -> NoReturn:
+    """What Ctrl-C does: stop as from an exception; the second time at once, and the cluster's supervisor cleans up."""
+    signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+    raise KeyboardInterrupt
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from raysweep import supervisor
 from raysweep.plan import PlanError, Run
 
 SLOT = "slot"
@@ -122,6 +123,7 @@ def own_cluster(resources: Resources) -> Iterator[str]:
     _protect_token()
     import ray
 
+    before = supervisor.below({os.getpid()})
     try:
         context = ray.init(
             address="local",
@@ -136,10 +138,12 @@ def own_cluster(resources: Resources) -> Iterator[str]:
         )
     except (OSError, RuntimeError, ValueError) as error:
         raise ConnectionError(f"Ray does not start on this machine ({str(error).splitlines()[0]})") from None
+    watcher = supervisor.watch(supervisor.below({os.getpid()}) - before)
     try:
         yield context.dashboard_url or ""
     finally:
         ray.shutdown()
+        watcher.communicate()
 
 
 def _protect_token() -> None:
