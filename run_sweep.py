@@ -234,8 +234,8 @@ def run(setup: Setup, plans: Iterator[list[Run]]) -> int:
                 break
             finally:
                 ledger.adopt(planned)
-    ledger.write_frame()
     print_answers(ledger.folder, list(names))
+    ledger.write_frame()
     if interrupted:
         return 130
     return 1 if names.keys() - ledger.finished() else 0
