@@ -21,7 +21,8 @@ class Progress:
         """Print a trainable's report."""
         match report.get("event"):
             case "start" if report.get("resumed_at"):
-                self.line(run, "goes on after {} epoch {}".format(*report["resumed_at"]))
+                phase, epoch, step = report["resumed_at"]
+                self.line(run, f"goes on after {phase} epoch {epoch}{f' and {step} steps' * bool(step)}")
             case "start":
                 samples, workers = report.get("actual_train_samples"), run.num_workers
                 self.line(run, f"starts: {samples} training images, {workers} worker{'s' * (workers > 1)}")

@@ -55,10 +55,18 @@ class Workers:
             for tensor in tensors:
                 dist.broadcast(tensor, src=0)
 
+    def gather(self, *values: float) -> list[list[float]]:
+        """The values of each process, by rank, in float64."""
+        own = torch.tensor(values, dtype=torch.float64, device=self.device)
+        if self.world_size == 1:
+            return [own.tolist()]
+        of_all = [torch.empty_like(own) for _ in range(self.world_size)]
+        dist.all_gather(of_all, own)
+        return [tensor.tolist() for tensor in of_all]
+
     def agree(self, value: float, file: object) -> None:
         """Raises OSError on every process unless all found the same in a file, as on storage that lags behind."""
-        total, squares = self.sum(value, value * value)
-        if abs(squares * self.world_size - total * total) > 1e-6 * squares:
+        if len({found for (found,) in self.gather(value)}) > 1:
             raise OSError(f"the workers do not find the same {file}; is it on storage that all of them share?")
 
     def barrier(self) -> None:

@@ -212,10 +212,10 @@ def test_a_crash_between_the_two_checkpoints_of_an_epoch_loses_nothing(tmp_path,
     config = ScatteringConfig(**SMALL, lr_epochs=3, epochs=2, save_dir=str(tmp_path))
     original = _Run._save_last
 
-    def crash(self, phase, epoch, best, optimizer):
+    def crash(self, phase, epoch, *more):
         if (phase, epoch) == ("finetune", 1):
             raise KeyboardInterrupt
-        original(self, phase, epoch, best, optimizer)
+        original(self, phase, epoch, *more)
 
     monkeypatch.setattr(_Run, "_save_last", crash)
     with pytest.raises(KeyboardInterrupt):

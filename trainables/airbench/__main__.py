@@ -37,6 +37,8 @@ def main() -> None:
                         print(f"{name} seed {config.seed}  {describe(report)}", flush=True)
             except (ValueError, FloatingPointError, OSError) as error:
                 fail(error, code=1)
+            if report["event"] == "stopped":
+                return
             accuracies.append(report["results"]["final_acc"])
         if workers.is_main and len(accuracies) > 1:
             spread = statistics.stdev(accuracies)
@@ -78,6 +80,8 @@ def describe(report: dict) -> str:
                 f"epoch {report['epoch']}/{report['epochs']:g}  loss {report['train_loss']:.4f}  "
                 f"{report['images_per_second']:.0f} images/s"
             )
+        case "stopped":
+            return "stopped as asked; the same command starts it over once the file `stop` is gone"
     results = report["results"]
     return (
         f"accuracy {results['final_acc']:.2f} % (single view {results['acc_single_view']:.2f} %)  "

@@ -1,16 +1,16 @@
-"""One timed run as a generator of reports: "start", "epoch" and, last, "result".
+"""One timed run as a generator of reports: "start", "epoch" and, last, "result" or "stopped".
 
 The clock is the author's: whitening, training and the final evaluation, without compilation, warm-up and loading. Runs
 of one process that differ in their seed alone share data, network and warm-up. A finished run only repeats its result;
 an interrupted one starts over, since it is short.
 """
 
+import contextlib
 import functools
 import math
 import platform
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from trainables.airbench.evaluation import TEST_BATCH, accuracy
 from trainables.airbench.network import WHITENING_IMAGES, AirbenchNet, make_net
 from trainables.airbench.optimizers import Lookahead, make_optimizers, set_rates
 from trainables.airbench.preflight import NUMERICS
+from trainables.control import Control
 from trainables.data.batches import hashed_generator, hashed_seed
 from trainables.data.catalog import DataInfo, locate
 from trainables.data.loading import load
@@ -50,13 +51,14 @@ def train(config: AirbenchConfig) -> Iterator[Report]:
         yield {"event": "result", "results": finished["results"], "curves": finished["curves"]}
         return
     bench = _bench(replace(config, seed=0, save_dir=""), info, workers)
-    for report in _Run(config, bench).reports():
-        if report["event"] == "result":
-            report["results"]["seconds"] = time.perf_counter() - started
-            if workers.is_main:
-                save_results(folder, config, identity, report)
-            workers.barrier()
-        yield report
+    with contextlib.closing(Control(folder, workers, checkpoint_minutes=math.inf)) as control:
+        for report in _Run(config, bench, control).reports():
+            if report["event"] == "result":
+                report["results"]["seconds"] = time.perf_counter() - started
+                if workers.is_main:
+                    save_results(folder, config, identity, report)
+                workers.barrier()
+            yield report
 
 
 def compute_dtype(config: AirbenchConfig, device: torch.device) -> torch.dtype:
@@ -78,7 +80,7 @@ class Clock:
         self.parts: dict[str, float] = {}
         self.seconds = 0.0
 
-    @contextmanager
+    @contextlib.contextmanager
     def running(self) -> Iterator[None]:
         """Count the time of a block, to the end of what it started on the device."""
         self._wait()
@@ -87,7 +89,7 @@ class Clock:
         self._wait()
         self.seconds += time.perf_counter() - started
 
-    @contextmanager
+    @contextlib.contextmanager
     def part(self, name: str) -> Iterator[None]:
         """Name the time of a block on a CPU."""
         started = time.perf_counter()
@@ -198,12 +200,13 @@ class Step:
 
 
 class _Run:
-    def __init__(self, config: AirbenchConfig, bench: _Bench) -> None:
-        self.config, self.bench, self.workers = config, bench, bench.workers
+    def __init__(self, config: AirbenchConfig, bench: _Bench, control: Control) -> None:
+        self.config, self.bench, self.workers, self.control = config, bench, bench.workers, control
         self.clock = Clock(bench.workers.device)
         self.steps_per_epoch = len(bench.labels) // config.batch_size
         self.total_steps = config.total_steps(len(bench.labels))
         self.curve: list[dict[str, float]] = []
+        self.stopped = False
 
     def reports(self) -> Iterator[Report]:
         config, bench = self.config, self.bench
@@ -216,6 +219,9 @@ class _Run:
             before = self.clock.seconds
             with self.clock.running():
                 loss, done = self._epoch(step, epoch)
+            if self.stopped:
+                yield {"event": "stopped"}
+                return
             seconds = self.clock.seconds - before
             (total,) = self.workers.sum(loss)
             if not math.isfinite(total):
@@ -256,6 +262,9 @@ class _Run:
             loss += step(bench.normalised(pixels[own]), bench.labels[own], number)
             if self.lookahead and epochs_done >= config.lookahead_epochs:
                 self.lookahead.after_step(number + 1, self.total_steps)
+            if self.control.after_step() == "stop":
+                self.stopped = True
+                break
         if self.lookahead:
             self.lookahead.after_epoch()
         return loss.item(), last - first

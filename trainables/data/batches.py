@@ -1,7 +1,7 @@
 """Batches for training and validation, shared between the workers of a run.
 
 Order = f(seed, phase, epoch), augmentation = f(seed, phase, epoch, image): neither depends on the number of workers nor
-on what was loaded before, so a run can stop at any epoch boundary and go on with the same numbers.
+on what was loaded before, so a run can stop after any step and go on with the same numbers.
 """
 
 import contextlib
@@ -80,10 +80,10 @@ class Batches:
         """Steps of one training epoch."""
         return len(self._global_batches(torch.arange(len(self.images))))
 
-    def training(self, phase: str, epoch: int) -> Iterator[tuple[Tensor, Tensor, int]]:
-        """This worker's part of each global batch of an epoch, and the size of the global batch."""
+    def training(self, phase: str, epoch: int, first: int = 0) -> Iterator[tuple[Tensor, Tensor, int]]:
+        """This worker's part of each global batch of an epoch from batch `first` on, and the global batch's size."""
         n, key = len(self.images), (self.seed, phase, epoch)
-        batches = self._global_batches(torch.randperm(n, generator=hashed_generator(*key, "order")))
+        batches = self._global_batches(torch.randperm(n, generator=hashed_generator(*key, "order")))[first:]
         parts = [batch.tensor_split(self.workers.world_size)[self.workers.rank] for batch in batches]
         normalised = self._normalised(parts, key if self.augment else None)
         with contextlib.closing(normalised):

@@ -38,7 +38,8 @@ def describe(report: dict[str, Any]) -> str:
         case "start":
             lines = [f"{report['actual_train_samples']} training images, {report['test_samples']} validation images"]
             if report["resumed_at"]:
-                lines.append("going on after phase {}, epoch {}".format(*report["resumed_at"]))
+                phase, epoch, step = report["resumed_at"]
+                lines.append(f"going on after phase {phase}, epoch {epoch}{f' and {step} steps' * bool(step)}")
             for row in report["block_summary"]:
                 note = "low-pass only" if row["lowpass_only"] else ""
                 if row["requested_horizon"] not in (None, row["mixing_horizon"]):
@@ -48,6 +49,8 @@ def describe(report: dict[str, Any]) -> str:
                     f"horizon {row['mixing_horizon']} {note}".rstrip()
                 )
             return "\n".join(lines)
+        case "stopped":
+            return "stopped as asked, with a checkpoint; the same command goes on once the file `stop` is gone"
         case "progress":
             return (
                 f"{report['phase']} {report['epoch']}: step {report['step']}/{report['steps']}  "

@@ -102,6 +102,8 @@ class ScatteringConfig:
     """Threads that load images from folders, per training process; None: one per CPU thread it holds."""
     save_dir: str = field(default="runs", metadata=COSMETIC)
     """Folder of the checkpoints (best.pt, last.pt) and of results.json."""
+    checkpoint_minutes: float = field(default=10.0, metadata=COSMETIC)
+    """Minutes after which a checkpoint is written within an epoch, too; 0: after every step."""
     print_freq: int = field(default=50, metadata=COSMETIC)
     """Steps between two progress reports; 0: none."""
 
@@ -114,7 +116,7 @@ class ScatteringConfig:
 
         at_least(1, "n_blocks", "L", "mixing_horizon", "global_batch_size", "patience", "image_size")
         at_least(0, "epochs", "lr_epochs", "lr_head", "lr_extractor", "l2_penalty", "weight_decay", "seed")
-        at_least(0, "workers", "print_freq", "feature_cache_gb")
+        at_least(0, "workers", "print_freq", "feature_cache_gb", "checkpoint_minutes")
         at_least(2, "micro_batch")  # batch norm needs two
         if self.kernel_size < 3:
             raise ValueError(f"kernel_size={self.kernel_size} must be odd and at least 3")

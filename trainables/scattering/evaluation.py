@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from trainables.control import Control
 from trainables.data.batches import Batches
 from trainables.distributed import Workers
 from trainables.scattering.config import ScatteringConfig
@@ -16,8 +17,10 @@ from trainables.scattering.step import autocast
 class Validation:
     """Measures `net` on all images of `batches`, each counted once over all workers."""
 
-    def __init__(self, net: ScatteringNet, batches: Batches, config: ScatteringConfig, workers: Workers) -> None:
-        self.net, self.batches, self.config, self.workers = net, batches, config, workers
+    def __init__(
+        self, net: ScatteringNet, batches: Batches, config: ScatteringConfig, workers: Workers, control: Control
+    ) -> None:
+        self.net, self.batches, self.config, self.workers, self.control = net, batches, config, workers, control
         self._features: list[tuple[Tensor, Tensor]] | None = None
 
     def cache_bytes(self) -> int:
@@ -53,6 +56,7 @@ class Validation:
         for x, labels in self.batches.validation():
             with autocast(self.config, self.workers.device):
                 features = self.net.features(x)
+            self.control.beat()
             yield features, labels
 
     def _cached(self) -> Iterator[tuple[Tensor, Tensor]]:

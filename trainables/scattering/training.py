@@ -3,20 +3,24 @@
     for report in train(config): ...
 
 Reports are plain dicts with an "event": "start" (once), "progress" (within an epoch), "epoch" (after the epoch's
-checkpoint is on disk) and, last, "result". Whoever runs the generator prints, stores or forwards them. All workers of
-a run see the same "start", "epoch" and "result" events in the same order. Started again with the same configuration
-and save_dir, a run goes on after its last finished epoch; a finished one only repeats its "result".
+checkpoint is on disk) and, last, "result", or "stopped" where a file `stop` in save_dir asked for it. Whoever runs the
+generator prints, stores or forwards them. All workers of a run see the same "start", "epoch", "result" and "stopped"
+events in the same order. Started again with the same configuration and save_dir, a run goes on from its last checkpoint
+with the numbers that it would have had; a finished one only repeats its "result".
 """
 
+import contextlib
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from trainables.control import Control
 from trainables.data.batches import Batches
 from trainables.data.catalog import DataInfo, locate
 from trainables.data.loading import load
@@ -47,12 +51,20 @@ def train(config: ScatteringConfig) -> Iterator[Report]:
     if finished:
         yield {"event": "result", "results": finished["results"], "curves": finished["curves"]}
     else:
-        yield from _Run(config, workers, info, identity).reports()
+        control = Control(folder, workers, checkpoint_minutes=config.checkpoint_minutes)
+        with contextlib.closing(control):
+            yield from _Run(config, workers, info, identity, control).reports()
+
+
+class _Stopped(Exception):  # noqa: N818
+    """The run has been asked to stop and has written its checkpoint."""
 
 
 class _Run:
-    def __init__(self, config: ScatteringConfig, workers: Workers, info: DataInfo, identity: dict[str, Any]) -> None:
-        self.config, self.workers, self.identity = config, workers, identity
+    def __init__(
+        self, config: ScatteringConfig, workers: Workers, info: DataInfo, identity: dict[str, Any], control: Control
+    ) -> None:
+        self.config, self.workers, self.identity, self.control = config, workers, identity, control
         self.folder = Path(config.save_dir)
         train_images, val_images = load(
             info, train_size=config.train_size, val_split=config.val_split, seed=config.seed
@@ -67,7 +79,7 @@ class _Run:
         self.val_batches = Batches(info, val_images, augment=False, **shared)
         net = ScatteringNet(config, image_size=info.image_size, num_classes=info.num_classes)
         self.net = net.to(self.workers.device)
-        self.validation = Validation(self.net, self.val_batches, config, self.workers)
+        self.validation = Validation(self.net, self.val_batches, config, self.workers, control)
         self.results: dict[str, Any] = {
             "train_size": config.train_size,
             "actual_train_samples": len(train_images),
@@ -87,20 +99,28 @@ class _Run:
 
     def reports(self) -> Iterator[Report]:
         resumed = self._read(checkpoint.LAST)
-        if resumed and self._read(checkpoint.BEST) is None:
-            resumed = None
-        at_step = 1.0 + resumed["epoch"] + 1e6 * self.config.phases.index(resumed["phase"]) if resumed else 0.0
-        self.workers.agree(at_step, self.folder / checkpoint.LAST)  # and nobody writes before all have read
+        if resumed and (resumed["best"]["epoch"] or resumed["phase"] != self.config.phases[0]):
+            resumed = resumed if self._read(checkpoint.BEST) else None
+        at = [resumed["phase"], resumed["epoch"], (resumed["within"] or {}).get("step", 0)] if resumed else None
+        self.workers.agree(self._position(*at) if at else 0, self.folder / checkpoint.LAST)
+        # and nobody has written before all have read
         phases = self.config.phases
         if resumed:
             self.results, self.curves = resumed["results"], resumed["curves"]
             self.seconds_before = resumed["seconds"]
             phases = phases[phases.index(resumed["phase"]) :]
-        at = [resumed["phase"], resumed["epoch"]] if resumed else None
         yield {"event": "start", "resumed_at": at, **self.results}
-        for phase in phases:
-            yield from self._phase(phase, resumed if resumed and resumed["phase"] == phase else None)
-        yield self._finish()
+        try:
+            for phase in phases:
+                yield from self._phase(phase, resumed if resumed and resumed["phase"] == phase else None)
+        except _Stopped:
+            yield {"event": "stopped"}
+        else:
+            yield self._finish()
+
+    def _position(self, phase: str, epoch: int, step: int) -> int:
+        """A number for where a checkpoint was written."""
+        return ((self.config.phases.index(phase) * 10**4 + epoch) * 10**6 + step) + 1
 
     def _phase(self, phase: str, resumed: Report | None) -> Iterator[Report]:
         config, net = self.config, self.net
@@ -113,7 +133,10 @@ class _Run:
         anchor = self._anchor() if phase == "finetune" and config.l2_penalty else None
         take_step = Step(net, optimizer, config, self.workers, anchor=anchor)
         epoch, best = 0, {"epoch": 0, "val_acc": -1.0, "val_acc5": -1.0}
+        within: Report | None = None
+        self.control.begin()
         if resumed:
+            within = resumed["within"]
             net.load_learnt_state(resumed["model"])
             optimizer.load_state_dict(resumed["optimizer"])
             take_step.load_state(resumed["step"])
@@ -131,10 +154,12 @@ class _Run:
                 group["lr"] = 0.5 * rate * (1 + math.cos(math.pi * (epoch - 1) / epochs))
             epoch_started = time.perf_counter()
             trained: Report = {}
-            for report in self._train_epoch(take_step, phase, epoch):
+            save = partial(self._save_last, phase, epoch - 1, best, take_step)
+            for report in self._train_epoch(take_step, phase, epoch, within, save):
                 if report["event"] == "progress":
                     yield report
                 trained = report
+            within = None
             measured = {"train_loss": trained["train_loss"], **self.validation(frozen=phase == "head")}
             self.curves[CURVES[phase]].append({"epoch": epoch, **measured})
             is_best = measured["val_acc"] > best["val_acc"]
@@ -184,20 +209,32 @@ class _Run:
         """The extractor before fine-tuning, which is its initial state: the head phase leaves it alone."""
         return [p.detach().to(self.workers.device) for p in initial_blocks(self.config).parameters()]
 
-    def _train_epoch(self, take_step: Step, phase: str, epoch: int) -> Iterator[Report]:
-        """Progress reports, and a last one with the epoch's loss and images per second over all workers."""
+    def _train_epoch(
+        self, take_step: Step, phase: str, epoch: int, within: Report | None, save: Callable[[Report], None]
+    ) -> Iterator[Report]:
+        """Progress reports, and a last one with the epoch's loss and images per second over all workers.
+
+        `within` is where in this epoch to go on; `save` writes a checkpoint with such a position. Raises _Stopped.
+        """
         workers, every, steps = self.workers, self.config.print_freq, self.train_batches.num_steps()
         self.net.train()
-        loss_sum, seen = torch.zeros((), dtype=torch.float64, device=workers.device), 0
+        first, (loss_before, seen) = (within["step"], within["sums"][workers.rank]) if within else (0, (0.0, 0))
+        loss_sum = torch.tensor(loss_before, dtype=torch.float64, device=workers.device)
         images, started = 0, time.perf_counter()
 
         def summary(event: str, loss: float) -> Report:
             rate = images / (time.perf_counter() - started)
             return {"event": event, "phase": phase, "epoch": epoch, "train_loss": loss, "images_per_second": rate}
 
-        for step, (x, labels, batch_size) in enumerate(self.train_batches.training(phase, epoch), start=1):
+        batches = self.train_batches.training(phase, epoch, first)
+        for step, (x, labels, batch_size) in enumerate(batches, start=first + 1):
             loss_sum += take_step(x, labels, batch_size)
             seen, images = seen + len(labels), images + batch_size
+            order = self.control.after_step()
+            if order != "go on":
+                save({"step": step, "sums": workers.gather(loss_sum.item(), seen)})
+            if order == "stop":
+                raise _Stopped
             if every and step % every == 0:
                 yield {**summary("progress", loss_sum.item() / seen), "step": step, "steps": steps}
         take_step.optimizer.zero_grad()  # gives back the gradients' memory before validation and checkpoint
@@ -225,7 +262,9 @@ class _Run:
     def _read(self, name: str) -> Report | None:
         return checkpoint.read(self.folder, name, self.config, self.identity)
 
-    def _save_last(self, phase: str, epoch: int, best: Report, take_step: Step) -> None:
+    def _save_last(self, phase: str, epoch: int, best: Report, take_step: Step, within: Report | None = None) -> None:
+        """Write last.pt, after an epoch or `within` the next one."""
+        self.control.saved()
         if self.workers.is_main:
             checkpoint.save(
                 self.folder,
@@ -234,6 +273,7 @@ class _Run:
                 identity=self.identity,
                 phase=phase,
                 epoch=epoch,
+                within=within,
                 best=best,
                 optimizer=take_step.optimizer.state_dict(),
                 step=take_step.state(),
