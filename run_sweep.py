@@ -12,15 +12,17 @@ import contextlib
 import os
 import signal
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import Any, NoReturn, get_args
+from typing import Any, get_args
 
-from raysweep import cluster, options
+from raysweep import cluster, handover, options
 from raysweep.changes import changes
 from raysweep.experiment import Experiment, Family, Question
-from raysweep.ledger import Ledger, LedgerError
+from raysweep.ledger import HeldError, Ledger, LedgerError
 from raysweep.plan import PlanError, Run, alike, make_runs, matching, nearest, select, select_family
 from raysweep.search import Results, rounds
 from search_spaces import families
@@ -38,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print_experiments()
         return 0
     try:
-        return sweep(args)
+        return sweep(args, list(sys.argv[1:] if argv is None else argv))
     except (PlanError, LedgerError, UsageError, DataError) as error:
         options.fail(error)
     except OSError as error:  # a full disk, a results folder of another user
@@ -56,6 +58,8 @@ class Setup:
     overrides: dict[str, Any]
     ledger: Ledger
     resources: cluster.Resources
+    arrived: list[str]
+    """Names of the runs that other commands have handed over."""
 
     def make(self, experiments: Sequence[Experiment], seeds: Sequence[int] | None) -> list[Run]:
         """The runs of experiments, with their own seeds without `seeds`. Raises PlanError for one that cannot be."""
@@ -71,8 +75,10 @@ class Setup:
         )
 
 
-def sweep(args: argparse.Namespace) -> int:
+def sweep(args: argparse.Namespace, argv: list[str]) -> int:
     """Plan, run what is not done yet, print the answers. Raises PlanError and its like before anything starts."""
+    if "://" in args.results:
+        raise UsageError(f"--results {args.results}: name a folder; mount storage that is not one (docs/cluster.md)")
     family = select_family(families(), args.group or (), args.only)
     question = searched(args, family)
     overrides, data = data_and_overrides(args, family)
@@ -89,12 +95,62 @@ def sweep(args: argparse.Namespace) -> int:
             overrides=overrides,
             ledger=Ledger(args.results),
             resources=resources,
+            arrived=[],
         )
         runs = plan(setup)
-        stack.enter_context(setup.ledger.locked())
+        if args.preempt:
+            if question:
+                raise UsageError("--preempt is for runs that are planned beforehand, not for a search")
+            if handed_over(setup, stack, argv):
+                return 0
+        else:
+            stack.enter_context(setup.ledger.locked())
         forget(setup, runs)
         print(data)
         return run(setup, search_rounds(setup, question, runs) if question else iter([runs]))
+
+
+def handed_over(setup: Setup, stack: contextlib.ExitStack, argv: list[str]) -> bool:
+    """Have whoever holds the results folder run this; hold it ourselves, within `stack`, where nobody does."""
+    offered = None
+    while True:
+        try:
+            stack.enter_context(setup.ledger.locked())
+        except HeldError as held:
+            if offered is None:
+                offered = handover.offer(setup.ledger.folder, argv)
+                print(f"{str(held).partition(';')[0]}, which is asked to run this first", flush=True)
+            elif not offered.exists():
+                print("it has taken it over, and will print the results; running trials write their checkpoints first")
+                return True
+            time.sleep(0.5)
+        else:
+            if offered:
+                offered.unlink(missing_ok=True)
+            return False
+
+
+def urgent(setup: Setup) -> list[Run]:
+    """The runs of commands that were handed over since the last call, which are not settled."""
+    runs: list[Run] = []
+    for argv, folder in handover.take(setup.ledger.folder):
+        try:
+            with contextlib.chdir(folder):
+                args = options.parse(argv, description=__doc__, datasets=DATASETS)
+                family = select_family(families(), args.group or (), args.only)
+                overrides, _ = data_and_overrides(args, family)
+                theirs = replace(setup, args=args, family=family, question=None, overrides=overrides)
+                planned = plan(theirs)
+        except (PlanError, UsageError, DataError, OSError, SystemExit) as error:
+            print(f"handed over and refused: {error}", flush=True)
+            continue
+        records = [run.record() for run in planned]
+        setup.ledger.adopt(records)
+        setup.ledger.write_plan(records, [asdict(q) for q in family.questions if q.kind != "search"], joining=True)
+        settled = setup.ledger.settled()
+        setup.arrived.extend(run.name for run in planned)
+        runs += [run for run in planned if run.name not in settled]
+    return runs
 
 
 def searched(args: argparse.Namespace, family: Family) -> Question | None:
@@ -223,17 +279,16 @@ def run(setup: Setup, plans: Iterator[list[Run]]) -> int:
             ledger.write_plan(planned, [asdict(question) for question in questions])
             if not todo:
                 continue
-            if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-                signal.signal(signal.SIGINT, interrupt)
             try:
                 launch = launch or stack.enter_context(launcher(setup, runs))
                 launch(todo)
             except KeyboardInterrupt:
                 interrupted = True
-                print("interrupted; the same command goes on from the last checkpoints (Ctrl-C again: at once)")
+                print("interrupted; the same command goes on from the last checkpoints")
                 break
             finally:
                 ledger.adopt(planned)
+    names |= dict.fromkeys(setup.arrived)
     print_answers(ledger.folder, list(names))
     ledger.write_frame()
     if interrupted:
@@ -241,27 +296,48 @@ def run(setup: Setup, plans: Iterator[list[Run]]) -> int:
     return 1 if names.keys() - ledger.finished() else 0
 
 
-def interrupt(*_: object) -> NoReturn:
-    """What Ctrl-C does: stop as from an exception; the second time at once, and the cluster's supervisor cleans up."""
-    signal.signal(signal.SIGINT, lambda *_: os._exit(130))
-    raise KeyboardInterrupt
+def notice_interrupts() -> Callable[[], bool]:
+    """Let Ctrl-C be noticed; the second one ends us at once, and the cluster's supervisor cleans up.
+
+    Returns what says whether there was one. A shell that has had it ignored, as for a job in the background, is obeyed.
+    """
+    noticed = threading.Event()
+
+    def interrupt(*_: object) -> None:
+        if noticed.is_set():
+            os._exit(130)
+        noticed.set()
+        print("Ctrl-C: running trials write their checkpoints and stop (Ctrl-C again: at once)", flush=True)
+
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, interrupt)
+    return noticed.is_set
 
 
 @contextlib.contextmanager
 def launcher(setup: Setup, runs: list[Run]) -> Iterator[Callable[[list[Run]], None]]:
     """What launches runs on the cluster of --address, or on one of our own that ends with this context."""
-    share, max_concurrent = setup.args.gpus_per_worker, None
+    args, max_concurrent = setup.args, None
+    hours, of_gpus = args.budget_hours or (None, False)
     with contextlib.ExitStack() as stack:
-        if setup.args.address:
-            max_concurrent = cluster.concurrent_trials(runs, setup.resources, share)
+        if args.address:
+            max_concurrent = cluster.concurrent_trials(runs, setup.resources, args.gpus_per_worker)
         else:
             dashboard = stack.enter_context(cluster.own_cluster(setup.resources))
             print(f"Ray dashboard: http://{dashboard} (token: `ray get-auth-token`)")
-        from raysweep.launcher import launch
+        from raysweep.launcher import Rules, launch
 
-        yield partial(
-            launch, ledger=setup.ledger, resources=setup.resources, gpus_per_worker=share, max_concurrent=max_concurrent
+        rules = Rules(
+            gpus_per_worker=args.gpus_per_worker,
+            max_concurrent=max_concurrent,
+            loopback=not args.address,
+            backfill=args.backfill,
+            budget_seconds=3600 * hours if hours and not of_gpus else None,
+            slot_seconds=3600 * hours if hours and of_gpus else None,
+            incoming=lambda: urgent(setup),
+            interrupted=notice_interrupts(),
         )
+        yield partial(launch, ledger=setup.ledger, resources=setup.resources, rules=rules)
 
 
 def data_and_overrides(args: argparse.Namespace, family: Family) -> tuple[dict[str, Any], str]:

@@ -1,85 +1,82 @@
-"""Runs a plan on Ray: each run is a Tune trial that holds its slots and drives a Ray Train worker group of its own.
+"""Runs a plan on Ray: each series of runs is a Tune trial that holds its slots and drives a Ray Train worker group.
 
-A trial may hold several seeds of an experiment, which then run one after the other in the same processes. Each result
-is recorded by the main worker as soon as it is there; Ray's own state is never read back. What survives a crash is the
-ledger and the trainables' checkpoints, so resuming is launching what is left to do.
+`admission` decides what starts and what makes room, `trial` is what happens in the trials, here both meet Tune. Ray's
+own state is never read back. What survives a crash is the ledger and the trainables' checkpoints, so resuming is
+launching what is left to do.
 """
 
 import datetime
-import importlib
 import os
-import platform
-import socket
+import statistics
 import subprocess
 import time
-from collections.abc import Sequence
-from importlib.metadata import version
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import ray
 import ray.exceptions
-import ray.train
-import ray.train.torch
 from ray import tune
-from ray.train import FailureConfig, RunConfig, ScalingConfig
-from ray.train.torch import TorchTrainer
-from ray.tune.integration.ray_train import TuneReportCallback
+from ray.tune.search import Searcher
 
+from raysweep.admission import Admission, Series
 from raysweep.cluster import SLOT, Resources
-from raysweep.ledger import DIVERGED, FAILED, FINISHED, Ledger, LedgerError, Record
+from raysweep.failures import DISK, ERROR, LOST, one_line
+from raysweep.ledger import FAILED, FINISHED, Ledger, Record
 from raysweep.plan import Run
 from raysweep.progress import Progress
+from raysweep.trial import MAX_RESTARTS, run_trial, unrecorded, utc
 
 HEAD_NODE = "node:__internal_head__"
 """What Ray gives every head node; a trial must ask for something, and without slots asks for a trace of this."""
 
-SECRET = ("KEY", "TOKEN", "SECRET", "PASSWORD")
-"""In the names of environment variables whose values must not reach a record."""
-SHORTEST_SECRET = 4
+TEND_EVERY = 0.5
+"""Seconds between two looks at what has come in from outside."""
+ALIKE = 3
+"""Failures of a group with the same cause after which none of its runs is started any more."""
+GRACE = 60.0
+"""Seconds that runs have after Ctrl-C to end their step and write their checkpoint."""
 
-MAX_RESTARTS = 10
-"""Times that a run goes on from its checkpoint after a lost worker, node or process before it counts as failed."""
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rules:
+    """What governs a launch, beside the order of the plan."""
+
+    gpus_per_worker: float | None = None
+    max_concurrent: int | None = None
+    """Trials at a time on a cluster without slots."""
+    loopback: bool = True
+    """Whether all workers are on this machine and must not be reached from others."""
+    backfill: bool = False
+    budget_seconds: float | None = None
+    slot_seconds: float | None = None
+    """What may be used of slots times time."""
+    incoming: Callable[[], Sequence[Run]] = list
+    """Runs that came in meanwhile and go first."""
+    interrupted: Callable[[], bool] = bool
 
 
-def launch(
-    runs: Sequence[Run],
-    ledger: Ledger,
-    resources: Resources,
-    *,
-    gpus_per_worker: float | None = None,
-    max_concurrent: int | None = None,
-) -> None:
+def launch(runs: Sequence[Run], ledger: Ledger, resources: Resources, rules: Rules = Rules()) -> None:
     """Run all `runs` in order, as many at a time as there are slots, and record each. Needs an initialised Ray.
 
-    Raises ConnectionError where the cluster is lost meanwhile.
+    Raises ConnectionError where the cluster is lost meanwhile, KeyboardInterrupt where `rules.interrupted` said so.
     """
-    by_name = {run.name: run for run in runs}
-    revision = git_revision()
-    specs = [
-        {
-            "runs": [{"record": run.record(), "config": run.config} for run in series],
-            "per_worker": resources.per_worker(series[0], gpus_per_worker),
-            "slots": resources.slots_of(series[0], gpus_per_worker),
-            "results": str(ledger.folder),
-            "trial": f"{series[0].name}-{time.time():.0f}",
-            "revision": revision,
-        }
-        for series in _series(runs)
-    ]
-    progress = Progress()
-    has_slots = max_concurrent is None
+    queue = _Queue(ledger, resources, rules)
+    queue.add(runs)
+    has_slots = rules.max_concurrent is None
     trial = tune.with_resources(
-        _trial,
+        run_trial,
         lambda config: tune.PlacementGroupFactory(
             [{"CPU": 0, **({SLOT: config["spec"]["slots"]} if has_slots else {HEAD_NODE: 0.001})}]
         ),
     )
     tuner = tune.Tuner(
         trial,
-        param_space={"spec": tune.grid_search(specs)},
         tune_config=tune.TuneConfig(
-            max_concurrent_trials=max_concurrent,
+            search_alg=queue,
+            num_samples=-1,
             trial_name_creator=lambda trial: _first(trial)["run"],
             trial_dirname_creator=lambda trial: _first(trial)["run"],
         ),
@@ -87,17 +84,190 @@ def launch(
             name=f"sweep-{datetime.datetime.now():%Y%m%d-%H%M%S}-{os.getpid()}",
             storage_path=str(ledger.folder / "ray"),
             failure_config=tune.FailureConfig(max_failures=MAX_RESTARTS),
-            callbacks=[_Watch(by_name, progress, ledger)],
+            callbacks=[_Watch(queue)],
             verbose=0,
         ),
     )
     try:
         tuner.fit()
     except (ray.exceptions.RayError, tune.TuneError) as error:
-        raise ConnectionError(f"the Ray cluster was lost ({_one_line(error)}); the same command goes on") from None
+        raise ConnectionError(f"the Ray cluster was lost ({one_line(error)}); the same command goes on") from None
+    if rules.interrupted():
+        raise KeyboardInterrupt
 
 
-def _series(runs: Sequence[Run]) -> list[list[Run]]:
+def _first(trial: Any) -> Record:
+    """What the record of a trial's first run says beforehand."""
+    record: Record = trial.config["spec"]["runs"][0]["record"]
+    return record
+
+
+class _Queue(Searcher):  # type: ignore[misc]
+    """Gives Tune its trials one by one, when admission says so, and tells admission how they went."""
+
+    def __init__(self, ledger: Ledger, resources: Resources, rules: Rules) -> None:
+        super().__init__()
+        self.ledger, self.resources, self.rules = ledger, resources, rules
+        self.progress = Progress()
+        self.runs: dict[str, Run] = {}
+        slots = resources.slots if rules.max_concurrent is None else rules.max_concurrent
+        self.admission = Admission(slots, backfill=rules.backfill, seconds_of=self._seconds_of)
+        self._trials: dict[str, Series] = {}
+        self._of_run: dict[str, Series] = {}
+        self._failures: Counter[tuple[str, str]] = Counter()
+        self._revision = git_revision()
+        self._started = self._tended = time.monotonic()
+        self._closed_at = 0.0
+        self._durations: dict[str, float] | None = None
+
+    def add(self, runs: Sequence[Run], *, urgent: bool = False) -> None:
+        """Let runs wait for their turn; those that wait already, before all others with `urgent`."""
+        waiting = {run.key: one for one in self.admission.waiting for run in one.runs}
+        known = {run.key for run in self.runs.values()}
+        for run in runs:
+            if urgent and run.key in waiting:
+                waiting[run.key].urgent = True
+        new = [run for run in runs if run.key not in known]
+        self.runs |= {run.name: run for run in new}
+        parts = _in_series(new)
+        self.admission.add(Series(part, self._slots_of(part[0]), urgent=urgent) for part in parts)
+
+    def suggest(self, trial_id: str) -> Any:
+        """The next trial's configuration; None while there is none to start."""
+        self.tend()
+        series = self.admission.next()
+        if series:
+            self._trials[trial_id] = series
+            for run in series.runs:
+                self.ledger.let_go_on(run.name)
+                self._of_run[run.name] = series
+            return {"spec": self._spec(series.runs)}
+        idle = not self.admission.running and (self.admission.closed or not self.admission.waiting)
+        return Searcher.FINISHED if idle else None
+
+    def on_trial_complete(self, trial_id: str, result: Record | None = None, error: bool = False) -> None:
+        """A trial has left its slots."""
+        series = self._trials.pop(trial_id)
+        self._durations = None
+        settled = self.ledger.settled() if series.asked_to_stop else set()
+        left = series.asked_to_stop and not error and any(run.name not in settled for run in series.runs)
+        self.admission.ended(series, again=left)
+
+    def tend(self) -> None:
+        """See to what came from outside: urgent runs, Ctrl-C, the end of the budget; ask for room."""
+        now, rules, admission = time.monotonic(), self.rules, self.admission
+        if now - self._tended < TEND_EVERY:
+            return
+        self._tended = now
+        urgent = rules.incoming()
+        if urgent:
+            self.add(urgent, urgent=True)
+            print(f"{len(urgent)} urgent run{'s' * (len(urgent) != 1)} came in and go first", flush=True)
+        if rules.interrupted() and not self._closed_at:
+            self._close(now, "")
+        used_up = rules.budget_seconds is not None and now - self._started >= rules.budget_seconds
+        if used_up or (rules.slot_seconds is not None and admission.slot_seconds >= rules.slot_seconds):
+            self._close(now, "the budget is used up")
+        for series in admission.to_stop():
+            for run in series.runs:
+                self.ledger.ask_to_stop(run.name)
+        if rules.interrupted():
+            waits_for = [series for series in admission.running if series.reported]
+            if not waits_for or now - self._closed_at > GRACE:
+                raise KeyboardInterrupt
+
+    def reported(self, result: Record) -> None:
+        """A trial has said something."""
+        run = self.runs[result["run"]]
+        self._of_run[run.name].reported = True
+        if result.get("event") != "ended":
+            self.progress.report(run, result)
+            return
+        self.progress.line(run, result["text"])
+        if result.get("kind") == DISK:
+            self._drop(self.admission.waiting[:], "the disk cannot be written to")
+            self.admission.waiting.clear()
+        elif result.get("kind") == ERROR:
+            alike = run.group, result["signature"]
+            self._failures[alike] += 1
+            if self._failures[alike] == ALIKE:
+                dropped = self.admission.drop(run.group)
+                self._drop(dropped, f"{ALIKE} runs of group {run.group} have failed alike")
+
+    def lost(self, spec: dict[str, Any]) -> None:
+        """Record the runs of a trial whose process went away too often to do so itself."""
+        cause = f"its process was lost {MAX_RESTARTS + 1} times"
+        for run in unrecorded(spec):
+            name = run["record"]["run"]
+            self.progress.line(self.runs[name], f"failed: {cause}")
+            ending = {"status": FAILED, "kind": LOST, "error": cause, "results": {}, "curves": {}, "provenance": {}}
+            times = {"restarts": MAX_RESTARTS, "finished": utc(time.time())}
+            self.ledger.write({**run["record"], **ending, **times, "attempt": self.ledger.begin(name)})
+
+    def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
+        """Nothing of this is Ray's to keep."""
+
+    def _close(self, now: float, why: str) -> None:
+        """Start nothing any more, and stop what runs."""
+        if not self._closed_at:
+            self._closed_at = now
+            self.admission.close()
+            if why:
+                self._drop(self.admission.waiting, why)
+
+    def _drop(self, series: Sequence[Series], why: str) -> None:
+        names = [f"{run.experiment.name} seed {run.config.seed}" for one in series for run in one.runs]
+        some = f": {', '.join(names[:4])}{', ...' * (len(names) > 4)}" if names else ""
+        print(f"{why}; {len(names)} run{'s' * (len(names) != 1)} not started{some}", flush=True)
+
+    def _slots_of(self, run: Run) -> float:
+        return 1 if self.rules.max_concurrent else self.resources.slots_of(run, self.rules.gpus_per_worker)
+
+    def _spec(self, runs: Sequence[Run]) -> dict[str, Any]:
+        """What a trial is told."""
+        return {
+            "runs": [{"record": run.record(), "config": run.config} for run in runs],
+            "per_worker": self.resources.per_worker(runs[0], self.rules.gpus_per_worker),
+            "slots": self.resources.slots_of(runs[0], self.rules.gpus_per_worker),
+            "results": str(self.ledger.folder),
+            "trial": f"{runs[0].name}-{time.time():.3f}",
+            "revision": self._revision,
+            "loopback": self.rules.loopback,
+        }
+
+    def _seconds_of(self, run: Run) -> float | None:
+        """How long runs of the same experiment took that were not interrupted; None where there is none."""
+        if self._durations is None:
+            found: dict[str, list[float]] = {}
+            for record in self.ledger.records():
+                if record["status"] == FINISHED and record.get("attempt") == 1:
+                    start, end = (datetime.datetime.fromisoformat(record[name]) for name in ("started", "finished"))
+                    found.setdefault(record["experiment"], []).append((end - start).total_seconds())
+            self._durations = {name: statistics.median(seconds) for name, seconds in found.items()}
+        return self._durations.get(run.experiment.name)
+
+
+class _Watch(tune.Callback):  # type: ignore[misc]
+    """Hands what Tune sees to the queue."""
+
+    def __init__(self, queue: _Queue) -> None:
+        self._queue = queue
+
+    def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        self._queue.tend()
+
+    def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: Record, **info: Any) -> None:
+        self._queue.reported(result)
+
+    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        run = self._queue.runs[_first(trial)["run"]]
+        self._queue.progress.line(run, "lost its process; goes on from what its runs have left")
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self._queue.lost(trial.config["spec"])
+
+
+def _in_series(runs: Sequence[Run]) -> list[list[Run]]:
     """Neighbouring runs of one experiment in parts of at most `runs_per_trial`."""
     series: list[list[Run]] = []
     for run in runs:
@@ -109,92 +279,6 @@ def _series(runs: Sequence[Run]) -> list[list[Run]]:
     return series
 
 
-def _first(trial: Any) -> Record:
-    """What the record of a trial's first run says beforehand."""
-    record: Record = trial.config["spec"]["runs"][0]["record"]
-    return record
-
-
-class _Watch(tune.Callback):  # type: ignore[misc]
-    """Hands the reports that reach Tune to the progress view, and records trials that could not record themselves."""
-
-    def __init__(self, runs: dict[str, Run], progress: Progress, ledger: Ledger) -> None:
-        self._runs, self._progress, self._ledger = runs, progress, ledger
-
-    def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: Record, **info: Any) -> None:
-        run = self._runs[result["run"]]
-        if result.get("event") == "ended":
-            self._progress.line(run, result["text"])
-        else:
-            self._progress.report(run, result)
-
-    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        run = self._runs[_first(trial)["run"]]
-        self._progress.line(run, "lost its process; goes on from what its runs have left")
-
-    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        cause = f"its process was lost {MAX_RESTARTS + 1} times"
-        for run in _unrecorded(trial.config["spec"]):
-            self._progress.line(self._runs[run["record"]["run"]], f"failed: {cause}")
-            ending = {"status": FAILED, "error": cause, "results": {}, "curves": {}, "provenance": {}}
-            times = {"restarts": MAX_RESTARTS, "finished": _utc(time.time())}
-            attempt = self._ledger.begin(run["record"]["run"])
-            self._ledger.write({**run["record"], **ending, **times, "attempt": attempt})
-
-
-def _unrecorded(spec: dict[str, Any]) -> list[dict[str, Any]]:
-    """The runs of a trial that have neither finished nor failed in this trial."""
-    ledger = Ledger(spec["results"])
-
-    def ended(record: Record | None) -> bool:
-        return record is not None and (record["status"] == FINISHED or record.get("trial") == spec["trial"])
-
-    return [run for run in spec["runs"] if not ended(ledger.record(run["record"]["run"]))]
-
-
-def _trial(config: dict[str, Any]) -> None:
-    """Body of a Tune trial: a Train run over its runs, restarted where that is not its own fault.
-
-    A run that fails by itself is recorded as failed, and the trial goes on with the next one.
-    """
-    spec, started, restarts = config["spec"], time.time(), 0
-    ledger = Ledger(spec["results"])
-    while runs := _unrecorded(spec):
-        for run in runs:
-            run["record"]["attempt"] = ledger.begin(run["record"]["run"])
-        try:
-            _train_run(spec, runs, restarts)
-        except ray.train.TrainingFailedError as error:
-            failed = next(iter(_unrecorded(spec)), None)
-            if failed is None:
-                return
-            name = failed["record"]["run"]
-            cause, status = _cause(error)
-            if not status and restarts < MAX_RESTARTS:
-                text = f"interrupted: {cause}; goes on from its last checkpoint"
-                tune.report({"event": "ended", "run": name, "text": text})
-                restarts += 1
-                continue
-            ending: Record = {"status": status or FAILED, "error": cause, "results": {}, "curves": {}}
-            said = _record(spec, failed["record"], ending, started, restarts)
-            tune.report({"event": "ended", "run": name, "text": said or f"{ending['status']}: {cause}"})
-            if said:
-                return
-        else:
-            return
-
-
-def _record(spec: dict[str, Any], planned: Record, ending: Record, started: float, restarts: int) -> str | None:
-    """Write how a run ended. Returns what to say where that is impossible."""
-    times = {"restarts": restarts, "started": _utc(started), "finished": _utc(time.time())}
-    record = {**planned, **ending, **times, "trial": spec["trial"], "provenance": _provenance(spec["revision"])}
-    try:
-        Ledger(spec["results"]).write(record)
-    except (OSError, LedgerError) as error:
-        return f"{ending['status']}; but its record could not be written ({error}), so it is unfinished"
-    return None
-
-
 def git_revision() -> str | None:
     """The git revision of this code, with a + where it was changed since; None outside of a repository."""
     folder = str(Path(__file__).parent)
@@ -203,83 +287,3 @@ def git_revision() -> str | None:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return None
-
-
-def _provenance(revision: str | None) -> dict[str, str | None]:
-    """What computed the numbers: code, machine, versions."""
-    versions = {f"{package}_version": version(package) for package in ("torch", "torchvision", "ray", "numpy")}
-    host = {
-        "hostname": socket.gethostname(),
-        "machine": platform.machine(),
-        "python_version": platform.python_version(),
-    }
-    return {"revision": revision, **host, **versions}
-
-
-def _train_run(spec: dict[str, Any], runs: list[dict[str, Any]], attempt: int) -> None:
-    """One Ray Train run over the given runs of a trial."""
-    first = runs[0]["record"]
-    trainer = TorchTrainer(
-        _train_loop,
-        train_loop_config={"spec": spec, "runs": runs, "restarts": attempt},
-        scaling_config=ScalingConfig(
-            num_workers=first["num_workers"],
-            use_gpu="GPU" in spec["per_worker"],
-            resources_per_worker=spec["per_worker"],
-        ),
-        run_config=RunConfig(
-            name=f"{first['run']}-{datetime.datetime.now():%H%M%S}-{os.getpid()}-{attempt}",
-            storage_path=str(Path(spec["results"]) / "ray" / "train"),
-            failure_config=FailureConfig(max_failures=0),
-            callbacks=[TuneReportCallback()],
-        ),
-    )
-    trainer.fit()
-
-
-def _train_loop(loop: dict[str, Any]) -> None:
-    """What each worker does: run the trainable for each run, report what all workers see, record the results."""
-    main = ray.train.get_context().get_world_rank() == 0
-    for run in loop["runs"]:
-        name, started = run["record"]["run"], time.time()
-        report: Record = {}
-        for report in importlib.import_module(run["record"]["trainable"]).train(run["config"]):
-            if report["event"] in ("start", "epoch"):
-                ray.train.report({**report, "run": name})
-        ending = {"status": FINISHED, "error": None, "results": report["results"], "curves": report["curves"]}
-        said = _record(loop["spec"], run["record"], ending, started, loop["restarts"]) if main else None
-        seconds = report["results"].get("seconds", time.time() - started)
-        text = said or f"finished, {seconds:.0f} s of training"
-        ray.train.report({"event": "ended", "run": name, "text": text})
-
-
-def _cause(error: ray.train.TrainingFailedError) -> tuple[str, str]:
-    """What went wrong in a line, and how the run has ended; "" where not the run is at fault but a machine."""
-    failures = list(getattr(error, "worker_failures", {}).values())
-    # A lost worker or node arrives as one of Ray's errors, anything else was raised by the trainable.
-    lost = [failure for failure in failures if type(failure).__module__.startswith("ray.")]
-    own = [failure for failure in failures if failure not in lost]
-    # Where a worker is lost, the others fail for want of it; and a loading process may be killed for its memory.
-    of_want = ("onnection", "NCCL", "gloo", "Gloo", "peer", "DataLoader worker")
-    own = [f for f in own if not (isinstance(f, RuntimeError) and any(word in str(f) for word in of_want))]
-    if own and not lost:
-        return _one_line(own[0]), DIVERGED if isinstance(own[0], FloatingPointError) else FAILED
-    return f"a worker was lost ({_one_line((lost or failures or [error])[0])})", ""
-
-
-def _one_line(error: BaseException) -> str:
-    """The message of an exception; with its type where that is a built-in one, whose message alone says little."""
-    text = without_secrets((str(error).strip() or type(error).__name__).splitlines()[0])
-    return f"{type(error).__name__}: {text}" if type(error).__module__ == "builtins" else text
-
-
-def without_secrets(text: str) -> str:
-    """The text without the values of environment variables whose names say that they are secret."""
-    for name, value in os.environ.items():
-        if len(value) >= SHORTEST_SECRET and any(word in name.upper() for word in SECRET):
-            text = text.replace(value, "***")
-    return text
-
-
-def _utc(seconds: float) -> str:
-    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).isoformat(timespec="seconds")

@@ -38,6 +38,10 @@ FINISHED, FAILED, DIVERGED = "finished", "failed", "diverged"
 """How a run ends: with results; with an error that a mended cause may not repeat; with a loss that is not a number."""
 
 
+STOP = "stop"
+"""A file in a run's folder that asks it to stop."""
+
+
 class LedgerError(RuntimeError):
     """The results folder cannot be used; the message is one line."""
 
@@ -61,6 +65,10 @@ def run_key(trainable: str, config: Any, *, num_workers: int, data: str, numeric
 
 class SupersededError(LedgerError):
     """A later attempt at the same run has begun."""
+
+
+class HeldError(LedgerError):
+    """Another process holds the results folder."""
 
 
 class Ledger:
@@ -117,6 +125,19 @@ class Ledger:
 
         self._file(run_name).unlink(missing_ok=True)
         shutil.rmtree(self.run_folder(run_name), ignore_errors=True)
+
+    def ask_to_stop(self, run_name: str) -> None:
+        """Ask a run to write its checkpoint and end, as trainables.control says."""
+        durable.make_folder(self.run_folder(run_name))
+        (self.run_folder(run_name) / STOP).touch()
+
+    def is_asked_to_stop(self, run_name: str) -> bool:
+        """Whether it has been, and not been let go on since."""
+        return (self.run_folder(run_name) / STOP).exists()
+
+    def let_go_on(self, run_name: str) -> None:
+        """Inverse of `ask_to_stop`."""
+        (self.run_folder(run_name) / STOP).unlink(missing_ok=True)
 
     def record(self, run_name: str) -> Record | None:
         """The record of a run; None where there is none that can be read."""
@@ -181,8 +202,14 @@ class Ledger:
         """Names of the runs that are not to be done again: with the same seed, a run that diverged would once more."""
         return {record["run"] for record in self.records() if record["status"] in (FINISHED, DIVERGED)}
 
-    def write_plan(self, plan: list[Record], questions: list[Record]) -> None:
-        """Record what a sweep sets out to run; its questions join those of earlier sweeps."""
+    def write_plan(self, plan: list[Record], questions: list[Record], *, joining: bool = False) -> None:
+        """Record what a sweep sets out to run; its questions join those of earlier sweeps.
+
+        With `joining`, its runs join the plan that is there.
+        """
+        if joining:
+            names = {run["run"] for run in plan}
+            plan = [*(run for run in self.read_json("plan.json") if run["run"] not in names), *plan]
         durable.write_json(self.folder / "plan.json", plan)
         try:
             earlier = self.read_json("questions.json")
@@ -218,7 +245,10 @@ class Ledger:
             except BlockingIOError:
                 stream.seek(0)
                 holder = stream.read().strip() or "another process"
-                raise LedgerError(f"{self.folder} is in use by {holder}; wait for it or name other --results") from None
+                raise HeldError(
+                    f"{self.folder} is in use by {holder}; wait for it, name other --results, or add --preempt to have "
+                    "it run this first"
+                ) from None
             except OSError as error:  # a shared file system that knows no locks
                 print(f"{self.folder} cannot be locked ({error.strerror}); take care to run one sweep at a time in it")
             stream.truncate(0)

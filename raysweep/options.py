@@ -1,6 +1,7 @@
 """The command line of run_sweep.py: what is wrong is said in one line with the nearest valid choice, exit code 2."""
 
 import argparse
+import math
 import re
 import sys
 from collections.abc import Sequence
@@ -90,6 +91,18 @@ def _share(text: str) -> float:
     return share
 
 
+def _budget(text: str) -> tuple[float, bool]:
+    """Hours, and whether they are those of GPUs: `12`, `96gpu`."""
+    number = text.removesuffix("gpu")
+    try:
+        hours = float(number)
+    except ValueError:
+        hours = -1.0
+    if not 0 < hours < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of hours such as 12, or of GPU-hours such as 96gpu")
+    return hours, number != text
+
+
 def _parser(description: str | None, datasets: Sequence[str]) -> argparse.ArgumentParser:
     parser = _Parser(
         prog="run_sweep.py",
@@ -121,4 +134,17 @@ def _parser(description: str | None, datasets: Sequence[str]) -> argparse.Argume
     where.add_argument("--num-workers", type=_positive, metavar="N", help="workers of each run")
     where.add_argument("--gpus-per-worker", type=_share, metavar="G", help="GPUs of each worker; 0 trains on CPUs")
     where.add_argument("--address", metavar="ADDR", help="a running Ray cluster, in place of one on this machine")
+    how = parser.add_argument_group("how to run")
+    how.add_argument(
+        "--backfill", action="store_true", help="let a later trial start early where it cannot delay an earlier one"
+    )
+    how.add_argument(
+        "--preempt", action="store_true", help="if a sweep holds the results folder, have it run this before its own"
+    )
+    how.add_argument(
+        "--budget-hours",
+        type=_budget,
+        metavar="H",
+        help="stop, with checkpoints, after so many hours (12), or so many of GPUs (96gpu; of CPUs without GPUs)",
+    )
     return parser

@@ -6,6 +6,7 @@ import pytest
 
 from raysweep.cluster import _protect_token
 from raysweep.experiment import Experiment, Group
+from raysweep.failures import without_secrets
 from raysweep.ledger import Ledger, LedgerError
 from tests.fake_trainable import FakeConfig
 
@@ -65,8 +66,6 @@ def test_the_token_is_for_its_owner_alone(tmp_path, monkeypatch, before):
 
 
 def test_secrets_of_the_environment_are_not_recorded(monkeypatch):
-    from raysweep.launcher import without_secrets  # loads Ray, which reads its settings then
-
     monkeypatch.setenv("WANDB_API_KEY", "abc123")
     monkeypatch.setenv("db_password", "hunter22")
     monkeypatch.setenv("PLAIN", "visible")

@@ -91,6 +91,9 @@ class ScatteringConfig:
     """torch.compile the network where everything learns: up to a minute at the start of the phase."""
     micro_batch: int | None = None
     """Most images that one worker passes at once; the gradients of a step are summed over such parts. None: all."""
+    batch_parts: int = field(default=1, metadata=COSMETIC)
+    """Parts into which a worker cuts its micro-batches for want of memory; the sweep sets it, results say so. Batch
+    statistics are those of the parts, so it is not quite the same run."""
     feature_cache_gb: float = field(default=2.0, metadata=COSMETIC)
     """Memory per worker (in units of 2^30 bytes) in which the head phase may keep the validation images' features."""
     half_cache: bool = False
@@ -117,6 +120,7 @@ class ScatteringConfig:
         at_least(1, "n_blocks", "L", "mixing_horizon", "global_batch_size", "patience", "image_size")
         at_least(0, "epochs", "lr_epochs", "lr_head", "lr_extractor", "l2_penalty", "weight_decay", "seed")
         at_least(0, "workers", "print_freq", "feature_cache_gb", "checkpoint_minutes")
+        at_least(1, "batch_parts")
         at_least(2, "micro_batch")  # batch norm needs two
         if self.kernel_size < 3:
             raise ValueError(f"kernel_size={self.kernel_size} must be odd and at least 3")

@@ -21,13 +21,14 @@ def autocast(config: ScatteringConfig, device: torch.device) -> AbstractContextM
     return torch.autocast(device.type, getattr(torch, config.precision))
 
 
-def micro_batches(batch_size: int, world_size: int, micro_batch: int | None) -> int:
+def micro_batches(batch_size: int, world_size: int, micro_batch: int | None, batch_parts: int = 1) -> int:
     """Into how many parts every worker cuts its share of a global batch: the same number on all of them.
 
-    No part has fewer than two images, which batch norm needs, so a part may exceed `micro_batch` by one image.
+    `batch_parts` times as many as `micro_batch` asks for. No part has fewer than two images, which batch norm needs,
+    so a part may exceed `micro_batch` by one image.
     """
     smallest, largest = batch_size // world_size, math.ceil(batch_size / world_size)
-    return min(math.ceil(largest / (micro_batch or largest)), max(1, smallest // 2))
+    return min(batch_parts * math.ceil(largest / (micro_batch or largest)), max(1, smallest // 2))
 
 
 class Step:
@@ -54,7 +55,8 @@ class Step:
                 forward_sync_buffers=False,
                 init_sync=False,
                 gradient_as_bucket_view=True,
-                static_graph=config.micro_batch is None,  # does not go together with no_sync
+                static_graph=config.micro_batch is None
+                and config.batch_parts == 1,  # does not go together with no_sync
             )
         self.model: nn.Module = self._ddp or net
         if config.compile and any(p.requires_grad for p in net.extractor_parameters()):
@@ -63,7 +65,8 @@ class Step:
 
     def __call__(self, x: Tensor, labels: Tensor, batch_size: int) -> Tensor:
         """Train by this worker's share ([B, 3, H, W], [B]) of a global batch. Returns the sum of its losses."""
-        parts = micro_batches(batch_size, self.workers.world_size, self.config.micro_batch)
+        config = self.config
+        parts = micro_batches(batch_size, self.workers.world_size, config.micro_batch, config.batch_parts)
         self.optimizer.zero_grad()
         total = x.new_zeros(())
         for i, (images, targets) in enumerate(zip(x.tensor_split(parts), labels.tensor_split(parts), strict=True)):

@@ -90,6 +90,7 @@ class _Run:
             "world_size": self.workers.world_size,
             "device": self.workers.device.type,
             "batch_norm_images": self._batch_norm_images(),
+            "batch_parts": config.batch_parts,
             "validation_features": self._validation_features(),
             "block_summary": self.net.block_summary(),
         }
@@ -106,7 +107,8 @@ class _Run:
         # and nobody has written before all have read
         phases = self.config.phases
         if resumed:
-            self.results, self.curves = resumed["results"], resumed["curves"]
+            parts = {name: self.results[name] for name in ("batch_norm_images", "batch_parts")}
+            self.results, self.curves = resumed["results"] | parts, resumed["curves"]
             self.seconds_before = resumed["seconds"]
             phases = phases[phases.index(resumed["phase"]) :]
         yield {"event": "start", "resumed_at": at, **self.results}
@@ -246,7 +248,7 @@ class _Run:
     def _batch_norm_images(self) -> int:
         """Images that batch norm takes its statistics over in a full step, the largest part of them."""
         config, workers = self.config, self.workers
-        parts = micro_batches(config.global_batch_size, workers.world_size, config.micro_batch)
+        parts = micro_batches(config.global_batch_size, workers.world_size, config.micro_batch, config.batch_parts)
         share = config.global_batch_size if config.sync_batch_norm else config.global_batch_size / workers.world_size
         return math.ceil(share / parts)
 

@@ -1,0 +1,227 @@
+"""What a trial does, in its own process and in those of its workers: a Ray Train run over its runs, until all ended.
+
+Each result is recorded by the main worker as soon as it is there. A run that fails by itself is recorded as failed, and
+the trial goes on with the next one; what a machine is to blame for goes on from its checkpoint.
+"""
+
+import contextlib
+import dataclasses
+import datetime
+import importlib
+import os
+import platform
+import signal
+import socket
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import ray
+import ray.exceptions
+import ray.train
+from ray import tune
+from ray.train import FailureConfig, RunConfig, ScalingConfig
+from ray.train.torch import TorchConfig, TorchTrainer
+from ray.tune.integration.ray_train import TuneReportCallback
+
+from raysweep.failures import HUNG, MEMORY, REMEDIES, Failure, failure_of
+from raysweep.ledger import FINISHED, Ledger, LedgerError, Record
+from raysweep.rendezvous import FileRendezvous
+from raysweep.watchdog import Watchdog
+
+MAX_RESTARTS = 10
+"""Times that a run goes on from its checkpoint after a lost worker, node or process before it counts as failed."""
+
+PARTS = "batch_parts"
+"""The configuration's field that says into how many parts a batch is cut for want of memory."""
+MOST_PARTS = 4
+
+LOOK_AROUND = 2.0
+"""Seconds that workers have to write down where they are before they are ended."""
+
+
+def run_trial(config: dict[str, Any]) -> None:
+    """Body of a Tune trial."""
+    spec, started, restarts = config["spec"], time.time(), 0
+    ledger = Ledger(spec["results"])
+    while runs := unrecorded(spec):
+        first = runs[0]["record"]["run"]
+        if ledger.is_asked_to_stop(first):
+            tune.report({"event": "ended", "run": first, "text": "stopped"})
+            return
+        for run in runs:
+            run["record"]["attempt"] = ledger.begin(run["record"]["run"])
+        try:
+            with _watched(spec, runs) as watchdog:
+                _train_run(spec, runs, restarts)
+            return
+        except ray.train.TrainingFailedError as error:
+            failures = list(getattr(error, "worker_failures", {}).values()) or [error]
+            failure = Failure(HUNG, watchdog.verdict) if watchdog.verdict else failure_of(failures)
+        failed = next(iter(unrecorded(spec)), None)
+        if failed is None:
+            return
+        name = failed["record"]["run"]
+        if failure.kind == MEMORY and _cut(failed):
+            text = f"out of memory; goes on with batches in {failed['record']['config'][PARTS]} parts"
+            tune.report({"event": "ended", "run": name, "text": text})
+            continue
+        if not failure.status and restarts < MAX_RESTARTS:
+            text = f"interrupted: {failure.cause}; goes on from its last checkpoint"
+            tune.report({"event": "ended", "run": name, "text": text})
+            restarts += 1
+            continue
+        said = _record_failure(spec, failed["record"], failure, started, restarts)
+        signature = {"signature": failure.signature, "kind": failure.kind}
+        tune.report({"event": "ended", "run": name, "text": said[0], **signature})
+        if not said[1]:
+            return
+
+
+def unrecorded(spec: dict[str, Any]) -> list[dict[str, Any]]:
+    """The runs of a trial that have neither finished nor failed in this trial."""
+    ledger = Ledger(spec["results"])
+
+    def ended(record: Record | None) -> bool:
+        return record is not None and (record["status"] == FINISHED or record.get("trial") == spec["trial"])
+
+    return [run for run in spec["runs"] if not ended(ledger.record(run["record"]["run"]))]
+
+
+def utc(seconds: float) -> str:
+    """A time for a record."""
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).isoformat(timespec="seconds")
+
+
+def _cut(run: dict[str, Any]) -> bool:
+    """Let a run's batches be cut into twice as many parts; whether that is possible."""
+    parts = 2 * getattr(run["config"], PARTS, MOST_PARTS)
+    if parts > MOST_PARTS:
+        return False
+    run["config"] = dataclasses.replace(run["config"], **{PARTS: parts})
+    run["record"]["config"][PARTS] = parts
+    return True
+
+
+def _record_failure(
+    spec: dict[str, Any], planned: Record, failure: Failure, started: float, restarts: int
+) -> tuple[str, bool]:
+    """Record that a run has failed. Returns what to say, and whether that was possible."""
+    cause = f"{failure.cause}; {REMEDIES}" if failure.kind == MEMORY else failure.cause
+    status = failure.status or "failed"
+    ending = {"status": status, "kind": failure.kind, "error": cause, "results": {}, "curves": {}}
+    said = _record(spec, planned, ending, started, restarts)
+    return said or f"{status}: {cause}", not said
+
+
+def _record(spec: dict[str, Any], planned: Record, ending: Record, started: float, restarts: int) -> str | None:
+    """Write how a run ended. Returns what to say where that is impossible."""
+    times = {"restarts": restarts, "started": utc(started), "finished": utc(time.time())}
+    record = {**planned, **ending, **times, "trial": spec["trial"], "provenance": _provenance(spec["revision"])}
+    try:
+        Ledger(spec["results"]).write(record)
+    except (OSError, LedgerError) as error:
+        return f"{ending['status']}; but its record could not be written ({error}), so it is unfinished"
+    return None
+
+
+def _provenance(revision: str | None) -> dict[str, str | None]:
+    """What computed the numbers: code, machine, versions."""
+    versions = {f"{package}_version": version(package) for package in ("torch", "torchvision", "ray", "numpy")}
+    host = {
+        "hostname": socket.gethostname(),
+        "machine": platform.machine(),
+        "python_version": platform.python_version(),
+    }
+    return {"revision": revision, **host, **versions}
+
+
+@contextlib.contextmanager
+def _watched(spec: dict[str, Any], runs: Sequence[dict[str, Any]]) -> Iterator[Watchdog]:
+    """With an eye on whether the runs' workers get on."""
+    ledger = Ledger(spec["results"])
+    folders = [ledger.run_folder(run["record"]["run"]) for run in runs]
+    watchdog = Watchdog(folders, runs[0]["record"]["num_workers"], _end_workers)
+    watchdog.start()
+    try:
+        yield watchdog
+    finally:
+        watchdog.stop()
+
+
+def _end_workers(workers: list[tuple[str, int]]) -> None:
+    """End processes (host, pid), on whichever node."""
+    nodes = {node["NodeManagerHostname"]: node["NodeID"] for node in ray.nodes() if node["Alive"]}
+    task = ray.remote(num_cpus=0)(_end_processes)
+    ended = []
+    for host in {host for host, _ in workers} & nodes.keys():
+        on_node = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(nodes[host], soft=False)
+        ended.append(task.options(scheduling_strategy=on_node).remote([pid for h, pid in workers if h == host]))
+    ray.wait(ended, num_returns=len(ended), timeout=30)
+
+
+def _end_processes(pids: list[int]) -> None:
+    """Let processes of Ray on this machine show where they are, and end them."""
+    ours = [pid for pid in pids if _is_of_ray(pid)]
+    for how in (signal.SIGUSR1, signal.SIGKILL):
+        for pid in ours:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, how)
+        time.sleep(LOOK_AROUND)
+
+
+def _is_of_ray(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"ray::")
+    except OSError:
+        return False
+
+
+def _train_run(spec: dict[str, Any], runs: list[dict[str, Any]], attempt: int) -> None:
+    """One Ray Train run over the given runs of a trial."""
+    first = runs[0]["record"]
+    storage = Path(spec["results"]) / "ray" / "train"
+    name = f"{first['run']}-{datetime.datetime.now():%H%M%S}-{os.getpid()}-{attempt}"
+    meeting = TorchConfig()
+    if spec["loopback"]:
+        meeting = FileRendezvous(file=str(storage / "rendezvous" / uuid.uuid4().hex))
+    trainer = TorchTrainer(
+        _train_loop,
+        train_loop_config={"spec": spec, "runs": runs, "restarts": attempt},
+        torch_config=meeting,
+        scaling_config=ScalingConfig(
+            num_workers=first["num_workers"],
+            use_gpu="GPU" in spec["per_worker"],
+            resources_per_worker=spec["per_worker"],
+        ),
+        run_config=RunConfig(
+            name=name,
+            storage_path=str(storage),
+            failure_config=FailureConfig(max_failures=0),
+            callbacks=[TuneReportCallback()],
+        ),
+    )
+    trainer.fit()
+
+
+def _train_loop(loop: dict[str, Any]) -> None:
+    """What each worker does: run the trainable for each run, report what all workers see, record the results."""
+    main = ray.train.get_context().get_world_rank() == 0
+    for run in loop["runs"]:
+        name, started = run["record"]["run"], time.time()
+        report: Record = {}
+        for report in importlib.import_module(run["record"]["trainable"]).train(run["config"]):
+            if report["event"] in ("start", "epoch"):
+                ray.train.report({**report, "run": name})
+        if report["event"] == "stopped":
+            ray.train.report({"event": "ended", "run": name, "text": "stopped with a checkpoint"})
+            return
+        ending = {"status": FINISHED, "kind": "", "error": None}
+        ending |= {"results": report["results"], "curves": report["curves"]}
+        said = _record(loop["spec"], run["record"], ending, started, loop["restarts"]) if main else None
+        seconds = report["results"].get("seconds", time.time() - started)
+        text = said or f"finished, {seconds:.0f} s of training"
+        ray.train.report({"event": "ended", "run": name, "text": text})

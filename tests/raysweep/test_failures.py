@@ -1,0 +1,58 @@
+"""What is made of the exceptions that a run's workers end with; those of Ray and torch are real."""
+
+import errno
+import os
+
+import pytest
+
+from raysweep.cluster import prepare_environment
+from raysweep.failures import failure_of
+from raysweep.ledger import DIVERGED, FAILED
+from trainables.data.catalog import DataError
+
+
+def gpu_is_full() -> BaseException:
+    import torch
+
+    return torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+
+def memory_is_full() -> BaseException:
+    import torch
+
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(2**46, dtype=torch.uint8)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "status"),
+    [
+        (gpu_is_full, "memory", FAILED),
+        (memory_is_full, "memory", FAILED),
+        (MemoryError, "memory", FAILED),
+        (lambda: FloatingPointError("the loss is nan in epoch 3"), "diverged", DIVERGED),
+        (lambda: OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), "disk", FAILED),
+        (lambda: DataError("/data/cat/7.JPEG cannot be read as an image"), "data", FAILED),
+        (lambda: KeyError("head"), "error", FAILED),
+        (lambda: RuntimeError("Connection closed by peer [127.0.0.1]:4711"), "lost", ""),
+    ],
+)
+def test_kinds(error, kind, status):
+    failure = failure_of([error()])
+    assert (failure.kind, failure.status) == (kind, status)
+    assert "\n" not in failure.cause
+
+
+def test_of_a_lost_worker_the_others_errors_are_a_consequence():
+    prepare_environment()
+    import ray.exceptions
+
+    lost = ray.exceptions.ActorDiedError()
+    assert failure_of([RuntimeError("gloo: Connection reset by peer"), lost]).kind == "lost"
+
+
+def test_failures_are_alike_whatever_the_numbers_and_files():
+    one, two = (failure_of([ValueError(f"head of {n} classes in /data/{n}")]) for n in (10, 100))
+    assert one.signature == two.signature
+    assert one.signature != failure_of([ValueError("head of ten classes")]).signature
