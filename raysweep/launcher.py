@@ -207,6 +207,10 @@ class _Queue(Searcher):  # type: ignore[misc]
     def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
         """Nothing of this is Ray's to keep."""
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Ray writes down what a Tuner was made of; nothing reads it."""
+        return {}
+
     def _close(self, now: float, why: str) -> None:
         """Start nothing any more, and stop what runs."""
         if not self._closed_at:

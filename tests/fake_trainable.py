@@ -16,6 +16,7 @@ class FakeConfig:
     seconds: float = 1.0
     crash: str = ""
     epochs: int = 1
+    batch_parts: int = field(default=1, metadata={"cosmetic": True})
     save_dir: str = field(default="", metadata={"cosmetic": True})
 
 
@@ -35,5 +36,13 @@ def train(config: FakeConfig) -> Iterator[dict[str, Any]]:
     if config.crash == "killed_once" and not (folder / "killed").exists():
         (folder / "killed").touch()
         os.kill(os.getpid(), 9)
-    time.sleep(config.seconds)
+    if config.crash == "memory" and config.batch_parts < 4:
+        raise MemoryError("not enough for a whole batch")
+    if config.crash == "memory_always":
+        raise MemoryError("not enough for anything")
+    while time.time() < started + config.seconds:
+        time.sleep(0.01)
+        if (folder / "stop").exists():
+            yield {"event": "stopped"}
+            return
     yield {"event": "result", "results": {"started": started, "ended": time.time(), "pid": os.getpid()}, "curves": {}}

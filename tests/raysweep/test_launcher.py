@@ -1,6 +1,7 @@
 """The launcher on a real Ray cluster, with a trainable that does nothing."""
 
 import dataclasses
+import os
 import subprocess
 from pathlib import Path
 
@@ -28,12 +29,13 @@ def fake(name: str, priority: int, **fields) -> Experiment:
 
 @pytest.fixture(scope="module")
 def records(tmp_path_factory):
-    """Four experiments of different width, and two that fail in different ways, on two CPUs."""
+    """Four experiments of different width, and four that fail in different ways, on two CPUs."""
     from tests.conftest import ROOT
 
     ledger = Ledger(tmp_path_factory.mktemp("results"))
     small = [fake("first", 0), fake("second", 0, crash="killed_once"), fake("fails", 3, crash="exception")]
     small.append(fake("diverges", 4, crash="diverges"))
+    small += [fake("memory", 5, crash="memory"), fake("memory_always", 6, crash="memory_always")]
     wide = [fake("wide", 1), fake("wide_again", 2)]
     runs = make_runs(small, ledger, family=FAMILY, overrides={}, num_workers=1)
     runs += make_runs(wide, ledger, family=FAMILY, overrides={}, num_workers=2)
@@ -44,7 +46,7 @@ def records(tmp_path_factory):
         from raysweep.launcher import launch
 
         launch(runs, ledger, resources)
-    assert ledger.settled() == {run.name for run in runs if run.experiment.name != "fails"}
+    assert ledger.settled() == {run.name for run in runs if run.experiment.name not in ("fails", "memory_always")}
     return {record["experiment"]: record for record in ledger.records()}
 
 
@@ -58,7 +60,19 @@ def test_every_run_is_recorded_once_with_its_outcome(records):
         "wide_again": FINISHED,
         "fails": FAILED,
         "diverges": DIVERGED,
+        "memory": FINISHED,
+        "memory_always": FAILED,
     }
+
+
+@pytest.mark.ray
+def test_without_memory_a_run_is_cut_into_parts_and_then_fails_with_remedies(records):
+    assert records["memory"]["config"]["batch_parts"] == 4
+    assert records["memory"]["attempt"] == 3
+    assert records["memory_always"]["kind"] == "memory"
+    assert records["memory_always"]["error"].startswith("MemoryError: not enough for anything; remedies: global_avg")
+    assert {records[name]["kind"] for name in ("first", "second", "wide")} == {""}
+    assert (records["fails"]["kind"], records["diverges"]["kind"]) == ("error", "diverged")
 
 
 @pytest.mark.ray
@@ -117,6 +131,87 @@ def test_a_cut_off_series_goes_on_with_the_seeds_that_are_missing(series):
 def test_a_failing_seed_leaves_the_others_of_its_trial_alone(series):
     assert [series["odd", seed]["status"] for seed in range(3)] == [FINISHED, FAILED, FINISHED]
     assert series["odd", 1]["error"] == "ValueError: the fake was told to fail"
+
+
+@pytest.fixture
+def on_two_cpus(tmp_path):
+    """What launches runs of fakes under rules on a cluster of two CPUs. Returns the ledger."""
+    from tests.conftest import ROOT
+
+    ledger = Ledger(tmp_path)
+
+    def start(experiments, **rules) -> Ledger:
+        runs = make_runs(experiments, ledger, family=FAMILY, overrides={}, group="fakes")
+        resources = Resources(cpus=2, gpus=0)
+        with pytest.MonkeyPatch.context() as patch, own_cluster(resources):
+            patch.chdir(ROOT)
+            from raysweep.launcher import Rules, launch
+
+            launch(runs, ledger, resources, Rules(**rules))
+        return ledger
+
+    return start
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_the_third_failure_of_a_kind_ends_its_group(on_two_cpus, capsys):
+    experiments = [fake(f"fails{i}", i, crash="exception") for i in range(3)] + [fake(f"never{i}", 9) for i in range(2)]
+    ledger = on_two_cpus(experiments)
+    statuses = {record["experiment"]: record["status"] for record in ledger.records()}
+    assert {statuses[f"fails{i}"] for i in range(3)} == {FAILED}
+    assert "3 runs of group fakes have failed alike" in capsys.readouterr().out
+    assert "never1" not in statuses
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_ray_starts_early_only_what_is_known_to_end_in_time(on_two_cpus, tmp_path):
+    """`small` is known to be short from an earlier seed, `long` to be long; `wide` waits for both CPUs."""
+    import datetime
+
+    known = {"long": 90, "small": 1}
+    experiments = [fake("long", 0, seconds=75), fake("wide", 1, seconds=1, epochs=2), fake("small", 2, seconds=1)]
+    experiments[1] = dataclasses.replace(experiments[1], timed=True)  # both CPUs
+    ledger = Ledger(tmp_path)
+    for run in make_runs(experiments, ledger, family=FAMILY, overrides={}, seeds=[1]):
+        end = datetime.datetime.now(datetime.UTC)
+        times = {
+            "started": (end - datetime.timedelta(seconds=known.get(run.experiment.name, 1))).isoformat(),
+            "finished": end.isoformat(),
+        }
+        ending = {"status": FINISHED, "kind": "", "error": None, "results": {}, "curves": {}, "provenance": {}}
+        ledger.write({**run.record(), **ending, **times, "attempt": 1})
+    on_two_cpus(experiments, backfill=True)
+    ran = {r["experiment"]: r["results"] for r in ledger.records() if r["seed"] == 0}
+    assert ran["small"]["ended"] < ran["long"]["ended"] <= ran["wide"]["started"]
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_five_hundred_trials_leave_the_driver_as_it_was(on_two_cpus, monkeypatch):
+    """Its memory and open files after 100 trials and after 500; the trials end in the order of the plan."""
+    from raysweep.launcher import _Queue
+
+    seen = []
+    before = _Queue.on_trial_complete
+
+    def count(self, *args, **more):
+        before(self, *args, **more)
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        seen.append((pages * os.sysconf("SC_PAGE_SIZE"), len(os.listdir("/proc/self/fd"))))
+
+    monkeypatch.setattr(_Queue, "on_trial_complete", count)
+    ledger = on_two_cpus([fake(f"f{i:03d}", i, seconds=0.2) for i in range(500)])
+    assert len(seen) == 500
+    started = sorted((record["results"]["started"], record["experiment"]) for record in ledger.records())
+    places = [int(name[1:]) for _, name in started]
+    # Two run at a time, so a neighbour may begin its work first.
+    assert all(abs(place - i) <= 1 for i, place in enumerate(places))
+    memory, files = zip(*seen, strict=True)
+    print(f"RSS {memory[99] / 2**20:.0f} -> {memory[-1] / 2**20:.0f} MB, files {files[99]} -> {files[-1]}")
+    assert max(memory[400:]) < max(memory[:100]) + 40 * 2**20
+    assert max(files[400:]) <= max(files[:100]) + 20
 
 
 @pytest.mark.ray

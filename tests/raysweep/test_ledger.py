@@ -292,6 +292,40 @@ def test_of_two_drivers_never_both_hold_the_folder(tmp_path):
     assert said.count(".") == 400
 
 
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 256 KB, in memory."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", folder], capture_output=True, text=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip(f"mounting a small file system takes root ({mounted.stderr.strip()})")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def test_a_full_disk_is_said_and_leaves_earlier_results_intact(small_disk):
+    ledger, written = Ledger(small_disk), []
+
+    def write(seed: int) -> None:
+        record = {"run": f"C-s{seed}-0", "key": str(seed), "status": FINISHED, "config": {"text": "x" * 3000}}
+        ledger.write({**record, "results": {"acc": seed}})
+        written.append(seed)
+
+    with pytest.raises(OSError, match="No space left") as caught:
+        list(map(write, range(1000)))
+    assert caught.value.errno == errno.ENOSPC
+    assert len(written) > 10
+    assert sorted(record["results"]["acc"] for record in ledger.records()) == written
+    assert ledger.damaged == []
+    assert not list(small_disk.rglob("*.tmp"))
+    (small_disk / "records" / "C-s0-0.json").unlink()
+    write(1000)
+    assert 1000 in {record["results"]["acc"] for record in ledger.records()}
+
+
 class CrashAndReplay(RuleBasedStateMachine):
     """Attempts at three runs that begin, end, come late and are cut short; the ledger is opened anew at every step."""
 
