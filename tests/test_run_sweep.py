@@ -61,6 +61,13 @@ def refused(capsys, *args: str) -> str:
         ("--group airbench-open epochs-to-target", "is a search; run them one by one"),
         ("--group epochs-to-target --only only_G", "did you mean 'only_"),
         ("--group epochs-to-target --target high", "'high' is not an accuracy in percent"),
+        ("--group depth --budget-hours soon", "'soon' is not a number of hours such as 12"),
+        ("--group depth --budget-hours 0", "'0' is not a number of hours"),
+        ("--group depth --budget-hours nangpu", "'nangpu' is not a number of hours"),
+        ("--group depth --set batch_parts=0", "batch_parts=0 must be at least 1"),
+        ("--group depth --set checkpoint_minutes=-1", "checkpoint_minutes=-1.0 must be at least 0"),
+        ("--group epochs-to-target --preempt", "--preempt is for runs that are planned beforehand"),
+        ("--group depth --backfil", "unknown option --backfil; did you mean '--backfill'?"),
         ("--group cifar --grid n_blocks=8,9", "n_blocks=8 is too many for images of 32 pixels"),
     ],
 )
@@ -68,6 +75,13 @@ def test_wrong_input_is_one_line(capsys, tmp_path, args, message):
     assert message in refused(capsys, *args.split(), "--results", str(tmp_path / "results"))
     assert not (tmp_path / "results" / "records").exists()
     assert not (tmp_path / "results" / "runs").exists()
+
+
+def test_results_are_in_a_folder(capsys):
+    line = refused(capsys, "--group", "depth", "--results", "s3://bucket/results")
+    assert (
+        line == "error: --results s3://bucket/results: name a folder; mount storage that is not one (docs/cluster.md)\n"
+    )
 
 
 def test_more_workers_than_the_machine_has(capsys, tmp_path):
@@ -99,6 +113,6 @@ def test_help_names_the_documented_flags():
     helped = run("run_sweep.py", "--help", timeout=30)
     for flag in (
         *("--list", "--group", "--only", "--dataset", "--data-dir", "--results", "--grid", "--seeds", "--num-workers"),
-        *("--gpus-per-worker", "--set", "--address", "--redo"),
+        *("--gpus-per-worker", "--set", "--address", "--redo", "--backfill", "--preempt", "--budget-hours"),
     ):
         assert flag in helped.stdout
