@@ -1,7 +1,7 @@
 """A sweep's results and answers in the terminal."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pandas as pd
@@ -48,11 +48,24 @@ def print_answers(
             if question.get("dataset") in (None, first["dataset"]) and _concerns(question, set(part["experiment"])):
                 for line in _answer(question, done):
                     console.print(line, highlight=False)
+        for line in _remedied(done):
+            console.print(line, style="yellow", markup=False)
         for _, run in part[part["status"] != FINISHED].iterrows():
+            kind = f" ({run['kind']})" if run.get("kind") in ("lost", "memory", "disk", "data") else ""
             console.print(
-                f"{run['experiment']} seed {run['seed']} {run['status']}: {run['error']}",
+                f"{run['experiment']} seed {run['seed']} {run['status']}{kind}: {run['error']}",
                 style="bold red",
                 markup=False,
+            )
+
+
+def _remedied(done: pd.DataFrame) -> Iterator[str]:
+    """What was done to runs that did not find the memory they needed."""
+    if "batch_parts" in done:
+        for _, run in done[done["batch_parts"] > 1].iterrows():
+            yield (
+                f"{run['experiment']} seed {run['seed']}: for want of memory its batches were cut in "
+                f"{run['batch_parts']:g} parts, over which batch norm took its statistics"
             )
 
 

@@ -117,6 +117,16 @@ def test_failed_runs_are_named_with_their_error(ledger):
     assert "A seed 1 failed: out of luck" in printed(ledger)
 
 
+def test_what_was_done_for_want_of_memory_is_said(ledger):
+    (record,) = [record for record in ledger.records() if record["run"] == "C-s0-digits"]
+    ledger.write({**record, "config": {**record["config"], "batch_parts": 2}})
+    (failed,) = [record for record in ledger.records() if record["status"] == FAILED]
+    ledger.write({**failed, "kind": "memory"})
+    text = printed(ledger)
+    assert "C seed 0: for want of memory its batches were cut in 2 parts" in text
+    assert "A seed 1 failed (memory): out of luck" in text
+
+
 def test_only_the_runs_of_the_plan_are_shown_after_a_sweep(ledger):
     text = printed(ledger, runs=["C-s0-digits"])
     assert "imagenet" not in text
