@@ -9,6 +9,7 @@ Rerunning a command is how one resumes: finished runs are skipped, interrupted o
 
 import argparse
 import contextlib
+import math
 import os
 import signal
 import sys
@@ -16,7 +17,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from typing import Any, get_args
 
 from raysweep import cluster, handover, options
@@ -99,8 +99,8 @@ def sweep(args: argparse.Namespace, argv: list[str]) -> int:
         )
         runs = plan(setup)
         if args.preempt:
-            if question:
-                raise UsageError("--preempt is for runs that are planned beforehand, not for a search")
+            if question or args.redo:
+                raise UsageError("--preempt goes with neither a search nor --redo")
             if handed_over(setup, stack, argv):
                 return 0
         else:
@@ -318,7 +318,9 @@ def notice_interrupts() -> Callable[[], bool]:
 def launcher(setup: Setup, runs: list[Run]) -> Iterator[Callable[[list[Run]], None]]:
     """What launches runs on the cluster of --address, or on one of our own that ends with this context."""
     args, max_concurrent = setup.args, None
-    hours, of_gpus = args.budget_hours or (None, False)
+    hours, of_gpus = args.budget_hours or (math.inf, False)
+    left = 3600 * hours if of_gpus else math.inf  # of slots times seconds
+    started = time.monotonic()
     with contextlib.ExitStack() as stack:
         if args.address:
             max_concurrent = cluster.concurrent_trials(runs, setup.resources, args.gpus_per_worker)
@@ -332,12 +334,16 @@ def launcher(setup: Setup, runs: list[Run]) -> Iterator[Callable[[list[Run]], No
             max_concurrent=max_concurrent,
             loopback=not args.address,
             backfill=args.backfill,
-            budget_seconds=3600 * hours if hours and not of_gpus else None,
-            slot_seconds=3600 * hours if hours and of_gpus else None,
+            deadline=math.inf if of_gpus else started + 3600 * hours,
             incoming=lambda: urgent(setup),
             interrupted=notice_interrupts(),
         )
-        yield partial(launch, ledger=setup.ledger, resources=setup.resources, rules=rules)
+
+        def start(todo: list[Run]) -> None:
+            nonlocal left
+            left -= launch(todo, setup.ledger, setup.resources, replace(rules, slot_seconds=left))
+
+        yield start
 
 
 def data_and_overrides(args: argparse.Namespace, family: Family) -> tuple[dict[str, Any], str]:

@@ -6,6 +6,7 @@ launching what is left to do.
 """
 
 import datetime
+import math
 import os
 import statistics
 import subprocess
@@ -50,18 +51,20 @@ class Rules:
     loopback: bool = True
     """Whether all workers are on this machine and must not be reached from others."""
     backfill: bool = False
-    budget_seconds: float | None = None
-    slot_seconds: float | None = None
-    """What may be used of slots times time."""
+    deadline: float = math.inf
+    """On the monotonic clock: when to stop."""
+    slot_seconds: float = math.inf
+    """What may be used of slots times time before stopping."""
     incoming: Callable[[], Sequence[Run]] = list
     """Runs that came in meanwhile and go first."""
     interrupted: Callable[[], bool] = bool
 
 
-def launch(runs: Sequence[Run], ledger: Ledger, resources: Resources, rules: Rules = Rules()) -> None:
+def launch(runs: Sequence[Run], ledger: Ledger, resources: Resources, rules: Rules = Rules()) -> float:
     """Run all `runs` in order, as many at a time as there are slots, and record each. Needs an initialised Ray.
 
-    Raises ConnectionError where the cluster is lost meanwhile, KeyboardInterrupt where `rules.interrupted` said so.
+    Returns the slots times seconds that it used. Raises ConnectionError where the cluster is lost meanwhile,
+    KeyboardInterrupt where `rules.interrupted` said so.
     """
     queue = _Queue(ledger, resources, rules)
     queue.add(runs)
@@ -94,6 +97,7 @@ def launch(runs: Sequence[Run], ledger: Ledger, resources: Resources, rules: Rul
         raise ConnectionError(f"the Ray cluster was lost ({one_line(error)}); the same command goes on") from None
     if rules.interrupted():
         raise KeyboardInterrupt
+    return queue.admission.slot_seconds
 
 
 def _first(trial: Any) -> Record:
@@ -116,7 +120,7 @@ class _Queue(Searcher):  # type: ignore[misc]
         self._of_run: dict[str, Series] = {}
         self._failures: Counter[tuple[str, str]] = Counter()
         self._revision = git_revision()
-        self._started = self._tended = time.monotonic()
+        self._tended = time.monotonic()
         self._closed_at = 0.0
         self._durations: dict[str, float] | None = None
 
@@ -165,8 +169,7 @@ class _Queue(Searcher):  # type: ignore[misc]
             print(f"{len(urgent)} urgent run{'s' * (len(urgent) != 1)} came in and go first", flush=True)
         if rules.interrupted() and not self._closed_at:
             self._close(now, "")
-        used_up = rules.budget_seconds is not None and now - self._started >= rules.budget_seconds
-        if used_up or (rules.slot_seconds is not None and admission.slot_seconds >= rules.slot_seconds):
+        if now >= rules.deadline or admission.slot_seconds >= rules.slot_seconds:
             self._close(now, "the budget is used up")
         for series in admission.to_stop():
             for run in series.runs:

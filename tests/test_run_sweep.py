@@ -66,7 +66,7 @@ def refused(capsys, *args: str) -> str:
         ("--group depth --budget-hours nangpu", "'nangpu' is not a number of hours"),
         ("--group depth --set batch_parts=0", "batch_parts=0 must be at least 1"),
         ("--group depth --set checkpoint_minutes=-1", "checkpoint_minutes=-1.0 must be at least 0"),
-        ("--group epochs-to-target --preempt", "--preempt is for runs that are planned beforehand"),
+        ("--group epochs-to-target --preempt", "--preempt goes with neither a search nor --redo"),
         ("--group depth --backfil", "unknown option --backfil; did you mean '--backfill'?"),
         ("--group cifar --grid n_blocks=8,9", "n_blocks=8 is too many for images of 32 pixels"),
     ],
