@@ -138,6 +138,7 @@ def test_a_lost_node_of_three_loses_nothing(tmp_path, monkeypatch):
     """A head without CPUs and three nodes of one; the one that trains goes away."""
     from raysweep.cluster import prepare_environment
 
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
     prepare_environment()
     import ray
     from ray.cluster_utils import Cluster

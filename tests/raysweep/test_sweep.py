@@ -48,10 +48,12 @@ def background(*args):
 
 
 def wait_for(lines, text: str) -> None:
+    seen = []
     for line in lines:
+        seen.append(line)
         if text in line:
             return
-    raise AssertionError(f"the sweep ended without printing {text!r}")
+    raise AssertionError(f"the sweep ended without printing {text!r}: {''.join(seen)}")
 
 
 @pytest.fixture(scope="module")
