@@ -7,6 +7,7 @@
 So that it works the same under Ray, torchrun and a shell, on one machine and on storage that several share.
 """
 
+import contextlib
 import faulthandler
 import functools
 import os
@@ -39,13 +40,11 @@ class Control:
         self._stacks = (folder / f"stacks-{workers.rank}").open("w")
         faulthandler.register(signal.SIGUSR1, self._stacks)
         self._saved = self._beaten = time.monotonic()
-        self._told = 0.0
         self.begin()
 
     def begin(self) -> None:
         """Forget how long things took: what follows is of another kind, and its first step may take its time."""
-        self._beats, self._longest = 0, 0.0
-        self._told = 0.0
+        self._beats, self._longest, self._told = 0, 0.0, 0.0
 
     def beat(self) -> None:
         """Say that this worker has got on by a batch."""
@@ -55,8 +54,10 @@ class Control:
         self._beats, self._beaten = self._beats + 1, now
         if now - self._told >= PULSE_EVERY:
             self._told = now
-            text = f"{os.uname().nodename} {os.getpid()} {self._beats} {self._longest:.3f}\n"
-            self._pulse.write_text(text)
+            beside = self._pulse.with_name(f".{self._pulse.name}.tmp")
+            with contextlib.suppress(OSError):  # a full disk is met when there is something to lose
+                beside.write_text(f"{os.uname().nodename} {os.getpid()} {self._beats} {self._longest:.3f}\n")
+                beside.replace(self._pulse)
 
     def after_step(self) -> Order:
         """What to do after a step of the optimiser, which the main worker decides for all."""

@@ -113,7 +113,7 @@ def test_airbench_ends_when_asked_and_starts_over(tmp_path):
 
 def test_a_worker_says_that_it_is_at_work_and_where_it_is(tmp_path):
     """Its pulse goes on while it trains; SIGUSR1 shows its stacks; nothing is left when it has ended."""
-    flags = ("--n-blocks", "3", "--lr-epochs", "50", "--epochs", "0", "--patience", "50", "--print-freq", "0")
+    flags = ("--n-blocks", "3", "--lr-epochs", "9999", "--epochs", "0", "--patience", "9999", "--print-freq", "0")
     command = (sys.executable, "-m", "trainables.scattering", *flags, "--save-dir", str(tmp_path))
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL) as process:
         try:
