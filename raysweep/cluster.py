@@ -123,7 +123,7 @@ def own_cluster(resources: Resources) -> Iterator[str]:
     _protect_token()
     import ray
 
-    before = supervisor.below({os.getpid()})
+    watcher = supervisor.watch()
     try:
         context = ray.init(
             address="local",
@@ -137,8 +137,8 @@ def own_cluster(resources: Resources) -> Iterator[str]:
             logging_level=logging.ERROR,
         )
     except (OSError, RuntimeError, ValueError) as error:
+        watcher.communicate()
         raise ConnectionError(f"Ray does not start on this machine ({str(error).splitlines()[0]})") from None
-    watcher = supervisor.watch(supervisor.below({os.getpid()}) - before)
     try:
         yield context.dashboard_url or ""
     finally:

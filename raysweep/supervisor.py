@@ -1,8 +1,8 @@
-"""Ends the processes of a Ray cluster whose driver is gone, however it went. `python -m raysweep.supervisor PID ...`
+"""Ends the processes of a Ray cluster whose driver is gone, however it went. `python -m raysweep.supervisor MARK`
 
-Ray's own agents linger for minutes after their driver was killed. This process is started beside the driver, knows the
-processes that the driver has started for Ray and all below them, and sees the driver's end as the end of its standard
-input. Standard library only, Linux only.
+Ray's own agents linger for minutes after their driver was killed. This process is started before the cluster, and sees
+the driver's end as the end of its standard input. What the driver has started since then inherits a mark in its
+environment; what a marked process has started belongs to it as well. Standard library only, Linux only.
 """
 
 import contextlib
@@ -12,21 +12,30 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from pathlib import Path
 
-LOOK_EVERY = 1.0
+LOOK_EVERY = 0.5
 """Seconds between two looks at the descendants."""
 GRACE = 3.0
 """Seconds that they have to end by themselves."""
+
+AT_LEAST = 1.0
+"""Seconds to look on where none is seen: one may be about to start."""
+MARK = "RAYSWEEP_CLUSTER"
 
 Process = tuple[int, str]
 """Pid and start time, which together are never used twice."""
 
 
-def watch(roots: set[Process]) -> "subprocess.Popen[bytes]":
-    """Start a supervisor of processes of ours; it ends them, and itself, when its input is closed or we are gone."""
+def watch() -> "subprocess.Popen[bytes]":
+    """Start a supervisor of all processes that we start from now on.
+
+    It ends them, and itself, when its input is closed or we are gone.
+    """
+    os.environ[MARK] = uuid.uuid4().hex
     return subprocess.Popen(
-        [sys.executable, "-m", "raysweep.supervisor", *(str(pid) for pid, _ in roots)],
+        [sys.executable, "-m", "raysweep.supervisor", os.environ[MARK]],
         cwd=Path(__file__).parent.parent,
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
@@ -61,26 +70,54 @@ def below(roots: set[int]) -> set[Process]:
     return found
 
 
+class _Ours:
+    """The marked processes and all that they have started."""
+
+    def __init__(self, mark: str) -> None:
+        self._mark = f"{MARK}={mark}".encode()
+        self._known: set[Process] = set()
+        self._others: set[Process] = set()
+
+    def living(self) -> set[Process]:
+        """Those that live, with what is new since the last look."""
+        table = processes()
+        now = {(pid, started) for pid, (_, started) in table.items()}
+        for process in now - self._known - self._others:
+            (self._known if self._is_marked(process[0]) else self._others).add(process)
+        self._known &= now
+        self._known |= below({pid for pid, _ in self._known})
+        # A title may have been written over the mark, or the mark be yet to come: a process that has just been forked
+        # still shows its parent's environment.
+        self._others = (self._others & now) - self._known
+        return self._known
+
+    def look_again(self) -> None:
+        """Read the marks of all processes once more."""
+        self._others.clear()
+
+    def _is_marked(self, pid: int) -> bool:
+        if pid == os.getpid():
+            return False
+        try:
+            return self._mark in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        except OSError:  # it has ended meanwhile, or is another user's
+            return False
+
+
 def main() -> None:
     """Watch until the driver lets go of our input, then end what it has left."""
-    roots = {int(pid) for pid in sys.argv[1:]}
-    known = {(pid, started) for pid, (_, started) in processes().items() if pid in roots}
-
-    def look() -> set[Process]:
-        """Those of the known that live, and what is below them by now."""
-        table = processes()
-        living = {(pid, started) for pid, started in known if pid in table and table[pid][1] == started}
-        return living | below({pid for pid, _ in living})
-
+    ours = _Ours(sys.argv[1])
     while not select.select([sys.stdin], [], [], LOOK_EVERY)[0]:
-        known = look()
-    until = time.monotonic() + GRACE
-    while (known := look()) and time.monotonic() < until:
+        ours.living()
+    now = time.monotonic()
+    while (ours.living() and time.monotonic() < now + GRACE) or time.monotonic() < now + AT_LEAST:
+        ours.look_again()
         time.sleep(0.2)
-    while known := look():
+    while known := ours.living():
         for pid, _ in known:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        ours.look_again()
         time.sleep(0.2)
 
 

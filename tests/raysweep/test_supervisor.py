@@ -24,11 +24,9 @@ time.sleep(600)
 """
 other = subprocess.Popen([sys.executable, "-c", stubborn])
 before = supervisor.below({os.getpid()})
+watcher = supervisor.watch()
 subprocess.Popen([sys.executable, "-c", parent])
-time.sleep(1)
-roots = {p for p in supervisor.below({os.getpid()}) - before}
-watcher = supervisor.watch(roots)
-time.sleep(2.5)
+time.sleep(float(sys.argv[1]))
 ours = supervisor.below({os.getpid()}) - before
 print(other.pid, *(pid for pid, _ in ours if pid != watcher.pid), flush=True)
 time.sleep(600)
@@ -46,10 +44,13 @@ def gone_within(seconds: float, pids) -> bool:
     return not living(pids)
 
 
-def test_what_a_killed_driver_leaves_is_ended_and_nothing_else():
-    with subprocess.Popen([sys.executable, "-c", DRIVER], cwd=ROOT, stdout=subprocess.PIPE, text=True) as driver:
+@pytest.mark.parametrize(("seconds", "children"), [(2.5, 2), (0.0, 1)])
+def test_what_a_killed_driver_leaves_is_ended_and_nothing_else(seconds, children):
+    """Also where the driver is killed as soon as it has started something."""
+    command = [sys.executable, "-c", DRIVER, str(seconds)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as driver:
         other, *ours = map(int, driver.stdout.readline().split())
-        assert len(ours) >= 2, "a child and what it has started in a session of its own"
+        assert len(ours) >= children, "a child, and what it has started in a session of its own"
         assert living(ours) == set(ours)
         driver.kill()
     try:
