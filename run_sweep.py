@@ -45,6 +45,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         options.fail(error)
     except OSError as error:  # a full disk, a results folder of another user
         options.fail(error, code=1)
+    except KeyboardInterrupt:  # before anything was started
+        return 130
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -123,7 +125,11 @@ def handed_over(setup: Setup, stack: contextlib.ExitStack, argv: list[str]) -> b
             elif not offered.exists():
                 print("it has taken it over, and will print the results; running trials write their checkpoints first")
                 return True
-            time.sleep(0.5)
+            try:
+                time.sleep(0.5)
+            except KeyboardInterrupt:
+                offered.unlink(missing_ok=True)
+                raise
         else:
             if offered:
                 offered.unlink(missing_ok=True)

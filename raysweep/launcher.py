@@ -122,6 +122,8 @@ class _Queue(Searcher):  # type: ignore[misc]
         self._revision = git_revision()
         self._tended = time.monotonic()
         self._closed_at = 0.0
+        self._finished = False
+        """Whether Tune has been told that there is nothing more: what is handed over now is for the next sweep."""
         self._durations: dict[str, float] | None = None
 
     def add(self, runs: Sequence[Run], *, urgent: bool = False) -> None:
@@ -146,8 +148,8 @@ class _Queue(Searcher):  # type: ignore[misc]
                 self.ledger.let_go_on(run.name)
                 self._of_run[run.name] = series
             return {"spec": self._spec(series.runs)}
-        idle = not self.admission.running and (self.admission.closed or not self.admission.waiting)
-        return Searcher.FINISHED if idle else None
+        self._finished = not self.admission.running and (self.admission.closed or not self.admission.waiting)
+        return Searcher.FINISHED if self._finished else None
 
     def on_trial_complete(self, trial_id: str, result: Record | None = None, error: bool = False) -> None:
         """A trial has left its slots."""
@@ -163,7 +165,7 @@ class _Queue(Searcher):  # type: ignore[misc]
         if now - self._tended < TEND_EVERY:
             return
         self._tended = now
-        urgent = rules.incoming()
+        urgent = () if self._finished or self._closed_at else rules.incoming()
         if urgent:
             self.add(urgent, urgent=True)
             print(f"{len(urgent)} urgent run{'s' * (len(urgent) != 1)} came in and go first", flush=True)
