@@ -118,32 +118,34 @@ def own_cluster(resources: Resources) -> Iterator[str]:
 
     Raises ConnectionError where it does not start.
     """
+    prepare_own_environment()
+    import ray
+
+    with contextlib.ExitStack() as stack:
+        stack.callback(supervisor.watch().communicate)
+        try:
+            context = ray.init(
+                address="local",
+                num_cpus=resources.cpus,
+                num_gpus=resources.gpus,
+                resources={SLOT: resources.slots},
+                include_dashboard=True,
+                dashboard_host="127.0.0.1",
+                _node_ip_address="127.0.0.1",
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
+        except (OSError, RuntimeError, ValueError) as error:
+            raise ConnectionError(f"Ray does not start on this machine ({str(error).splitlines()[0]})") from None
+        stack.callback(ray.shutdown)
+        yield context.dashboard_url or ""
+
+
+def prepare_own_environment() -> None:
+    """The settings of a cluster of our own, which wants a token; before Ray is imported."""
     prepare_environment()
     os.environ.setdefault("RAY_AUTH_MODE", "token")
     _protect_token()
-    import ray
-
-    watcher = supervisor.watch()
-    try:
-        context = ray.init(
-            address="local",
-            num_cpus=resources.cpus,
-            num_gpus=resources.gpus,
-            resources={SLOT: resources.slots},
-            include_dashboard=True,
-            dashboard_host="127.0.0.1",
-            _node_ip_address="127.0.0.1",
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
-    except (OSError, RuntimeError, ValueError) as error:
-        watcher.communicate()
-        raise ConnectionError(f"Ray does not start on this machine ({str(error).splitlines()[0]})") from None
-    try:
-        yield context.dashboard_url or ""
-    finally:
-        ray.shutdown()
-        watcher.communicate()
 
 
 def _protect_token() -> None:

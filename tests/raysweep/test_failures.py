@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from raysweep.cluster import prepare_environment
+from raysweep.cluster import prepare_own_environment
 from raysweep.failures import failure_of
 from raysweep.ledger import DIVERGED, FAILED
 from trainables.data.catalog import DataError
@@ -45,7 +45,7 @@ def test_kinds(error, kind, status):
 
 
 def test_of_a_lost_worker_the_others_errors_are_a_consequence():
-    prepare_environment()
+    prepare_own_environment()
     import ray.exceptions
 
     lost = ray.exceptions.ActorDiedError()
