@@ -13,8 +13,9 @@ import functools
 import os
 import signal
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -23,6 +24,8 @@ from trainables.distributed import Workers
 
 Order = Literal["go on", "save", "stop"]
 ORDERS: tuple[Order, ...] = ("go on", "save", "stop")
+
+T = TypeVar("T")
 
 STOP = "stop"
 PULSE_EVERY = 1.0
@@ -37,27 +40,29 @@ class Control:
         self._group = _orders_group() if workers.world_size > 1 else None
         folder.mkdir(parents=True, exist_ok=True)
         self._pulse = folder / f"pulse-{workers.rank}"
-        self._stacks = (folder / f"stacks-{workers.rank}").open("w")
+        self._stacks = (folder / f"stacks-{workers.rank}").open("a")  # those of an earlier attempt stay
         faulthandler.register(signal.SIGUSR1, self._stacks)
-        self._saved = self._beaten = time.monotonic()
+        self._saved = time.monotonic()
         self.begin()
 
     def begin(self) -> None:
-        """Forget how long things took: what follows is of another kind, and its first step may take its time."""
-        self._beats, self._longest, self._told = 0, 0.0, 0.0
+        """Say that what follows is of another kind: how long things took is forgotten, the first may take its time."""
+        self._beats, self._longest, self._beaten = 0, 0.0, time.monotonic()
+        self._tell()
 
     def beat(self) -> None:
         """Say that this worker has got on by a batch."""
         now = time.monotonic()
-        if self._beats:
-            self._longest = max(self._longest, now - self._beaten)
+        self._longest = max(self._longest, now - self._beaten)
         self._beats, self._beaten = self._beats + 1, now
         if now - self._told >= PULSE_EVERY:
-            self._told = now
-            beside = self._pulse.with_name(f".{self._pulse.name}.tmp")
-            with contextlib.suppress(OSError):  # a full disk is met when there is something to lose
-                beside.write_text(f"{os.uname().nodename} {os.getpid()} {self._beats} {self._longest:.3f}\n")
-                beside.replace(self._pulse)
+            self._tell()
+
+    def each(self, items: Iterable[T]) -> Iterator[T]:
+        """The items, with a beat after each."""
+        for item in items:
+            yield item
+            self.beat()
 
     def after_step(self) -> Order:
         """What to do after a step of the optimiser, which the main worker decides for all."""
@@ -73,6 +78,13 @@ class Control:
             dist.broadcast(tensor, src=0, group=self._group)
             order = int(tensor.item())
         return ORDERS[order]
+
+    def _tell(self) -> None:
+        self._told = self._beaten
+        beside = self._pulse.with_name(f".{self._pulse.name}.tmp")
+        with contextlib.suppress(OSError):  # a full disk is met when there is something to lose
+            beside.write_text(f"{os.uname().nodename} {os.getpid()} {self._beats} {self._longest:.3f}\n")
+            beside.replace(self._pulse)
 
     def saved(self) -> None:
         """Say that a checkpoint has been written."""

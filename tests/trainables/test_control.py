@@ -1,5 +1,6 @@
 """Stopped or killed after any step, a run goes on with the numbers that it would have had."""
 
+import contextlib
 import json
 import os
 import signal
@@ -15,6 +16,8 @@ from tests.conftest import ROOT, run
 from tests.trainables.test_several_processes import TORCHRUN
 from trainables.airbench import ABLATIONS
 from trainables.airbench import train as train_airbench
+from trainables.control import Control
+from trainables.distributed import Workers
 from trainables.scattering import ScatteringConfig, ScatteringNet, train
 
 SMALL = {"n_blocks": 2, "L": 4, "kernel_size": 5, "train_size": 0.2, "lr_epochs": 2, "epochs": 2, "print_freq": 1}
@@ -136,3 +139,20 @@ def test_a_worker_says_that_it_is_at_work_and_where_it_is(tmp_path):
         finally:
             process.kill()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["best.pt", "last.pt", "stop"]
+
+
+def test_what_comes_first_may_take_its_time_and_stacks_stay(tmp_path):
+    """Where a phase begins nothing is known of its batches; what an earlier attempt has left is there still."""
+    (tmp_path / "stacks-0").write_text("of an earlier attempt")
+    workers = Workers(rank=0, world_size=1, device=torch.device("cpu"))
+    with contextlib.closing(Control(tmp_path, workers, checkpoint_minutes=1)) as control:
+        pulse = tmp_path / "pulse-0"
+        assert pulse.read_text().split()[2:] == ["0", "0.000"]
+        assert list(control.each("abc")) == ["a", "b", "c"]
+        time.sleep(1.1)
+        control.beat()
+        beats, longest = pulse.read_text().split()[2:]
+        assert (beats, 1.1 <= float(longest) < 10) == ("4", True)
+        control.begin()
+        assert pulse.read_text().split()[2:] == ["0", "0.000"]
+    assert (tmp_path / "stacks-0").read_text() == "of an earlier attempt"

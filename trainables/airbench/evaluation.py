@@ -1,5 +1,7 @@
 """Accuracy on the test images, averaged over views of each image."""
 
+from collections.abc import Iterable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -26,7 +28,9 @@ def views(x: Tensor, tta: str) -> list[tuple[Tensor, float]]:
 
 
 @torch.no_grad()
-def accuracy(net: nn.Module, batches: list[tuple[Tensor, Tensor]], tta: str, workers: Workers) -> tuple[float, float]:
+def accuracy(
+    net: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], tta: str, workers: Workers
+) -> tuple[float, float]:
     """Percent of correct images over all workers: averaged over the views of `tta`, and of the images alone.
 
     `batches` yields this worker's normalised images [B, 3, H, W] and labels [B]. Sets `net` to evaluation.

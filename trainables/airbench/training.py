@@ -232,7 +232,8 @@ class _Run:
             yield {"event": "epoch", "phase": "train", "epochs": config.epochs, "seconds": seconds, **trained}
         with self.clock.running(), self.clock.part("evaluation"):
             self.workers.broadcast(list(net.buffers()))  # statistics of other parts of the batches
-            averaged, alone = accuracy(bench.model, bench.test_batches(), config.tta, self.workers)
+            batches = self.control.each(bench.test_batches())
+            averaged, alone = accuracy(bench.model, batches, config.tta, self.workers)
         yield {"event": "result", "results": self._results(averaged, alone), "curves": {"train": self.curve}}
 
     def _fresh_net(self) -> AirbenchNet:

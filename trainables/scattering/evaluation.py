@@ -53,15 +53,14 @@ class Validation:
         return {"val_loss": loss / n, "val_acc": 100 * top1 / n, "val_acc5": 100 * top5 / n}
 
     def _computed(self) -> Iterator[tuple[Tensor, Tensor]]:
-        for x, labels in self.batches.validation():
+        for x, labels in self.control.each(self.batches.validation()):
             with autocast(self.config, self.workers.device):
                 features = self.net.features(x)
-            self.control.beat()
             yield features, labels
 
     def _cached(self) -> Iterator[tuple[Tensor, Tensor]]:
         if self._features is None:
             dtype = torch.float16 if self.config.half_cache else torch.float32
             self._features = [(features.to(dtype), labels) for features, labels in self._computed()]
-        for features, labels in self._features:
+        for features, labels in self.control.each(self._features):
             yield features.float(), labels

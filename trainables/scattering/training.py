@@ -136,7 +136,6 @@ class _Run:
         take_step = Step(net, optimizer, config, self.workers, anchor=anchor)
         epoch, best = 0, {"epoch": 0, "val_acc": -1.0, "val_acc5": -1.0}
         within: Report | None = None
-        self.control.begin()
         if resumed:
             within = resumed["within"]
             net.load_learnt_state(resumed["model"])
@@ -150,6 +149,7 @@ class _Run:
             self.results["baseline_acc"] = self.validation(frozen=False)["val_acc"]
             self._save_last(phase, epoch, best, take_step)  # before best.pt of this phase replaces that of the other
         self.workers.barrier()
+        self.control.begin()  # the first step compiles
         while epoch < epochs and epoch - best["epoch"] < config.patience:
             epoch += 1
             for group, rate in zip(optimizer.param_groups, rates, strict=True):
