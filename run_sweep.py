@@ -63,6 +63,12 @@ class Setup:
     arrived: list[str]
     """Names of the runs that other commands have handed over."""
 
+    @property
+    def questions(self) -> list[dict[str, Any]]:
+        """What the runs are to answer, as it is written down."""
+        asked = [self.question] if self.question else [q for q in self.family.questions if q.kind != "search"]
+        return [asdict(question) for question in asked]
+
     def make(self, experiments: Sequence[Experiment], seeds: Sequence[int] | None) -> list[Run]:
         """The runs of experiments, with their own seeds without `seeds`. Raises PlanError for one that cannot be."""
         return make_runs(
@@ -152,7 +158,7 @@ def urgent(setup: Setup) -> list[Run]:
             continue
         records = [run.record() for run in planned]
         setup.ledger.adopt(records)
-        setup.ledger.write_plan(records, [asdict(q) for q in family.questions if q.kind != "search"], joining=True)
+        setup.ledger.write_plan(records, theirs.questions, joining=True)
         settled = setup.ledger.settled()
         setup.arrived.extend(run.name for run in planned)
         runs += [run for run in planned if run.name not in settled]
@@ -259,7 +265,6 @@ def run(setup: Setup, plans: Iterator[list[Run]]) -> int:
     from analysis.report import print_answers
 
     ledger = setup.ledger
-    questions = [setup.question] if setup.question else [q for q in setup.family.questions if q.kind != "search"]
     names: dict[str, None] = {}
     interrupted = False
     with contextlib.ExitStack() as stack:
@@ -282,7 +287,7 @@ def run(setup: Setup, plans: Iterator[list[Run]]) -> int:
             if before and not setup.question:
                 for line in changes(runs, before):
                     print(f"  {line}")
-            ledger.write_plan(planned, [asdict(question) for question in questions])
+            ledger.write_plan(planned, setup.questions)
             if not todo:
                 continue
             try:

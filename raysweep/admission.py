@@ -101,14 +101,13 @@ class Admission:
         elif self.waiting and not self._fits(self.waiting[0]):
             head = self.waiting[0]
             may_go = [one for one in self.running if one.backfilled or (head.urgent and not one.urgent)]
-            may_go.sort(key=lambda one: one.order, reverse=True)
-            may_go.sort(key=lambda one: not one.backfilled)  # backfilled ones first, then the latest
+            may_go.sort(key=lambda one: (not one.backfilled, one.urgent, -one.place))
             room = self.free
             for one in may_go:
-                if room < head.slots:
+                if not _is_enough(room, head):
                     chosen.append(one)
                     room += one.slots
-            if room < head.slots:
+            if not _is_enough(room, head):
                 chosen = []
         chosen = [one for one in chosen if not one.asked_to_stop]
         for one in chosen:
@@ -129,7 +128,7 @@ class Admission:
         return 0.0 if series.started is None else series.slots * (self.clock() - series.started)
 
     def _fits(self, series: Series) -> bool:
-        return series.slots <= self.free + 1e-9
+        return _is_enough(self.free, series)
 
     def _to_backfill(self, head: Series) -> Series | None:
         until = self._start_of(head) if self.backfill else None
@@ -151,10 +150,15 @@ class Admission:
             ends.append((one.started + seconds, one.slots))
         for end, slots in sorted(ends):
             room += slots
-            if room >= head.slots - 1e-9:
+            if _is_enough(room, head):
                 return end
         return None
 
     def _seconds(self, series: Series) -> float | None:
         known = [self.seconds_of(run) for run in series.runs]
         return None if None in known else sum(filter(None, known))
+
+
+def _is_enough(room: float, series: Series) -> bool:
+    """Whether a series fits into so many slots, which may be a sum of shares of GPUs."""
+    return series.slots <= room + 1e-9

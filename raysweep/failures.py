@@ -12,16 +12,20 @@ error      any other exception                       failed; the third of a kind
 import errno
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from raysweep.ledger import DIVERGED, FAILED
 
 LOST, HUNG, MEMORY, DISK, DATA, ERROR = "lost", "hung", "memory", "disk", "data", "error"
 
-REMEDIES = (
-    "remedies: global_avg_pool=True, half the global_batch_size, or mixing_horizon=27 (each is another experiment)"
-)
+REMEDIES = {
+    "global_avg_pool": "global_avg_pool=True",
+    "global_batch_size": "half the global_batch_size",
+    "batch_size": "half the batch_size",
+    "mixing_horizon": "mixing_horizon=27",
+}
+"""What takes less memory, by the field of a configuration that it sets."""
 
 SECRET = ("KEY", "TOKEN", "SECRET", "PASSWORD")
 """In the names of environment variables whose values must not reach a record."""
@@ -69,6 +73,12 @@ def failure_of(failures: Sequence[BaseException]) -> Failure:
     if type(first).__name__ == "DataError":
         return Failure(DATA, one_line(first))
     return Failure(ERROR, one_line(first))
+
+
+def remedies(config: Mapping[str, object]) -> str:
+    """What can be done where a run of this configuration finds too little memory, in half a line."""
+    known = [remedy for field, remedy in REMEDIES.items() if field in config]
+    return f"remedies: {', or '.join(known)} (each is another experiment)" if known else "it needs more memory"
 
 
 def _is_of_memory(error: BaseException) -> bool:

@@ -24,11 +24,11 @@ from ray.tune.search import Searcher
 
 from raysweep.admission import Admission, Series
 from raysweep.cluster import SLOT, Resources
-from raysweep.failures import DISK, ERROR, LOST, one_line
-from raysweep.ledger import FAILED, FINISHED, Ledger, Record
+from raysweep.failures import DISK, ERROR, LOST, Failure, one_line
+from raysweep.ledger import FINISHED, Ledger, Record
 from raysweep.plan import Run
 from raysweep.progress import Progress
-from raysweep.trial import MAX_RESTARTS, run_trial, unrecorded, utc
+from raysweep.trial import MAX_RESTARTS, record_failure, run_trial, unrecorded
 
 HEAD_NODE = "node:__internal_head__"
 """What Ray gives every head node; a trial must ask for something, and without slots asks for a trace of this."""
@@ -169,10 +169,11 @@ class _Queue(Searcher):  # type: ignore[misc]
         if urgent:
             self.add(urgent, urgent=True)
             print(f"{len(urgent)} urgent run{'s' * (len(urgent) != 1)} came in and go first", flush=True)
-        if rules.interrupted() and not self._closed_at:
-            self._close(now, "")
-        if now >= rules.deadline or admission.slot_seconds >= rules.slot_seconds:
-            self._close(now, "the budget is used up")
+        if not self._closed_at and rules.interrupted():
+            self._close(now)
+        elif not self._closed_at and (now >= rules.deadline or admission.slot_seconds >= rules.slot_seconds):
+            self._drop(admission.waiting, "the budget is used up")
+            self._close(now)
         for series in admission.to_stop():
             for run in series.runs:
                 self.ledger.ask_to_stop(run.name)
@@ -201,13 +202,12 @@ class _Queue(Searcher):  # type: ignore[misc]
 
     def lost(self, spec: dict[str, Any]) -> None:
         """Record the runs of a trial whose process went away too often to do so itself."""
-        cause = f"its process was lost {MAX_RESTARTS + 1} times"
+        failure = Failure(LOST, f"its process was lost {MAX_RESTARTS + 1} times")
         for run in unrecorded(spec):
             name = run["record"]["run"]
-            self.progress.line(self.runs[name], f"failed: {cause}")
-            ending = {"status": FAILED, "kind": LOST, "error": cause, "results": {}, "curves": {}, "provenance": {}}
-            times = {"restarts": MAX_RESTARTS, "finished": utc(time.time())}
-            self.ledger.write({**run["record"], **ending, **times, "attempt": self.ledger.begin(name)})
+            planned = {**run["record"], "attempt": self.ledger.begin(name)}
+            text, _ = record_failure(spec, planned, failure, time.time(), MAX_RESTARTS)
+            self.progress.line(self.runs[name], text)
 
     def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
         """Nothing of this is Ray's to keep."""
@@ -216,13 +216,10 @@ class _Queue(Searcher):  # type: ignore[misc]
         """Ray writes down what a Tuner was made of; nothing reads it."""
         return {}
 
-    def _close(self, now: float, why: str) -> None:
+    def _close(self, now: float) -> None:
         """Start nothing any more, and stop what runs."""
-        if not self._closed_at:
-            self._closed_at = now
-            self.admission.close()
-            if why:
-                self._drop(self.admission.waiting, why)
+        self._closed_at = now
+        self.admission.close()
 
     def _drop(self, series: Sequence[Series], why: str) -> None:
         names = [f"{run.experiment.name} seed {run.config.seed}" for one in series for run in one.runs]

@@ -58,9 +58,9 @@ def processes() -> dict[int, tuple[int, str]]:
     return found
 
 
-def below(roots: set[int]) -> set[Process]:
-    """The living processes whose ancestors include one of `roots`."""
-    table = processes()
+def below(roots: set[int], table: dict[int, tuple[int, str]] | None = None) -> set[Process]:
+    """The living processes whose ancestors include one of `roots`, in a look at all `processes()` that may be given."""
+    table = processes() if table is None else table
     found = set()
     for pid, (parent, started) in table.items():
         while parent in table and parent not in roots:
@@ -85,7 +85,7 @@ class _Ours:
         for process in now - self._known - self._others:
             (self._known if self._is_marked(process[0]) else self._others).add(process)
         self._known &= now
-        self._known |= below({pid for pid, _ in self._known})
+        self._known |= below({pid for pid, _ in self._known}, table)
         # A title may have been written over the mark, or the mark be yet to come: a process that has just been forked
         # still shows its parent's environment.
         self._others = (self._others & now) - self._known

@@ -27,8 +27,8 @@ from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchConfig, TorchTrainer
 from ray.tune.integration.ray_train import TuneReportCallback
 
-from raysweep.failures import HUNG, MEMORY, REMEDIES, Failure, failure_of
-from raysweep.ledger import FINISHED, Ledger, LedgerError, Record
+from raysweep.failures import HUNG, MEMORY, Failure, failure_of, remedies
+from raysweep.ledger import FAILED, FINISHED, Ledger, LedgerError, Record
 from raysweep.rendezvous import FileRendezvous
 from raysweep.watchdog import Watchdog
 
@@ -74,7 +74,7 @@ def run_trial(config: dict[str, Any]) -> None:
             tune.report({"event": "ended", "run": name, "text": text})
             restarts += 1
             continue
-        said = _record_failure(spec, failed["record"], failure, started, restarts)
+        said = record_failure(spec, failed["record"], failure, started, restarts)
         signature = {"signature": failure.signature, "kind": failure.kind}
         tune.report({"event": "ended", "run": name, "text": said[0], **signature})
         if not said[1]:
@@ -91,7 +91,20 @@ def unrecorded(spec: dict[str, Any]) -> list[dict[str, Any]]:
     return [run for run in spec["runs"] if not ended(ledger.record(run["record"]["run"]))]
 
 
-def utc(seconds: float) -> str:
+def record_failure(
+    spec: dict[str, Any], planned: Record, failure: Failure, started: float, restarts: int
+) -> tuple[str, bool]:
+    """Record that a run has failed. Returns what to say, and whether that was possible."""
+    cause = failure.cause
+    if failure.kind == MEMORY:
+        cause += f"; {remedies(planned['config'])}"
+    status = failure.status or FAILED
+    ending = {"status": status, "kind": failure.kind, "error": cause, "results": {}, "curves": {}}
+    said = _record(spec, planned, ending, started, restarts)
+    return said or f"{status}: {cause}", not said
+
+
+def _utc(seconds: float) -> str:
     """A time for a record."""
     return datetime.datetime.fromtimestamp(seconds, datetime.UTC).isoformat(timespec="seconds")
 
@@ -106,20 +119,9 @@ def _cut(run: dict[str, Any]) -> bool:
     return True
 
 
-def _record_failure(
-    spec: dict[str, Any], planned: Record, failure: Failure, started: float, restarts: int
-) -> tuple[str, bool]:
-    """Record that a run has failed. Returns what to say, and whether that was possible."""
-    cause = f"{failure.cause}; {REMEDIES}" if failure.kind == MEMORY else failure.cause
-    status = failure.status or "failed"
-    ending = {"status": status, "kind": failure.kind, "error": cause, "results": {}, "curves": {}}
-    said = _record(spec, planned, ending, started, restarts)
-    return said or f"{status}: {cause}", not said
-
-
 def _record(spec: dict[str, Any], planned: Record, ending: Record, started: float, restarts: int) -> str | None:
     """Write how a run ended. Returns what to say where that is impossible."""
-    times = {"restarts": restarts, "started": utc(started), "finished": utc(time.time())}
+    times = {"restarts": restarts, "started": _utc(started), "finished": _utc(time.time())}
     record = {**planned, **ending, **times, "trial": spec["trial"], "provenance": _provenance(spec["revision"])}
     try:
         Ledger(spec["results"]).write(record)

@@ -16,6 +16,7 @@ class FakeConfig:
     seconds: float = 1.0
     crash: str = ""
     epochs: int = 1
+    batch_size: int = 8
     batch_parts: int = field(default=1, metadata={"cosmetic": True})
     save_dir: str = field(default="", metadata={"cosmetic": True})
 

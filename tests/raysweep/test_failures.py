@@ -6,7 +6,7 @@ import os
 import pytest
 
 from raysweep.cluster import prepare_own_environment
-from raysweep.failures import failure_of
+from raysweep.failures import failure_of, remedies
 from raysweep.ledger import DIVERGED, FAILED
 from trainables.data.catalog import DataError
 
@@ -56,3 +56,15 @@ def test_failures_are_alike_whatever_the_numbers_and_files():
     one, two = (failure_of([ValueError(f"head of {n} classes in /data/{n}")]) for n in (10, 100))
     assert one.signature == two.signature
     assert one.signature != failure_of([ValueError("head of ten classes")]).signature
+
+
+def test_remedies_are_those_that_the_configuration_knows():
+    from dataclasses import asdict
+
+    from trainables.airbench import AirbenchConfig
+    from trainables.scattering import ScatteringConfig
+
+    ours = "global_avg_pool=True, or half the global_batch_size, or mixing_horizon=27"
+    assert remedies(asdict(ScatteringConfig())) == f"remedies: {ours} (each is another experiment)"
+    assert "global" not in remedies(asdict(AirbenchConfig()))
+    assert remedies({}) == "it needs more memory"

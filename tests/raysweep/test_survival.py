@@ -1,10 +1,10 @@
 """Whatever happens to a sweep, the same command ends with the numbers of the one that nothing happened to."""
 
+import contextlib
 import json
 import os
 import random
 import signal
-import subprocess
 import time
 from pathlib import Path
 
@@ -57,7 +57,6 @@ def test_a_driver_killed_at_twenty_moments_loses_and_repeats_nothing(tmp_path, w
         known, begun = now, attempts
     ran = run_sweep(*PAIR, "--results", folder)
     assert ran.returncode == 0, ran.stdout
-    assert numbers(folder) == numbers(whole)
     assert json.dumps(numbers(folder)).encode() == json.dumps(numbers(whole)).encode()
 
 
@@ -67,7 +66,7 @@ def test_a_rank_that_stands_still_is_noticed_and_the_run_goes_on(tmp_path):
     assert calm.returncode == 0, calm.stdout
     with background(*flags, "--results", tmp_path / "results") as (process, lines):
         wait_for(lines, "finetune 1/6")
-        os.kill(process_of(process.pid, "RayTrainWorker"), signal.SIGSTOP)
+        os.kill(process_of("RayTrainWorker", {process.pid}), signal.SIGSTOP)
         rest = "".join(lines)
         assert process.wait(timeout=300) == 0, rest
     assert "interrupted: no worker got on for" in rest
@@ -155,9 +154,7 @@ def test_a_lost_node_of_three_loses_nothing(tmp_path, monkeypatch):
         cluster.wait_for_nodes()
         with background(*flags, "--address", cluster.address, "--results", tmp_path / "results") as (process, lines):
             wait_for(lines, "finetune 1/4")
-            victim = pid_of_worker()
-            home = next(node for node in nodes if victim in below_node(node))
-            cluster.remove_node(home, allow_graceful=False)
+            cluster.remove_node(next(filter(trains, nodes)), allow_graceful=False)
             rest = "".join(lines)
             assert process.wait(timeout=300) == 0, rest
         assert "goes on after finetune" in rest
@@ -167,14 +164,9 @@ def test_a_lost_node_of_three_loses_nothing(tmp_path, monkeypatch):
         cluster.shutdown()
 
 
-def pid_of_worker() -> int:
-    """The Ray Train worker on this machine."""
-    listed = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
-    rows = [line.split(None, 1) for line in listed.splitlines()[1:]]
-    return next(int(pid) for pid, args in rows if args.startswith("ray::RayTrainWorker"))
-
-
-def below_node(node) -> set[int]:
-    """The processes of a node of a test cluster."""
-    roots = {info.process.pid for infos in node.all_processes.values() for info in infos}
-    return {pid for pid, _ in supervisor.below(roots)} | roots
+def trains(node) -> bool:
+    """Whether a node of a test cluster holds a worker."""
+    started = {info.process.pid for infos in node.all_processes.values() for info in infos}
+    with contextlib.suppress(LookupError):
+        return process_of("RayTrainWorker", started) > 0
+    return False

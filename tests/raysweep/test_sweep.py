@@ -8,13 +8,14 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from raysweep import load_results
+from raysweep import load_results, supervisor
 from tests.conftest import ROOT, real_data, run_sweep
 from trainables.scattering import ScatteringConfig, ScatteringNet, train
 
@@ -175,27 +176,20 @@ def test_a_killed_process_of_a_trial_loses_nothing(tmp_path, victim):
     assert whole.returncode == 0, whole.stdout
     with background(*flags, "--results", tmp_path / "killed") as (process, lines):
         wait_for(lines, "finetune 1/4")
-        os.kill(process_of(process.pid, victim), signal.SIGKILL)
+        os.kill(process_of(victim, {process.pid}), signal.SIGKILL)
         rest = "".join(lines)
         assert process.wait(timeout=300) == 0, rest
     assert "goes on after finetune" in rest
     assert numbers(tmp_path / "killed") == numbers(tmp_path / "whole")
 
 
-def process_of(driver: int, name: str) -> int:
-    """A Ray process of that name below the driver."""
-    listed = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
-    rows = [line.split(None, 2) for line in listed.splitlines()[1:]]
-    parents = {int(pid): int(ppid) for pid, ppid, _ in rows}
-
-    def below(pid: int) -> bool:
-        while pid in parents:
-            if pid == driver:
-                return True
-            pid = parents[pid]
-        return False
-
-    return next(int(pid) for pid, _, args in rows if args.startswith(f"ray::{name}") and below(int(pid)))
+def process_of(name: str, roots: set[int]) -> int:
+    """A Ray process of that name below `roots`."""
+    for pid, _ in supervisor.below(roots):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            if Path(f"/proc/{pid}/cmdline").read_bytes().startswith(f"ray::{name}".encode()):
+                return pid
+    raise LookupError(name)
 
 
 @pytest.mark.ray
