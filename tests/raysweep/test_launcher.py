@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from raysweep.cluster import Resources, own_cluster
+from raysweep.cluster import Resources, own_cluster, prepare_own_environment
 from raysweep.experiment import Experiment, Family
 from raysweep.ledger import DIVERGED, FAILED, FINISHED, Ledger
 from raysweep.plan import PlanError, make_runs
@@ -139,6 +139,7 @@ def on_two_cpus(tmp_path):
     """What launches runs of fakes under rules on a cluster of two CPUs. Returns the ledger."""
     from tests.conftest import ROOT
 
+    prepare_own_environment()  # before a test imports Ray
     ledger = Ledger(tmp_path)
 
     def start(experiments, **rules) -> Ledger:
@@ -201,6 +202,8 @@ def test_five_hundred_trials_leave_the_driver_as_it_was(on_two_cpus, monkeypatch
         before(self, *args, **more)
         pages = int(Path("/proc/self/statm").read_text().split()[1])
         seen.append((pages * os.sysconf("SC_PAGE_SIZE"), len(os.listdir("/proc/self/fd"))))
+        if len(seen) % 50 == 0:
+            print(f"{len(seen)} trials: {seen[-1][0] / 2**20:.0f} MB, {seen[-1][1]} files", flush=True)
 
     monkeypatch.setattr(_Queue, "on_trial_complete", count)
     ledger = on_two_cpus([fake(f"f{i:03d}", i, seconds=0.2) for i in range(500)])
