@@ -116,7 +116,7 @@ class _Queue(Searcher):  # type: ignore[misc]
         self.runs: dict[str, Run] = {}
         slots = resources.slots if rules.max_concurrent is None else rules.max_concurrent
         self.admission = Admission(slots, backfill=rules.backfill, seconds_of=self._seconds_of)
-        self._trials: dict[str, Series] = {}
+        self._trials: dict[str, tuple[Series, dict[str, Any]]] = {}
         self._of_run: dict[str, Series] = {}
         self._failures: Counter[tuple[str, str]] = Counter()
         self._revision = git_revision()
@@ -143,21 +143,24 @@ class _Queue(Searcher):  # type: ignore[misc]
         self.tend()
         series = self.admission.next()
         if series:
-            self._trials[trial_id] = series
+            spec = self._spec(series.runs)
+            self._trials[trial_id] = series, spec
             for run in series.runs:
                 self.ledger.let_go_on(run.name)
                 self._of_run[run.name] = series
-            return {"spec": self._spec(series.runs)}
+            return {"spec": spec}
         self._finished = not self.admission.running and (self.admission.closed or not self.admission.waiting)
         return Searcher.FINISHED if self._finished else None
 
     def on_trial_complete(self, trial_id: str, result: Record | None = None, error: bool = False) -> None:
         """A trial has left its slots."""
-        series = self._trials.pop(trial_id)
+        series, spec = self._trials.pop(trial_id)
         self._durations = None
-        settled = self.ledger.settled() if series.asked_to_stop else set()
-        left = series.asked_to_stop and not error and any(run.name not in settled for run in series.runs)
-        self.admission.ended(series, again=left)
+        stopped = series.asked_to_stop and not error
+        left = {run["record"]["run"] for run in unrecorded(spec)} if stopped else set()
+        if left:
+            series.runs = [run for run in series.runs if run.name in left]
+        self.admission.ended(series, again=bool(left))
 
     def tend(self) -> None:
         """See to what came from outside: urgent runs, Ctrl-C, the end of the budget; ask for room."""

@@ -25,6 +25,7 @@ import ray.train
 from ray import tune
 from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchConfig, TorchTrainer
+from ray.train.v2._internal.constants import ENV_VARS_TO_PROPAGATE
 from ray.tune.integration.ray_train import TuneReportCallback
 
 from raysweep.failures import HUNG, MEMORY, Failure, failure_of, remedies
@@ -39,12 +40,15 @@ PARTS = "batch_parts"
 """The configuration's field that says into how many parts a batch is cut for want of memory."""
 MOST_PARTS = 4
 
+ADDRESS = "RAY_ADDRESS"
+
 LOOK_AROUND = 2.0
 """Seconds that workers have to write down where they are before they are ended."""
 
 
 def run_trial(config: dict[str, Any]) -> None:
     """Body of a Tune trial."""
+    _name_the_cluster()
     spec, started, restarts = config["spec"], time.time(), 0
     ledger = Ledger(spec["results"])
     while runs := unrecorded(spec):
@@ -79,6 +83,16 @@ def run_trial(config: dict[str, Any]) -> None:
         tune.report({"event": "ended", "run": name, "text": said[0], **signature})
         if not said[1]:
             return
+
+
+def _name_the_cluster() -> None:
+    """Tell what Ray Train starts from here which cluster it belongs to.
+
+    What frees the workers of a dead controller asks the State API without naming one, which fails where another cluster
+    runs on this machine as well.
+    """
+    ENV_VARS_TO_PROPAGATE.add(ADDRESS)
+    os.environ[ADDRESS] = ray.get_runtime_context().gcs_address
 
 
 def unrecorded(spec: dict[str, Any]) -> list[dict[str, Any]]:

@@ -218,6 +218,32 @@ def test_five_hundred_trials_leave_the_driver_as_it_was(on_two_cpus, monkeypatch
     assert max(files[400:]) <= max(files[:100]) + 20
 
 
+def test_of_a_stopped_trial_only_what_did_not_end_waits_again(tmp_path):
+    """Three seeds of one trial: one has finished, one failed while it was to stop, one has not begun."""
+    prepare_own_environment()
+    from raysweep.launcher import Rules, _Queue
+
+    ledger = Ledger(tmp_path)
+    three = dataclasses.replace(fake("three", 0), runs_per_trial=3)
+    runs = make_runs([three], ledger, family=FAMILY, overrides={}, seeds=[0, 1, 2])
+    queue = _Queue(ledger, Resources(cpus=1, gpus=0), Rules())
+    queue.add(runs)
+    spec = queue.suggest("t1")["spec"]
+    (series,) = queue.admission.running
+    series.asked_to_stop = True
+    ending = {"error": None, "results": {}, "curves": {}, "provenance": {}, "trial": spec["trial"]}
+    for run, status in zip(runs, (FINISHED, FAILED), strict=False):
+        ledger.write({**run.record(), **ending, "status": status})
+    queue.on_trial_complete("t1")
+    assert [run.name for one in queue.admission.waiting for run in one.runs] == [runs[2].name]
+    again = queue.suggest("t2")["spec"]
+    ledger.write({**runs[2].record(), **ending, "status": FAILED, "trial": again["trial"]})
+    (series,) = queue.admission.running
+    series.asked_to_stop = True
+    queue.on_trial_complete("t2")
+    assert not queue.admission.waiting
+
+
 @pytest.mark.ray
 def test_provenance_says_what_computed_the_numbers(records):
     provenance = records["first"]["provenance"]

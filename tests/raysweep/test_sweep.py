@@ -183,6 +183,34 @@ def test_a_killed_process_of_a_trial_loses_nothing(tmp_path, victim):
     assert numbers(tmp_path / "killed") == numbers(tmp_path / "whole")
 
 
+OTHER_CLUSTER = """
+import sys
+from raysweep.cluster import Resources, own_cluster
+with own_cluster(Resources(cpus=1, gpus=0)):
+    print("up", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_killed_controller_is_replaced_beside_another_cluster_on_this_machine(tmp_path):
+    flags = ("--group", "cifar", "--only", "3b_cmod_L4_s100", "--seeds", "42", "--num-workers", "2")
+    flags += ("--set", "lr_epochs=2", "epochs=4", "--results", tmp_path / "results")
+    other = subprocess.Popen(
+        [sys.executable, "-c", OTHER_CLUSTER], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    with other:
+        assert other.stdout.readline() == b"up\n"
+        with background(*flags) as (process, lines):
+            wait_for(lines, "finetune 1/4")
+            os.kill(process_of("TrainController", {process.pid}), signal.SIGKILL)
+            rest = "".join(lines)
+            assert process.wait(timeout=300) == 0, rest
+        assert "goes on after finetune" in rest
+        other.stdin.close()
+
+
 def process_of(name: str, roots: set[int]) -> int:
     """A Ray process of that name below `roots`."""
     for pid, _ in supervisor.below(roots):
