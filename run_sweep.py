@@ -22,7 +22,7 @@ from typing import Any, get_args
 from raysweep import cluster, handover, options
 from raysweep.changes import changes
 from raysweep.experiment import Experiment, Family, Question
-from raysweep.ledger import HeldError, Ledger, LedgerError
+from raysweep.ledger import HeldError, Ledger, LedgerError, open_ledger
 from raysweep.plan import PlanError, Run, alike, make_runs, matching, nearest, select, select_family
 from raysweep.search import Results, rounds
 from search_spaces import families
@@ -85,8 +85,6 @@ class Setup:
 
 def sweep(args: argparse.Namespace, argv: list[str]) -> int:
     """Plan, run what is not done yet, print the answers. Raises PlanError and its like before anything starts."""
-    if "://" in args.results:
-        raise UsageError(f"--results {args.results}: name a folder; mount storage that is not one (docs/cluster.md)")
     family = select_family(families(), args.group or (), args.only)
     question = searched(args, family)
     overrides, data = data_and_overrides(args, family)
@@ -101,7 +99,7 @@ def sweep(args: argparse.Namespace, argv: list[str]) -> int:
             family=family,
             question=question,
             overrides=overrides,
-            ledger=Ledger(args.results),
+            ledger=open_ledger(args.results),
             resources=resources,
             arrived=[],
         )
@@ -126,26 +124,26 @@ def handed_over(setup: Setup, stack: contextlib.ExitStack, argv: list[str]) -> b
             stack.enter_context(setup.ledger.locked())
         except HeldError as held:
             if offered is None:
-                offered = handover.offer(setup.ledger.folder, argv)
+                offered = handover.offer(setup.ledger, argv)
                 print(f"{str(held).partition(';')[0]}, which is asked to run this first", flush=True)
-            elif not offered.exists():
+            elif handover.is_taken(setup.ledger, offered):
                 print("it has taken it over, and will print the results; running trials write their checkpoints first")
                 return True
             try:
                 time.sleep(0.5)
             except KeyboardInterrupt:
-                offered.unlink(missing_ok=True)
+                handover.withdraw(setup.ledger, offered)
                 raise
         else:
             if offered:
-                offered.unlink(missing_ok=True)
+                handover.withdraw(setup.ledger, offered)
             return False
 
 
 def urgent(setup: Setup) -> list[Run]:
     """The runs of commands that were handed over since the last call, which are not settled."""
     runs: list[Run] = []
-    for argv, folder in handover.take(setup.ledger.folder):
+    for argv, folder in handover.take(setup.ledger):
         try:
             with contextlib.chdir(folder):
                 args = options.parse(argv, description=__doc__, datasets=DATASETS)
@@ -282,7 +280,7 @@ def run(setup: Setup, plans: Iterator[list[Run]]) -> int:
             done = sum(run.name in settled for run in runs)
             print(
                 f"{len(runs)} run{'s' * (len(runs) != 1)} of {setup.family.name}, {done} finished before, {len(todo)} "
-                f"to do on {setup.resources}; results in {ledger.folder}"
+                f"to do on {setup.resources}; results in {ledger.location}"
             )
             if before and not setup.question:
                 for line in changes(runs, before):
@@ -300,7 +298,7 @@ def run(setup: Setup, plans: Iterator[list[Run]]) -> int:
             finally:
                 ledger.adopt(planned)
     names |= dict.fromkeys(setup.arrived)
-    print_answers(ledger.folder, list(names))
+    print_answers(ledger.location, list(names))
     ledger.write_frame()
     if interrupted:
         return 130

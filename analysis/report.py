@@ -12,7 +12,7 @@ from rich.table import Table
 from analysis.comparison import Comparison, claims, compare
 from analysis.tables import count, results_table, search_table, steps_table
 from raysweep.experiment import Search
-from raysweep.ledger import FINISHED, Ledger
+from raysweep.ledger import FINISHED, open_ledger
 
 
 def print_answers(
@@ -23,7 +23,7 @@ def print_answers(
     Results of different data, or with other fields set by hand, are never compared with each other.
     """
     console = console or Console(width=None if os.isatty(1) else 160)
-    ledger = Ledger(folder)
+    ledger = open_ledger(folder)
     frame = ledger.frame(failed=True)
     for file in ledger.damaged:
         console.print(f"damaged record, left out: {file}", style="bold red", markup=False)

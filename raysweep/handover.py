@@ -11,23 +11,38 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from raysweep import durable
+from raysweep.ledger import Ledger
 
 INBOX = "inbox"
 
 
-def offer(folder: Path, argv: Sequence[str]) -> Path:
-    """Leave the arguments of a command for the holder. Returns the file, which is gone once it was taken."""
-    file = folder / INBOX / f"{time.time():.6f}-{os.getpid()}.json"
+def offer(ledger: Ledger, argv: Sequence[str]) -> Path:
+    """Leave the arguments of a command for the holder. Returns the file, of which `is_taken` says whether it was."""
+    file = ledger.folder / INBOX / f"{time.time():.6f}-{os.getpid()}.json"
     durable.write_sealed(file, {"argv": list(argv), "folder": os.getcwd()})
+    ledger.share(file)
     return file
 
 
-def take(folder: Path) -> list[tuple[list[str], str]]:
+def is_taken(ledger: Ledger, file: Path) -> bool:
+    """Whether the holder has what was offered."""
+    ledger.fetch(f"{INBOX}/{file.name}")
+    return not file.exists()
+
+
+def withdraw(ledger: Ledger, file: Path) -> None:
+    """Offer it no more."""
+    file.unlink(missing_ok=True)
+    ledger.withdraw(f"{INBOX}/{file.name}")
+
+
+def take(ledger: Ledger) -> list[tuple[list[str], str]]:
     """The arguments that were left, each with the folder in which it was typed, in order; each is taken once."""
     found = []
-    for file in sorted((folder / INBOX).glob("*.json")):
+    ledger.fetch(f"{INBOX}/")
+    for file in sorted((ledger.folder / INBOX).glob("*.json")):
         content = durable.read_sealed(file)
-        file.unlink(missing_ok=True)
+        withdraw(ledger, file)
         if content:
             found.append((list(map(str, content["argv"])), str(content["folder"])))
     return found

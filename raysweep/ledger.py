@@ -23,7 +23,7 @@ import itertools
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,12 +77,36 @@ class Ledger:
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = Path(folder).expanduser().absolute()
+        self.location = str(self.folder)
+        """What names these results from any machine; `open_ledger` opens it."""
         self.damaged: list[str] = []
         """Records that could not be read when `records` was last called."""
+
+    def fetch(self, part: str) -> None:
+        """Make a file here, or with / at its end a folder, what others see; of a folder it is that already."""
+
+    def share(self, *files: Path) -> None:
+        """Let others see files as they are here."""
+
+    def withdraw(self, part: str) -> None:
+        """Let others see no more of a file, or with / at its end of a folder."""
 
     def run_folder(self, run_name: str) -> Path:
         """Where a run keeps its checkpoints."""
         return self.folder / "runs" / _safe(run_name)
+
+    @contextlib.contextmanager
+    def at_work(self, run_name: str, rank: int, *, first_here: bool, meet: Callable[[], None]) -> Iterator[None]:
+        """While a worker of a run is at work: its folder is, and stays, what others see.
+
+        `first_here` is for one of the workers on a machine; `meet` waits for all of the run.
+        """
+        yield
+
+    @contextlib.contextmanager
+    def seen_from_afar(self) -> Iterator["Ledger"]:
+        """A ledger whose files are changed by nobody on this machine but through `fetch`, where that does anything."""
+        yield self
 
     def begin(self, run_name: str) -> int:
         """Enter that a run is started once more. Returns the number of this attempt, counted from 1."""
@@ -125,28 +149,35 @@ class Ledger:
         import shutil
 
         self._file(run_name).unlink(missing_ok=True)
+        self.withdraw(f"records/{run_name}.json")
         shutil.rmtree(self.run_folder(run_name), ignore_errors=True)
+        self.withdraw(f"runs/{run_name}/")
 
     def ask_to_stop(self, run_name: str) -> None:
         """Ask a run to write its checkpoint and end, as trainables.control says."""
         durable.make_folder(self.run_folder(run_name))
         (self.run_folder(run_name) / STOP).touch()
+        self.share(self.run_folder(run_name) / STOP)
 
     def is_asked_to_stop(self, run_name: str) -> bool:
         """Whether it has been, and not been let go on since."""
+        self.fetch(f"runs/{run_name}/{STOP}")
         return (self.run_folder(run_name) / STOP).exists()
 
     def let_go_on(self, run_name: str) -> None:
         """Inverse of `ask_to_stop`."""
         (self.run_folder(run_name) / STOP).unlink(missing_ok=True)
+        self.withdraw(f"runs/{run_name}/{STOP}")
 
     def record(self, run_name: str) -> Record | None:
         """The record of a run; None where there is none that can be read."""
+        self.fetch(f"records/{run_name}.json")
         return _read(self._file(run_name))
 
     def records(self) -> Iterator[Record]:
         """All readable records, by name."""
         self.damaged = []
+        self.fetch("records/")
         for file in sorted((self.folder / "records").glob("*.json")):
             record = _read(file)
             if record is None:
@@ -157,6 +188,7 @@ class Ledger:
     def set_aside(self) -> list[Path]:
         """Move damaged records out of the way, so that their runs are done again. Returns where they are now."""
         moved = []
+        self.fetch("records/")
         for file in (self.folder / "records").glob("*.json"):
             if _read(file) is None:
                 durable.make_folder(self.folder / "damaged")
@@ -166,11 +198,14 @@ class Ledger:
                 file.rename(target)
                 durable.sync_folder(target.parent)
                 durable.sync_folder(file.parent)
+                self.share(target)
+                self.withdraw(f"records/{file.name}")
                 moved.append(target)
         return moved
 
     def has_records(self) -> bool:
         """Whether a sweep has left results here."""
+        self.fetch("records/")
         return (self.folder / "records").is_dir()
 
     def frame(self, *, failed: bool = False) -> "pd.DataFrame":
@@ -194,6 +229,7 @@ class Ledger:
         sink = pyarrow.BufferOutputStream()
         pyarrow.parquet.write_table(pyarrow.table(columns), sink)
         durable.write_bytes(self.folder / "results.parquet", sink.getvalue().to_pybytes())
+        self.share(self.folder / "results.parquet")
 
     def finished(self) -> set[str]:
         """Names of all finished runs; a name holds the run's key, so another configuration has another name."""
@@ -218,9 +254,11 @@ class Ledger:
             earlier = []  # damaged; those of this sweep take its place
         known = {q["name"]: q for q in (*earlier, *questions)}
         durable.write_json(self.folder / "questions.json", list(known.values()))
+        self.share(self.folder / "plan.json", self.folder / "questions.json")
 
     def read_json(self, name: str) -> list[Record]:
         """The content of plan.json or questions.json; empty where there is none."""
+        self.fetch(name)
         try:
             content: list[Record] = json.loads((self.folder / name).read_bytes())
         except FileNotFoundError:
@@ -271,15 +309,29 @@ class Ledger:
             yield file
 
 
+def open_ledger(location: str | os.PathLike[str], copy: str | os.PathLike[str] | None = None) -> Ledger:
+    """The ledger of a folder, or of a URL such as s3://bucket/folder, of which there is a `copy` on this machine.
+
+    Raises LedgerError for a URL of a kind that is not known here.
+    """
+    if "://" not in str(location):
+        return Ledger(location)
+    if str(location).startswith("file://"):
+        return Ledger(str(location).removeprefix("file://"))
+    from raysweep.remote import RemoteLedger
+
+    return RemoteLedger(str(location), copy)
+
+
 def load_results(folder: str | os.PathLike[str] = "results", *, failed: bool = False) -> "pd.DataFrame":
     """One row for each finished run of a results folder (of failed ones too with `failed`), accuracies in percent.
 
     Columns: run, key, experiment, group, dataset, seed, status, error, every field of the configuration, every result,
     and provenance. Per-epoch curves are in the column `curves`. Raises FileNotFoundError for a folder without records.
     """
-    ledger = Ledger(folder)
+    ledger = open_ledger(folder)
     if not ledger.has_records():
-        raise FileNotFoundError(f"{ledger.folder} holds no results of a sweep")
+        raise FileNotFoundError(f"{ledger.location} holds no results of a sweep")
     return ledger.frame(failed=failed)
 
 

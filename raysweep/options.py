@@ -129,7 +129,12 @@ def _parser(description: str | None, datasets: Sequence[str]) -> argparse.Argume
     data = parser.add_argument_group("data and results")
     data.add_argument("--dataset", metavar="NAME", help=f"one of {', '.join(datasets)}")
     data.add_argument("--data-dir", metavar="DIR", help="folder of the data; without it the embedded digits are used")
-    data.add_argument("--results", default="results", metavar="DIR", help="where results go (default: results)")
+    data.add_argument(
+        "--results",
+        default="results",
+        metavar="DIR",
+        help="folder or URL (s3://...) where results go (default: results)",
+    )
     where = parser.add_argument_group("where to run")
     where.add_argument("--num-workers", type=_positive, metavar="N", help="workers of each run")
     where.add_argument("--gpus-per-worker", type=_share, metavar="G", help="GPUs of each worker; 0 trains on CPUs")

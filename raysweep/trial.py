@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import datetime
 import importlib
+import itertools
 import os
 import platform
 import signal
@@ -22,6 +23,7 @@ from typing import Any
 import ray
 import ray.exceptions
 import ray.train
+import ray.train.collective
 from ray import tune
 from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchConfig, TorchTrainer
@@ -29,7 +31,7 @@ from ray.train.v2._internal.constants import ENV_VARS_TO_PROPAGATE
 from ray.tune.integration.ray_train import TuneReportCallback
 
 from raysweep.failures import HUNG, MEMORY, Failure, failure_of, remedies
-from raysweep.ledger import FAILED, FINISHED, Ledger, LedgerError, Record
+from raysweep.ledger import FAILED, FINISHED, Ledger, LedgerError, Record, open_ledger
 from raysweep.rendezvous import FileRendezvous
 from raysweep.watchdog import Watchdog
 
@@ -50,7 +52,7 @@ def run_trial(config: dict[str, Any]) -> None:
     """Body of a Tune trial."""
     _name_the_cluster()
     spec, started, restarts = config["spec"], time.time(), 0
-    ledger = Ledger(spec["results"])
+    ledger = _ledger(spec)
     while runs := unrecorded(spec):
         first = runs[0]["record"]["run"]
         if ledger.is_asked_to_stop(first):
@@ -85,6 +87,10 @@ def run_trial(config: dict[str, Any]) -> None:
             return
 
 
+def _ledger(spec: dict[str, Any]) -> Ledger:
+    return open_ledger(spec["results"], spec["folder"])
+
+
 def _name_the_cluster() -> None:
     """Tell what Ray Train starts from here which cluster it belongs to.
 
@@ -97,7 +103,7 @@ def _name_the_cluster() -> None:
 
 def unrecorded(spec: dict[str, Any]) -> list[dict[str, Any]]:
     """The runs of a trial that have neither finished nor failed in this trial."""
-    ledger = Ledger(spec["results"])
+    ledger = _ledger(spec)
 
     def ended(record: Record | None) -> bool:
         return record is not None and (record["status"] == FINISHED or record.get("trial") == spec["trial"])
@@ -138,7 +144,7 @@ def _record(spec: dict[str, Any], planned: Record, ending: Record, started: floa
     times = {"restarts": restarts, "started": _utc(started), "finished": _utc(time.time())}
     record = {**planned, **ending, **times, "trial": spec["trial"], "provenance": _provenance(spec["revision"])}
     try:
-        Ledger(spec["results"]).write(record)
+        _ledger(spec).write(record)
     except (OSError, LedgerError) as error:
         return f"{ending['status']}; but its record could not be written ({error}), so it is unfinished"
     return None
@@ -158,14 +164,20 @@ def _provenance(revision: str | None) -> dict[str, str | None]:
 @contextlib.contextmanager
 def _watched(spec: dict[str, Any], runs: Sequence[dict[str, Any]]) -> Iterator[Watchdog]:
     """With an eye on whether the runs' workers get on."""
-    ledger = Ledger(spec["results"])
-    folders = [ledger.run_folder(run["record"]["run"]) for run in runs]
-    watchdog = Watchdog(folders, runs[0]["record"]["num_workers"], _end_workers)
-    watchdog.start()
-    try:
-        yield watchdog
-    finally:
-        watchdog.stop()
+    names, num_workers = [run["record"]["run"] for run in runs], runs[0]["record"]["num_workers"]
+    with _ledger(spec).seen_from_afar() as ledger:
+        folders = [ledger.run_folder(name) for name in names]
+
+        def refresh() -> None:
+            for name, rank in itertools.product(names, range(num_workers)):
+                ledger.fetch(f"runs/{name}/pulse-{rank}")
+
+        watchdog = Watchdog(folders, num_workers, _end_workers, refresh)
+        watchdog.start()
+        try:
+            yield watchdog
+        finally:
+            watchdog.stop()
 
 
 def _end_workers(workers: list[tuple[str, int]]) -> None:
@@ -199,7 +211,7 @@ def _is_of_ray(pid: int) -> bool:
 def _train_run(spec: dict[str, Any], runs: list[dict[str, Any]], attempt: int) -> None:
     """One Ray Train run over the given runs of a trial."""
     first = runs[0]["record"]
-    storage = Path(spec["results"]) / "ray" / "train"
+    storage = Path(spec["folder"]) / "ray" / "train"
     name = f"{first['run']}-{datetime.datetime.now():%H%M%S}-{os.getpid()}-{attempt}"
     meeting = TorchConfig()
     if spec["loopback"]:
@@ -225,13 +237,15 @@ def _train_run(spec: dict[str, Any], runs: list[dict[str, Any]], attempt: int) -
 
 def _train_loop(loop: dict[str, Any]) -> None:
     """What each worker does: run the trainable for each run, report what all workers see, record the results."""
-    main = ray.train.get_context().get_world_rank() == 0
+    context, ledger = ray.train.get_context(), _ledger(loop["spec"])
+    main, first_here = context.get_world_rank() == 0, context.get_local_rank() == 0
     for run in loop["runs"]:
         name, started = run["record"]["run"], time.time()
         report: Record = {}
-        for report in importlib.import_module(run["record"]["trainable"]).train(run["config"]):
-            if report["event"] in ("start", "epoch"):
-                ray.train.report({**report, "run": name})
+        with ledger.at_work(name, context.get_world_rank(), first_here=first_here, meet=ray.train.collective.barrier):
+            for report in importlib.import_module(run["record"]["trainable"]).train(run["config"]):
+                if report["event"] in ("start", "epoch"):
+                    ray.train.report({**report, "run": name})
         if report["event"] == "stopped":
             ray.train.report({"event": "ended", "run": name, "text": "stopped with a checkpoint"})
             return

@@ -4,6 +4,7 @@ Trainables leave a pulse for each worker in the run's folder (see `trainables.co
 the longest time that one has taken. How long is too long follows from that.
 """
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Collection, Sequence
@@ -23,9 +24,17 @@ LONGEST = 1800.0
 class Watchdog(threading.Thread):
     """Watches the workers of a Train run over the folders of its runs; `end` is called with (host, pid) of each."""
 
-    def __init__(self, folders: Sequence[Path], num_workers: int, end: Callable[[list[tuple[str, int]]], None]) -> None:
+    def __init__(
+        self,
+        folders: Sequence[Path],
+        num_workers: int,
+        end: Callable[[list[tuple[str, int]]], None],
+        refresh: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`refresh` brings the folders up to date, where they are on another machine; it may raise OSError."""
         super().__init__(daemon=True, name="watchdog")
         self._folders, self._num_workers, self._end = folders, num_workers, end
+        self._refresh = refresh
         self._done = threading.Event()
         self._before = set(self._pulses().values())
         self.verdict = ""
@@ -59,6 +68,8 @@ class Watchdog(threading.Thread):
     def _pulses(self) -> dict[Path, str]:
         """The pulses that are there, by file."""
         found = {}
+        with contextlib.suppress(OSError):  # as far as is known here, then
+            self._refresh()
         for folder in self._folders:
             for file in folder.glob("pulse-*"):
                 try:

@@ -78,10 +78,8 @@ def test_wrong_input_is_one_line(capsys, tmp_path, args, message):
 
 
 def test_results_are_in_a_folder(capsys):
-    line = refused(capsys, "--group", "depth", "--results", "s3://bucket/results")
-    assert (
-        line == "error: --results s3://bucket/results: name a folder; mount storage that is not one (docs/cluster.md)\n"
-    )
+    line = refused(capsys, "--group", "depth", "--results", "nowhere://bucket/results")
+    assert line == "error: --results nowhere://bucket/results: Protocol not known: nowhere\n"
 
 
 def test_more_workers_than_the_machine_has(capsys, tmp_path):
