@@ -22,7 +22,7 @@ from typing import Any, get_args
 from raysweep import cluster, handover, options
 from raysweep.changes import changes
 from raysweep.experiment import Experiment, Family, Question
-from raysweep.ledger import HeldError, Ledger, LedgerError, open_ledger
+from raysweep.ledger import Ledger, LedgerError, open_ledger
 from raysweep.plan import PlanError, Run, alike, make_runs, matching, nearest, select, select_family
 from raysweep.search import Results, rounds
 from search_spaces import families
@@ -107,37 +107,13 @@ def sweep(args: argparse.Namespace, argv: list[str]) -> int:
         if args.preempt:
             if question or args.redo:
                 raise UsageError("--preempt goes with neither a search nor --redo")
-            if handed_over(setup, stack, argv):
+            if handover.hold_or_offer(setup.ledger, stack, argv):
                 return 0
         else:
             stack.enter_context(setup.ledger.locked())
         forget(setup, runs)
         print(data)
         return run(setup, search_rounds(setup, question, runs) if question else iter([runs]))
-
-
-def handed_over(setup: Setup, stack: contextlib.ExitStack, argv: list[str]) -> bool:
-    """Have whoever holds the results folder run this; hold it ourselves, within `stack`, where nobody does."""
-    offered = None
-    while True:
-        try:
-            stack.enter_context(setup.ledger.locked())
-        except HeldError as held:
-            if offered is None:
-                offered = handover.offer(setup.ledger, argv)
-                print(f"{str(held).partition(';')[0]}, which is asked to run this first", flush=True)
-            elif handover.is_taken(setup.ledger, offered):
-                print("it has taken it over, and will print the results; running trials write their checkpoints first")
-                return True
-            try:
-                time.sleep(0.5)
-            except KeyboardInterrupt:
-                handover.withdraw(setup.ledger, offered)
-                raise
-        else:
-            if offered:
-                handover.withdraw(setup.ledger, offered)
-            return False
 
 
 def urgent(setup: Setup) -> list[Run]:

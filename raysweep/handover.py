@@ -5,15 +5,18 @@
 The holder plans from the arguments as it would from its own; nothing in the file is executed.
 """
 
+import contextlib
 import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from raysweep import durable
-from raysweep.ledger import Ledger
+from raysweep.ledger import HeldError, Ledger
 
 INBOX = "inbox"
+LOOK_EVERY = 0.5
+"""Seconds between two looks at whether it was taken."""
 
 
 def offer(ledger: Ledger, argv: Sequence[str]) -> Path:
@@ -22,6 +25,30 @@ def offer(ledger: Ledger, argv: Sequence[str]) -> Path:
     durable.write_sealed(file, {"argv": list(argv), "folder": os.getcwd()})
     ledger.share(file)
     return file
+
+
+def hold_or_offer(ledger: Ledger, stack: contextlib.ExitStack, argv: Sequence[str]) -> bool:
+    """Hold the results folder within `stack`, or have whoever holds it run the command: whether that has taken it."""
+    offered = None
+    while True:
+        try:
+            stack.enter_context(ledger.locked())
+        except HeldError as held:
+            if offered is None:
+                offered = offer(ledger, argv)
+                print(f"{str(held).partition(';')[0]}, which is asked to run this first", flush=True)
+            elif is_taken(ledger, offered):
+                print("it has taken it over, and will print the results; running trials write their checkpoints first")
+                return True
+            try:
+                time.sleep(LOOK_EVERY)
+            except KeyboardInterrupt:
+                withdraw(ledger, offered)
+                raise
+        else:
+            if offered:
+                withdraw(ledger, offered)
+            return False
 
 
 def is_taken(ledger: Ledger, file: Path) -> bool:

@@ -21,13 +21,12 @@ import fcntl
 import hashlib
 import itertools
 import json
-import math
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from raysweep import durable
+from raysweep import durable, frames
 from raysweep.experiment import require_name
 
 if TYPE_CHECKING:
@@ -62,6 +61,11 @@ def run_key(trainable: str, config: Any, *, num_workers: int, data: str, numeric
         "numerics": numerics,
     }
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def this_process() -> str:
+    """Who enters an attempt or holds a folder."""
+    return f"process {os.getpid()} on {os.uname().nodename}"
 
 
 class SupersededError(LedgerError):
@@ -111,8 +115,8 @@ class Ledger:
     def begin(self, run_name: str) -> int:
         """Enter that a run is started once more. Returns the number of this attempt, counted from 1."""
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        with self._attempts(run_name) as file:
-            return durable.append_line(file, f"{now} process {os.getpid()} on {os.uname().nodename}")
+        with self._attempts(run_name):
+            return durable.append_line(self._attempts_file(run_name), f"{now} {this_process()}")
 
     def write(self, record: Record) -> None:
         """Add a record, or replace that of the same run. `record["run"]` names it.
@@ -120,14 +124,11 @@ class Ledger:
         Raises SupersededError where it says which attempt it is of and a later one has begun.
         """
         run, attempt = record["run"], record.get("attempt")
-        if attempt is None:
-            durable.write_sealed(self._file(run), record)
-            return
-        with self._attempts(run) as file:
-            latest = len(file.read_bytes().splitlines())
-            if attempt < latest:
+        with contextlib.nullcontext(0) if attempt is None else self._attempts(run) as latest:
+            if attempt is not None and attempt < latest:
                 raise SupersededError(f"{run}: attempt {attempt} was replaced by attempt {latest}")
             durable.write_sealed(self._file(run), record)
+            self.share(self._file(run))
 
     def adopt(self, planned: Sequence[Record]) -> None:
         """Enter under its planned name, too, what another experiment has already run: a finished run of the same key.
@@ -210,25 +211,11 @@ class Ledger:
 
     def frame(self, *, failed: bool = False) -> "pd.DataFrame":
         """The records as a table (see `load_results`)."""
-        import pandas as pd
-
-        rows = [_row(record) for record in self.records() if failed or record["status"] == FINISHED]
-        return pd.DataFrame(rows, columns=None if rows else ["run", "experiment", "group", "dataset", "seed", "status"])
+        return frames.of_records(record for record in self.records() if failed or record["status"] == FINISHED)
 
     def write_frame(self) -> None:
-        """Leave all records as results.parquet; of the same records always the same bytes.
-
-        Curves are JSON, and so are columns whose values are of several types. A column of its own holds each time and
-        host.
-        """
-        import pyarrow
-        import pyarrow.parquet
-
-        frame = self.frame(failed=True)
-        columns = {name: _plain(frame[name].tolist()) for name in sorted(map(str, frame))}
-        sink = pyarrow.BufferOutputStream()
-        pyarrow.parquet.write_table(pyarrow.table(columns), sink)
-        durable.write_bytes(self.folder / "results.parquet", sink.getvalue().to_pybytes())
+        """Leave all records as results.parquet."""
+        durable.write_bytes(self.folder / "results.parquet", frames.to_parquet(self.frame(failed=True)))
         self.share(self.folder / "results.parquet")
 
     def finished(self) -> set[str]:
@@ -291,22 +278,25 @@ class Ledger:
             except OSError as error:  # a shared file system that knows no locks
                 print(f"{self.folder} cannot be locked ({error.strerror}); take care to run one sweep at a time in it")
             stream.truncate(0)
-            stream.write(f"process {os.getpid()} on {os.uname().nodename}\n")
+            stream.write(f"{this_process()}\n")
             stream.flush()
             yield
 
     def _file(self, run_name: str) -> Path:
         return self.folder / "records" / f"{_safe(run_name)}.json"
 
+    def _attempts_file(self, run_name: str) -> Path:
+        return self.folder / "attempts" / _safe(run_name)
+
     @contextlib.contextmanager
-    def _attempts(self, run_name: str) -> Iterator[Path]:
-        """The file of a run's attempts, held against all others."""
-        file = self.folder / "attempts" / _safe(run_name)
+    def _attempts(self, run_name: str) -> Iterator[int]:
+        """How often a run was started; within this context nobody else starts or records it."""
+        file = self._attempts_file(run_name)
         durable.make_folder(file.parent)
         with file.open("ab") as stream:
             with contextlib.suppress(OSError):  # a shared file system that knows no locks
                 fcntl.flock(stream, fcntl.LOCK_EX)
-            yield file
+            yield len(file.read_bytes().splitlines())
 
 
 def open_ledger(location: str | os.PathLike[str], copy: str | os.PathLike[str] | None = None) -> Ledger:
@@ -347,21 +337,3 @@ def _read(file: Path) -> Record | None:
     """A record; None where there is no whole one."""
     record = durable.read_sealed(file)
     return record if record and {"run", "key", "status", "config", "results"} <= record.keys() else None
-
-
-def _row(record: Record) -> Record:
-    nested = ("config", "results", "provenance")
-    row = {name: value for name, value in record.items() if name not in nested}
-    for part in nested:
-        values: Mapping[str, Any] = record.get(part) or {}
-        row |= {name: value for name, value in values.items() if name not in row or part == "results"}
-    return row
-
-
-def _plain(values: list[Any]) -> list[Any]:
-    """Values of one type that a column can have, as they are; others as JSON."""
-    values = [None if isinstance(value, float) and math.isnan(value) else value for value in values]
-    types = {type(value) for value in values if value is not None}
-    if len(types) <= 1 and not types & {dict, list}:
-        return values
-    return [None if value is None else json.dumps(value, sort_keys=True) for value in values]

@@ -28,7 +28,7 @@ from typing import Any
 import fsspec
 
 from raysweep import durable
-from raysweep.ledger import STOP, HeldError, Ledger, LedgerError, Record, SupersededError
+from raysweep.ledger import STOP, HeldError, Ledger, LedgerError, this_process
 
 CHECKPOINT = ("best.pt", "last.pt")
 LOOK_EVERY = 2.0
@@ -91,13 +91,14 @@ class RemoteLedger(Ledger):
     @contextlib.contextmanager
     def at_work(self, run_name: str, rank: int, *, first_here: bool, meet: Callable[[], None]) -> Iterator[None]:
         folder = self.run_folder(run_name)
+        pair = {}
         if first_here:
             shutil.rmtree(folder, ignore_errors=True)
-            self._fetch_checkpoint(run_name)
+            pair = self._fetch_checkpoint(run_name)
         durable.make_folder(folder)
         meet()
         done = threading.Event()
-        sharing = _Sharing(self, run_name, rank)
+        sharing = _Sharing(self, run_name, rank, pair)
 
         def share() -> None:
             while not done.wait(LOOK_EVERY):
@@ -124,10 +125,11 @@ class RemoteLedger(Ledger):
         with tempfile.TemporaryDirectory() as copy:
             yield RemoteLedger(self.location, copy)
 
-    def _fetch_checkpoint(self, run_name: str) -> None:
+    def _fetch_checkpoint(self, run_name: str) -> dict[str, str]:
+        """Bring a run's checkpoint here. Returns the names that best.pt and last.pt have in the store."""
         for _ in range(ATTEMPTS):
             pair = self._get(f"runs/{run_name}/checkpoint.json")
-            names = json.loads(pair) if pair else {}
+            names: dict[str, str] = json.loads(pair) if pair else {}
             contents = {name: self._get(f"runs/{run_name}/{names[name]}") for name in CHECKPOINT if name in names}
             if None not in contents.values():  # replaced meanwhile
                 break
@@ -136,20 +138,13 @@ class RemoteLedger(Ledger):
         for name, content in contents.items():
             if content is not None:
                 durable.write_bytes(self.run_folder(run_name) / name, content)
+        return names
 
     def begin(self, run_name: str) -> int:
         number = self._latest(run_name) + 1
-        while not self._create(f"attempts/{run_name}/{number}", _unique()):
+        while not self._create(f"attempts/{run_name}/{number}", f"{this_process()} {uuid.uuid4().hex}\n".encode()):
             number += 1
         return number
-
-    def write(self, record: Record) -> None:
-        run, attempt = record["run"], record.get("attempt")
-        latest = self._latest(run) if attempt is not None else 0
-        if attempt is not None and attempt < latest:
-            raise SupersededError(f"{run}: attempt {attempt} was replaced by attempt {latest}")
-        durable.write_sealed(self._file(run), record)
-        self.share(self._file(run))
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -197,6 +192,11 @@ class RemoteLedger(Ledger):
             return 0, None
         content = self._get(f"lock/{max(numbers)}")
         return max(numbers), json.loads(content) if content else None
+
+    @contextlib.contextmanager
+    def _attempts(self, run_name: str) -> Iterator[int]:
+        """How often a run was started; others are kept out by the store's conditional writes, not by a lock."""
+        yield self._latest(run_name)
 
     def _latest(self, run_name: str) -> int:
         return max((int(name.rpartition("/")[2]) for name in self._listed(f"attempts/{run_name}/")), default=0)
@@ -248,15 +248,13 @@ class RemoteLedger(Ledger):
 class _Sharing:
     """What a worker has to say to others, and they to it, by files in its run's folder."""
 
-    def __init__(self, ledger: RemoteLedger, run_name: str, rank: int) -> None:
+    def __init__(self, ledger: RemoteLedger, run_name: str, rank: int, pair: dict[str, str]) -> None:
+        """`pair` are the names in the store of the checkpoint that was fetched; of rank 0, which shares the next."""
         self._ledger, self._run, self._rank = ledger, run_name, rank
         self._one_at_a_time = threading.Lock()
         self._folder = ledger.run_folder(run_name)
-        self._shared: dict[str, _Version] = {}
-        pair = ledger._get(f"runs/{run_name}/checkpoint.json")
-        self._pair: dict[str, str] = json.loads(pair) if pair else {}
-        for name in self._pair:
-            self._shared[name] = _version(self._folder / name)
+        self._pair = pair
+        self._shared = {name: _version(self._folder / name) for name in pair}
 
     def look(self) -> None:
         """Share what is new, and see whether the run is to stop."""
@@ -283,18 +281,14 @@ class _Sharing:
         with tempfile.TemporaryDirectory(dir=self._folder, prefix=".shared-") as beside:
             held = Path(beside)
             while True:
-                versions = {name: _version(self._folder / name) for name in CHECKPOINT}
+                versions = _versions(self._folder)
                 if versions == {name: self._shared.get(name) for name in CHECKPOINT}:
                     return
                 for name in CHECKPOINT:
                     (held / name).unlink(missing_ok=True)
                     with contextlib.suppress(FileNotFoundError):
                         os.link(self._folder / name, held / name)
-                if (
-                    {name: _version(held / name) for name in CHECKPOINT}
-                    == versions
-                    == {name: _version(self._folder / name) for name in CHECKPOINT}
-                ):
+                if _versions(held) == versions == _versions(self._folder):
                     break
             pair = {}
             for name in CHECKPOINT:
@@ -322,21 +316,19 @@ def _version(file: Path) -> _Version:
     return status.st_ino, status.st_mtime_ns
 
 
+def _versions(folder: Path) -> dict[str, _Version]:
+    """Of the parts of a checkpoint."""
+    return {name: _version(folder / name) for name in CHECKPOINT}
+
+
 def _cache() -> Path:
-    home = os.environ.get("RAYSWEEP_CACHE", Path.home() / ".cache" / "raysweep")
-    return Path(home) / "results"
-
-
-def _who() -> str:
-    return f"process {os.getpid()} on {os.uname().nodename}"
-
-
-def _unique() -> bytes:
-    return f"{_who()} {uuid.uuid4().hex}\n".encode()
+    """Where the copies are: below RAYSWEEP_CACHE, else the user's cache folder, as what `trainables` keeps."""
+    users = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return Path(os.environ.get("RAYSWEEP_CACHE") or users / "raysweep") / "results"
 
 
 def _sign_of_life() -> bytes:
-    return json.dumps({"holder": _who(), "alive": time.time(), "id": uuid.uuid4().hex}).encode()
+    return json.dumps({"holder": this_process(), "alive": time.time(), "id": uuid.uuid4().hex}).encode()
 
 
 @contextlib.contextmanager

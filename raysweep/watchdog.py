@@ -56,13 +56,15 @@ class Watchdog(threading.Thread):
                 return
 
     def stop(self) -> None:
-        """Watch no more."""
+        """Watch no more; returns when nothing is read any more."""
         self._done.set()
+        if self.ident:  # has been started
+            self.join()
 
     def _give_up(self, seconds: float, file: Path, pulses: Sequence[str]) -> None:
         rank = file.name.rpartition("-")[2]
-        folder = file.parent
-        self.verdict = f"no worker got on for {seconds:.0f} s (worker {rank} first); their stacks are in {folder}"
+        where = f"runs/{file.parent.name} of the results"
+        self.verdict = f"no worker got on for {seconds:.0f} s (worker {rank} first); their stacks are in {where}"
         self._end([(host, int(pid)) for host, pid, *_ in (pulse.split() for pulse in pulses)])
 
     def _pulses(self) -> dict[Path, str]:

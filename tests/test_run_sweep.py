@@ -77,7 +77,7 @@ def test_wrong_input_is_one_line(capsys, tmp_path, args, message):
     assert not (tmp_path / "results" / "runs").exists()
 
 
-def test_results_are_in_a_folder(capsys):
+def test_results_at_an_unknown_kind_of_url(capsys):
     line = refused(capsys, "--group", "depth", "--results", "nowhere://bucket/results")
     assert line == "error: --results nowhere://bucket/results: Protocol not known: nowhere\n"
 

@@ -31,7 +31,8 @@ def test_a_worker_that_stands_still_is_named_and_all_are_ended(tmp_path, monkeyp
         time.sleep(0.02)
     assert 1.0 < time.monotonic() - started < 5
     assert sorted(ended[0]) == [("host", 7), ("host", 8)]
-    assert dog.verdict == f"no worker got on for 1 s (worker 1 first); their stacks are in {tmp_path}"
+    where = f"runs/{tmp_path.name} of the results"
+    assert dog.verdict == f"no worker got on for 1 s (worker 1 first); their stacks are in {where}"
 
 
 def test_who_gets_on_is_left_alone(tmp_path, monkeypatch):
