@@ -174,7 +174,8 @@ class RemoteLedger(Ledger):
                 with contextlib.suppress(OSError):
                     if self._holder()[0] > number + 1:  # this machine had stood still, and another took over
                         print(f"{self.location} was taken over by another process", flush=True)
-                        os.kill(os.getpid(), signal.SIGINT)
+                        ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN  # as of a job in the background
+                        os.kill(os.getpid(), signal.SIGTERM if ignored else signal.SIGINT)
                         return
                     self.put(mine, _sign_of_life())
 

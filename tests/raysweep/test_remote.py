@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import signal
 import socket
 import subprocess
 import sys
@@ -132,7 +133,9 @@ def test_one_sweep_at_a_time_wherever(machines, url, monkeypatch):
     monkeypatch.undo()
 
 
-def test_a_holder_that_stood_still_gives_way(machines, monkeypatch):
+@pytest.mark.parametrize("in_the_background", [False, True])
+def test_a_holder_that_stood_still_gives_way(machines, monkeypatch, in_the_background):
+    """Also as a job in the background, whose shell has had Ctrl-C ignored."""
     monkeypatch.setattr("raysweep.remote.HEARTBEAT", 0.05)
     one, other = machines
 
@@ -141,8 +144,17 @@ def test_a_holder_that_stood_still_gives_way(machines, monkeypatch):
             other.put("lock/2", b"{}")
             time.sleep(10)
 
-    with pytest.raises(KeyboardInterrupt):
-        hold()
+    handlers = {
+        signal.SIGINT: signal.SIG_IGN if in_the_background else signal.default_int_handler,
+        signal.SIGTERM: signal.default_int_handler,
+    }
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            hold()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def test_no_object_is_written_outside_of_the_copy(machines, tmp_path):
