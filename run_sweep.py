@@ -11,6 +11,7 @@ import argparse
 import contextlib
 import math
 import os
+import shlex
 import signal
 import sys
 import threading
@@ -22,6 +23,7 @@ from typing import Any, get_args
 from raysweep import cluster, handover, options
 from raysweep.changes import changes
 from raysweep.experiment import Experiment, Family, Question
+from raysweep.imported import accept_imported
 from raysweep.ledger import Ledger, LedgerError, open_ledger
 from raysweep.plan import PlanError, Run, alike, make_runs, matching, nearest, select, select_family
 from raysweep.search import Results, rounds
@@ -67,7 +69,13 @@ class Setup:
     def questions(self) -> list[dict[str, Any]]:
         """What the runs are to answer, as it is written down."""
         asked = [self.question] if self.question else [q for q in self.family.questions if q.kind != "search"]
-        return [asdict(question) for question in asked]
+        return [{**asdict(question), "family": question.family or self.family.name} for question in asked]
+
+    @property
+    def selection(self) -> str:
+        """The arguments that name what is run, without those that say which of it and how."""
+        flags = [f"--{name} {shlex.join(given)}" for name in ("group", "grid") if (given := getattr(self.args, name))]
+        return " ".join(flags)
 
     def make(self, experiments: Sequence[Experiment], seeds: Sequence[int] | None) -> list[Run]:
         """The runs of experiments, with their own seeds without `seeds`. Raises PlanError for one that cannot be."""
@@ -80,6 +88,7 @@ class Setup:
             num_workers=self.args.num_workers,
             gpus=self.resources.gpus,
             group=self.args.group[0] if self.question else "",
+            selection=self.selection,
         )
 
 
@@ -236,7 +245,7 @@ def forget(setup: Setup, runs: list[Run]) -> None:
 
 def run(setup: Setup, plans: Iterator[list[Run]]) -> int:
     """Run what is not finished, one plan after the other, and print the answers."""
-    from analysis.report import print_answers
+    from analysis.terminal import print_answers
 
     ledger = setup.ledger
     names: dict[str, None] = {}
@@ -250,6 +259,9 @@ def run(setup: Setup, plans: Iterator[list[Run]]) -> int:
                 print(f"damaged record, its run is done again: {file}")
             before = list(ledger.records())
             ledger.adopt(planned)
+            if setup.args.accept_imported:
+                for line in accept_imported(ledger, planned):
+                    print(line)
             settled = ledger.settled()
             first = {run.key: run for run in reversed(runs)}  # of several experiments that are the same run
             todo = [run for run in runs if run.name not in settled and run is first[run.key]]

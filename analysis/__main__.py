@@ -1,27 +1,101 @@
-"""`python -m analysis RESULTS`: the tables of a results folder in the terminal."""
+"""The tables and answers of a results folder, in the terminal and, with --out, as files and a report.
+
+python -m analysis RESULTS [--out DIR]
+python -m analysis import RESULTS SOURCE...     take in results_*.json files of the original train.py
+"""
 
 import argparse
 import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
 
-from analysis.report import print_answers
 from raysweep.ledger import LedgerError, open_ledger
 
 
-def main() -> int:
-    """Print the results and the answers; exit code 2 for a folder without results."""
-    parser = argparse.ArgumentParser(prog="python -m analysis", description=__doc__)
-    parser.add_argument("results", metavar="RESULTS", help="a results folder of run_sweep.py, or its URL")
-    args = parser.parse_args()
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        print(f"error: {message}", file=sys.stderr)
+        raise SystemExit(2)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; exit code 2 for a folder without results, 1 where files cannot be written."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        ledger = open_ledger(args.results)
-        if not ledger.has_records():
-            print(f"error: {ledger.location} holds no results of a sweep", file=sys.stderr)
-            return 2
-        print_answers(ledger.location)
-    except (LedgerError, OSError) as error:
+        if arguments[:1] == ["import"]:
+            return take_in(arguments[1:])
+        return show(arguments)
+    except (LedgerError, FileNotFoundError, NotADirectoryError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except OSError as error:  # a full disk, a folder of another user
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+def show(arguments: Sequence[str]) -> int:
+    """Print the tables and answers, and with --out leave the report."""
+    parser = _Parser(prog="python -m analysis", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("results", metavar="RESULTS", help="a results folder of run_sweep.py, or its URL")
+    parser.add_argument("--out", metavar="DIR", type=Path, help="folder for report.html, report.md, tables and plots")
+    args = parser.parse_args(arguments)
+    require_results(args.results)
+    from analysis.results import Results
+    from analysis.terminal import print_results
+    from analysis.verdicts import verdicts
+
+    results = Results.read(args.results)
+    answers = verdicts(results)
+    print_results(results, answers=answers)
+    if args.out:
+        if args.out.exists() and not args.out.is_dir():
+            raise NotADirectoryError(f"--out {args.out} is not a folder")
+        from analysis.report import write_report
+
+        print(f"report: {write_report(results, answers, args.out)}")
     return 0
+
+
+def take_in(arguments: Sequence[str]) -> int:
+    """Import the original's result files."""
+    parser = _Parser(prog="python -m analysis import", description="Take in results_*.json of the original train.py.")
+    parser.add_argument("results", metavar="RESULTS", help="the results folder, which is made if need be")
+    parser.add_argument("sources", metavar="SOURCE", nargs="+", help="result files, or folders that hold some")
+    args = parser.parse_args(arguments)
+    from analysis.original import import_results
+
+    done = import_results(open_ledger(args.results), args.sources)
+    for line in done.skipped:
+        print(line, file=sys.stderr)
+    there = f", {done.already_there} there already" if done.already_there else ""
+    skipped = f", {len(done.skipped)} skipped" if done.skipped else ""
+    print(f"{done.records} imported{there}{skipped}; results in {args.results}")
+    return 0 if done.records or done.already_there else 2
+
+
+def require_results(location: str) -> None:
+    """Raises FileNotFoundError, in one line, where there are no results of a sweep."""
+    ledger = open_ledger(location)
+    if ledger.has_records():
+        return
+    folder = Path(location)
+    if "://" in location:
+        raise FileNotFoundError(f"{location} holds no results of a sweep")
+    if not folder.exists():
+        raise FileNotFoundError(f"{location} does not exist")
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{location} is not a folder")
+    there = sorted(path.name for path in folder.iterdir())
+    if not there:
+        raise FileNotFoundError(f"{location} is empty: no results of a sweep")
+    if any(folder.rglob("results_*.json")):
+        how = f"`python -m analysis import RESULTS {location}` takes them in"
+        raise FileNotFoundError(f"{location} holds result files of the original; {how}")
+    named = f"{', '.join(there[:3])}{', ...' * (len(there) > 3)}"
+    raise FileNotFoundError(f"{location} holds no results of a sweep (no folder records/, but {named})")
 
 
 if __name__ == "__main__":

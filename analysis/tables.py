@@ -1,173 +1,201 @@
-"""The results as tables: one row for each run, or one for each step of a timed series of runs."""
+"""The tables that every sweep has: results run by run and by experiment, comparisons; and the list of all tables."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
 from statistics import fmean
 from typing import Any
 
 import pandas as pd
-from rich.table import Table
 
-from analysis.comparison import target_verdict
-from analysis.statistics import t_interval
-from analysis.threshold import Answer, Judgement, additive_prediction, answer_so_far
-from raysweep.experiment import Search
+from analysis import statistics
+from analysis.airbench import cascade_table, search_tables
+from analysis.comparison import metric_of
+from analysis.results import Results, Setting, searched
+from analysis.scattering import experiments_table, filter_change_table, significance_table
+from analysis.table import Column, Form, Table
+from analysis.verdicts import Verdict
 
-COLUMNS = {
-    # column of the results: heading, digits after the point (None: as many as needed; "M": in millions; "s": a time)
-    "train_size": ("train size", None),
-    "head_acc": ("head", 2),
-    "head_acc5": ("head top-5", 2),
-    "finetune_acc": ("tuned", 2),
-    "finetune_acc5": ("tuned top-5", 2),
-    "finetune_gain": ("gain", 2),
-    "joint_acc": ("joint", 2),
-    "joint_acc5": ("joint top-5", 2),
-    "filter_delta_relative": ("moved", 3),
-    "n_params_total": ("params", "M"),
-    "finetune_images_per_second": ("img/s", 0),
-    "seconds": ("time", "s"),
-}
+SHOWN: tuple[tuple[str, str, Form], ...] = (
+    # column of the results, heading, form
+    ("train_size", "train size", "g"),
+    ("head_acc", "head", 2),
+    ("head_acc5", "head top-5", 2),
+    ("finetune_acc", "tuned", 2),
+    ("finetune_acc5", "tuned top-5", 2),
+    ("finetune_gain", "gain", 2),
+    ("joint_acc", "joint", 2),
+    ("joint_acc5", "joint top-5", 2),
+    ("filter_delta_relative", "moved", 3),
+    ("n_params_total", "params", "M"),
+    ("finetune_images_per_second", "img/s", 0),
+    ("seconds", "time", "s"),
+)
 """Accuracies in percent of the head on frozen filters, fine-tuned, of joint training; "moved" is the relative change of
 the filters, "img/s" the speed of fine-tuning. Empty columns are not shown."""
 
+FALLBACK: tuple[tuple[str, str, Form], ...] = (("final_acc", "accuracy", 2), ("train_seconds", "seconds", 1))
+"""Of runs that have none of these."""
+
 ONLY_IF_VARIED = ("train_size",)
 
+MOST_LABELS = 40
+"""Runs above which the terminal shows one row for each experiment."""
 
-def results_table(results: pd.DataFrame, title: str) -> Table:
-    """One row for each finished run; top-5 accuracies where there are more than ten classes."""
-    top5 = bool((results["num_classes"] > 10).any()) if "num_classes" in results else False
-    shown = {
-        name: spec
-        for name, spec in COLUMNS.items()
-        if name in results
-        and results[name].notna().any()
+NOT_IN_CSV = ("curves", "block_summary", "no_effect", "facts")
+
+
+def all_tables(results: Results, answers: list[Verdict]) -> list[Table]:
+    """Every table that has rows; results and comparisons in any case."""
+    special = [
+        experiments_table(results),
+        significance_table(results),
+        filter_change_table(results),
+        cascade_table(results),
+        *search_tables(results),
+    ]
+    always = ("significance",)
+    return [
+        comparisons_table(answers),
+        summary_table(results),
+        results_table(results),
+        *(table for table in special if len(table.rows) or table.name in always),
+    ]
+
+
+def results_table(results: Results) -> Table:
+    """One row for each finished run, with every field of its configuration, every result and its provenance."""
+    runs = results.finished
+    kept = runs[[name for name in runs if name not in NOT_IN_CSV]]
+    return Table(
+        name="results",
+        title="Results, run by run",
+        rows=kept.assign(runs=kept["run"]) if len(kept) else kept,
+        columns=_columns(runs, ("dataset", "experiment", "seed")),
+        note="Accuracies in percent.",
+    )
+
+
+def runs_table(setting: Setting) -> Table:
+    """The finished runs of a setting, for the terminal; one row for each experiment where there are many."""
+    runs = setting.runs[~searched(setting.runs)] if len(setting.runs) else setting.runs
+    if len(runs) > MOST_LABELS:
+        return _summary([setting], setting.title)
+    labels = ("experiment", "seed") if runs["group"].nunique() == 1 else ("experiment", "group", "seed")
+    return Table(name="runs", title=setting.title, rows=runs, columns=_columns(runs, labels))
+
+
+def summary_table(results: Results) -> Table:
+    """One row for each experiment in each setting: means over seeds with their 95 % intervals, and what was lost."""
+    return _summary(results.settings, "Results by experiment")
+
+
+def _summary(settings: list[Setting], title: str) -> Table:
+    rows: list[dict[str, Any]] = []
+    finished = pd.concat([setting.runs for setting in settings]) if settings else pd.DataFrame()
+    columns = _columns(finished, ()) if len(finished) else []
+    for setting in settings:
+        ended = Counter(zip(setting.ended["experiment"], setting.ended["status"], strict=True))
+        for experiment, runs in setting.runs.groupby("experiment", sort=False):
+            planned = setting.planned.get(str(experiment), set())
+            row: dict[str, Any] = {"experiment": experiment, "setting": setting.title, "n": len(runs)}
+            for status in ("failed", "diverged"):
+                row[status] = ended[(experiment, status)] or None
+            row["missing"] = len(planned - {*runs["seed"]}) or None
+            for column in columns:
+                values = metric_of(runs, column.name).tolist()
+                if values:
+                    interval = statistics.mean_interval(values) if len(set(values)) > 1 else None
+                    row[column.name] = fmean(values)
+                    row[f"{column.name}_lo"], row[f"{column.name}_hi"] = interval or (None, None)
+            row["runs"] = " ".join(runs["run"])
+            rows.append(row)
+    frame = pd.DataFrame(rows)
+    shown = [
+        Column(name="experiment", heading="experiment"),
+        *([Column(name="setting", heading="setting", wrap=True)] if len(settings) > 1 else []),
+        Column(name="n", heading="n", form="n"),
+        *(
+            Column(name=status, heading=status, form="n")
+            for status in ("failed", "diverged", "missing")
+            if status in frame and frame[status].notna().any()
+        ),
+    ]
+    for column in columns:
+        shown.append(column)
+        if f"{column.name}_lo" in frame and frame[f"{column.name}_lo"].notna().any() and column.form in (2, 3):
+            frame[f"{column.name}_pm"] = (frame[f"{column.name}_hi"] - frame[f"{column.name}_lo"]) / 2
+            shown.append(Column(name=f"{column.name}_pm", heading="±", form=column.form))
+    return Table(
+        name="summary", title=title, rows=frame, columns=shown, note="Means over seeds, ±: half of the 95 % interval."
+    )
+
+
+def comparisons_table(answers: list[Verdict]) -> Table:
+    """Every verdict with its numbers."""
+    rows = []
+    for v in answers:
+        low, high = v.interval or (None, None)
+        rows.append(
+            {
+                **{"question": v.question, "text": v.text, "kind": v.kind, "setting": v.setting, "metric": v.metric},
+                **{"arm": v.arm, "baseline": v.baseline, "answer": v.answer, "reason": v.reason},
+                **{"estimate": v.estimate, "ci95_lo": low, "ci95_hi": high, "std": v.std, "n": v.n},
+                "mean_arm": (v.means or {}).get(v.arm),
+                "mean_baseline": (v.means or {}).get(v.baseline),
+                **{"test": v.test, "p_value": v.p, "p_holm": v.p_corrected, "family": v.family, "tests": v.tests},
+                **{"p_sign_flip": v.p_sign_flip, "p_sign_flip_least": v.p_sign_flip_least},
+                **{"p_equivalent": v.p_equivalent, "smallest_effect": v.matters, "relative": v.relative},
+                **{"flags": "; ".join(v.flags), "lost": "; ".join(v.lost)},
+                "more_seeds": v.more.seeds if v.more else None,
+                "more_hours": v.more.hours if v.more else None,
+                "more_command": v.more.command if v.more else "",
+                **{"isolated_by": v.isolated_by, "runs": " ".join(v.runs)},
+                "shown_estimate": _shown(v, v.estimate),
+                "shown_interval": f"{_shown(v, low)} .. {_shown(v, high)}" if v.interval else "",
+            }
+        )
+    return Table.of(
+        rows,
+        name="comparisons",
+        title="Comparisons",
+        columns=(
+            Column(name="question", heading="question"),
+            Column(name="metric", heading="metric"),
+            Column(name="arm", heading="arm", wrap=True),
+            Column(name="baseline", heading="baseline"),
+            Column(name="answer", heading="answer"),
+            Column(name="shown_estimate", heading="difference"),
+            Column(name="shown_interval", heading="95 % interval"),
+            Column(name="n", heading="n", form="n"),
+            Column(name="p_holm", heading="p, Holm", form="p"),
+            Column(name="p_sign_flip", heading="sign-flip", form="p"),
+            Column(name="setting", heading="setting", wrap=True),
+        ),
+        note="Arm less baseline, of times and speeds arm over baseline less 1; paired by seed.",
+    )
+
+
+def _shown(verdict: Verdict, value: float | None) -> str:
+    if value is None:
+        return ""
+    return (
+        f"{100 * value:+.1f} %" if verdict.relative else f"{value:+.2f}" if verdict.kind != "target" else f"{value:.2f}"
+    )
+
+
+def _columns(runs: pd.DataFrame, labels: tuple[str, ...]) -> list[Column]:
+    """The labels and the columns of `SHOWN` that the runs have something in; top-5 where there are over ten classes."""
+    top5 = bool((runs["num_classes"] > 10).any()) if "num_classes" in runs else False
+
+    def has(name: str) -> bool:
+        return name in runs and bool(runs[name].notna().any())
+
+    shown = [
+        Column(name=name, heading=heading, form=form)
+        for name, heading, form in SHOWN
+        if has(name)
         and (top5 or not name.endswith("acc5"))
-        and not (name in ONLY_IF_VARIED and results[name].nunique() == 1)
-    }
-    labels = ["experiment", "seed"] if results["group"].nunique() == 1 else ["experiment", "group", "seed"]
-    table = Table(title=title, title_justify="left")
-    for name in labels:
-        table.add_column(name, justify="right" if name == "seed" else "left", no_wrap=True)
-    for heading, _ in shown.values():
-        table.add_column(heading, justify="right")
-    for _, run in results.iterrows():
-        values = [_number(run[name], digits) for name, (_, digits) in shown.items()]
-        table.add_row(*(str(run[name]) for name in labels), *values)
-    return table
-
-
-def steps_table(results: pd.DataFrame, title: str) -> Table:
-    """One row for each experiment on each device, in the form of the airbench cascade.
-
-    Accuracy is the mean over the runs with its 95 % interval (Student) where there are two or more; seconds are those
-    of the author's clock (whitening, training, evaluation), which are never averaged over devices.
-    """
-    table = Table(title=title, title_justify="left")
-    for heading in ("step", "adds"):
-        table.add_column(heading, overflow="fold", no_wrap=heading == "step")
-    for heading in ("epochs", "accuracy, 95 % interval", "n", "seconds", "PFLOP"):
-        table.add_column(heading, justify="right", no_wrap=heading != "accuracy, 95 % interval")
-    table.add_column("device")
-    keys = ["experiment", "epochs", "device_name", "computed_in"]
-    for (experiment, epochs, device, precision), runs in results.groupby(keys, sort=False):
-        table.add_row(
-            str(experiment),
-            str(runs["why"].iloc[0]) if "why" in runs else "",
-            f"{epochs:g}",
-            _mean(runs["final_acc"].tolist()),
-            str(len(runs)),
-            f"{runs['train_seconds'].mean():.1f}",
-            f"{runs['pflop'].mean():.3g}",
-            f"{device}, {precision}",
-        )
-    return table
-
-
-def search_table(question: Mapping[str, Any], results: pd.DataFrame) -> Table:
-    """One row for each experiment of a search: the smallest value that reaches the target, and what it rests on.
-
-    Then what the value would be if savings added up, the author's, the largest below it that falls short, the mean at
-    the value with its 95 % interval (Student) and number of runs, what can be claimed of it, and its seconds, which are
-    left out where the runs are of several devices. A `~` marks what was judged by its mean alone, because there were no
-    more runs, or follows from such a value.
-    """
-    search, target, metric = Search(**question["search"]), question["target"], question["metrics"][0]
-    values: dict[str, dict[float, list[float]]] = {}
-    for name, value, result in zip(results["experiment"], results[search.over], results[metric], strict=True):
-        values.setdefault(name.rpartition("@")[0], {}).setdefault(value, []).append(result)
-    answers = {name: answer_so_far(search, target, by_value) for name, by_value in values.items()}
-    table = Table(title=f"{search.over} to {target:g} % {metric}", title_justify="left")
-    table.add_column("setting", no_wrap=True)
-    for heading in (search.over, "sum", "author", "short"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for heading in ("mean ± 95 % (n)", "claim", "s"):
-        table.add_column(heading, justify="right")
-    asked = [name for name in question["arms"] if name in answers]
-    for name in [*asked, *(name for name in answers if name not in asked)]:
-        answer = answers[name]
-        end = answer.reaches.value if answer.reaches else None
-        at = values[name].get(end, []) if end is not None else []
-        timed = results[results["experiment"] == (f"{name}@{end:g}" if at else "")]
-        table.add_row(
-            name,
-            _found(answer),
-            _predicted(search, name, answers),
-            f"{search.published[name]:g}" if name in search.published else "",
-            _end(answer.short),
-            _plus_minus(at),
-            target_verdict(at, target) if at else "",
-            f"{timed['train_seconds'].mean():.1f}" if timed["device_name"].nunique() == 1 else "",
-        )
-    return table
-
-
-def count(n: int, noun: str) -> str:
-    """`1 seed`, `5 seeds`."""
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
-
-
-def _number(value: object, form: int | str | None) -> str:
-    if not isinstance(value, int | float) or pd.isna(value):
-        return ""
-    if form == "M":
-        return f"{value / 1e6:.3g}M"
-    if form == "s":
-        return f"{value / 3600:.1f} h" if value >= 3600 else f"{value:.0f} s"
-    return f"{value:g}" if form is None else f"{value:,.{form}f}"
-
-
-def _mean(values: Sequence[float]) -> str:
-    """`94.02 (93.97 .. 94.07)`; without the interval of one value."""
-    interval = t_interval(values)
-    spread = "" if interval is None else " ({:.2f} .. {:.2f})".format(*interval)
-    return f"{fmean(values):.2f}{spread}" if values else ""
-
-
-def _plus_minus(values: Sequence[float]) -> str:
-    """`94.02 ± 0.05 (40)`; without the interval of one value."""
-    interval = t_interval(values)
-    spread = "" if interval is None else f" ± {(interval[1] - interval[0]) / 2:.2f}"
-    return f"{fmean(values):.2f}{spread} ({len(values)})" if values else ""
-
-
-def _found(answer: Answer) -> str:
-    """`9.9`, or what is known so far: `> 9`, `< 10`, `9 .. 10`."""
-    if answer.closed:
-        return _end(answer.reaches) if answer.reaches else f"> {_end(answer.short)}"
-    if answer.short and answer.reaches:
-        return f"{_end(answer.short)} .. {_end(answer.reaches)}"
-    return f"< {_end(answer.reaches)}" if answer.reaches else f"> {_end(answer.short)}" if answer.short else ""
-
-
-def _end(judgement: Judgement | None) -> str:
-    return "" if judgement is None else f"{'' if judgement.sure else '~'}{judgement.value:g}"
-
-
-def _predicted(search: Search, name: str, answers: Mapping[str, Answer]) -> str:
-    """The prediction of additivity where all that it needs has been found."""
-    parts = [answers.get(part) for part in search.additive.get(name, ())]
-    ends = [part.reaches for part in parts if part and part.closed and part.reaches]
-    if not ends or len(ends) < len(parts):
-        return ""
-    base, *alone = (end.value for end in ends)
-    return f"{'' if all(end.sure for end in ends) else '~'}{additive_prediction(base, alone):.1f}"
+        and not (name in ONLY_IF_VARIED and runs[name].nunique() == 1)
+    ]
+    if not any(column.name.endswith("_acc") for column in shown):
+        shown = [Column(name=name, heading=heading, form=form) for name, heading, form in FALLBACK if has(name)]
+    return [*(Column(name=name, heading=name, form="g" if name == "seed" else None) for name in labels), *shown]

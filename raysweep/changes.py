@@ -20,7 +20,7 @@ def changes(runs: Sequence[Run], records: Sequence[Record]) -> list[str]:
     A run is kept (its result is there, by whichever experiment), extended (another seed, or more epochs), changed (it
     says in what) or new. Orphaned is a result of a planned experiment that no planned run would give.
     """
-    done = [record for record in records if record["status"] == FINISHED]
+    done = [record for record in records if record["status"] == FINISHED and not _is_imported(record)]
     known = {record["key"] for record in done}
     kinds: dict[str, list[str]] = {"kept": [], "new": [], "extended": [], "changed": [], "orphaned": []}
     for run in runs:
@@ -29,6 +29,11 @@ def changes(runs: Sequence[Run], records: Sequence[Record]) -> list[str]:
     planned, keys = {run.experiment.name for run in runs}, {run.key for run in runs}
     kinds["orphaned"] = [r["run"] for r in done if r["experiment"] in planned and r["key"] not in keys]
     return [_line(kind, names) for kind, names in kinds.items() if names]
+
+
+def _is_imported(record: Record) -> bool:
+    """Whether it is the authors' own run as it came, not in place of one of ours."""
+    return bool(record.get("imported")) and "same_as" not in record
 
 
 def _relation(run: Run, done: Sequence[Record]) -> tuple[str, str]:

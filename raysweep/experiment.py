@@ -97,20 +97,62 @@ class Search:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Filter:
+    """The runs whose configurations have these values, by whichever experiment: an arm of a question."""
+
+    label: str
+    """What tables and plots call them."""
+    fields: Mapping[str, Any]
+
+
+Arm = str | Filter
+"""An experiment by name, or a filter."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Question:
-    """What a sweep was set up for: by default the difference of each arm from the baseline, paired by seed."""
+    """What a sweep was set up for: by default the difference of each arm from the baseline, paired by seed.
+
+    It is written down, with its hash, before its runs start (see `raysweep.questions`), and answered by `analysis`.
+    """
 
     name: str
     text: str
-    arms: tuple[str, ...]
-    """The experiments compared; of an interaction, one change, another, and both together."""
+    """With a question mark, so that "yes" says the arm is better, or, of an equivalence, that there is none."""
+    arms: tuple[Arm, ...]
+    """What is compared; of an interaction, one change, another, and both together; of a trend, the members of the
+    series."""
     metrics: tuple[str, ...]
     """Fields of the results."""
-    baseline: str = ""
-    """The experiment that is compared with; none where the question is about a target."""
-    kind: Literal["difference", "interaction", "target", "search"] = "difference"
-    """Arm minus baseline; what two changes do together beyond what each does alone; whether a mean reaches `target`;
-    from where on it does."""
+    baseline: Arm = ""
+    """What is compared with; of a trend, a series that is subtracted. None where the question is about a target."""
+    kind: Literal["difference", "equivalence", "trend", "interaction", "time", "target", "search"] = "difference"
+    """difference    arm minus baseline
+    equivalence   whether that is within `smallest_effect` of zero
+    trend         slope of the metric per doubling of the field `over`, by seed
+    interaction   what two changes do together beyond what each does alone
+    time          arm over baseline, of a time or a speed, where both are equal in `equal`
+    target        whether a mean reaches `target`
+    search        from where on it does"""
+    better: Literal["higher", "lower"] = "higher"
+    """Which values of the metrics are the better ones; of a trend, "higher" asks whether it rises."""
+    smallest_effect: float = 0.5
+    """The smallest difference that matters, in the unit of the metrics (points; of a trend, points per doubling); of
+    times and speeds, as a fraction of the baseline's."""
+    factor: tuple[str, ...] = ()
+    """Fields of the configuration in which the arms differ on purpose. Any other difference is said in the answer."""
+    equal: str = ""
+    """Of a question about time: the metric in which the arms must be equal for it to make sense."""
+    equal_within: float = 0.5
+    """How far apart that metric may be, in its unit."""
+    over: str = "train_size"
+    """Of a trend: the field of the configuration."""
+    family: str = ""
+    """Questions of a family have their p-values corrected together (Holm); "": those of one file of search_spaces."""
+    note: str = ""
+    """What a reader of the answer has to know, in a sentence."""
+    isolated_by: str = ""
+    """Arguments of run_sweep.py for runs that differ in the factor alone, where the arms cannot."""
     target: float | None = None
     """In the unit of the metric."""
     search: Search | None = None

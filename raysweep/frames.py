@@ -8,16 +8,25 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pandas as pd
 
-PARTS = ("config", "results", "provenance")
+PARTS = ("config", "results", "provenance", "facts")
 """Of a record, what becomes columns of its own."""
 
 
 def of_records(records: Iterable[Mapping[str, Any]]) -> "pd.DataFrame":
-    """One row for each record; without any, the columns that every table has."""
+    """One row for each record; without any, the columns that every table has. `attrs["config"]` names the columns that
+    are fields of configurations."""
     import pandas as pd
 
-    rows = [_row(record) for record in records]
-    return pd.DataFrame(rows, columns=None if rows else ["run", "experiment", "group", "dataset", "seed", "status"])
+    rows: list[dict[str, Any]] = []
+    fields: set[str] = set()
+    for record in records:
+        rows.append(_row(record))
+        fields.update(record.get("config") or ())
+    frame = pd.DataFrame(rows, columns=None if rows else ["run", "experiment", "group", "dataset", "seed", "status"])
+    if frame["seed"].isna().any():  # an imported run without one must not turn the others into fractions
+        frame["seed"] = frame["seed"].astype("Int64")
+    frame.attrs["config"] = sorted(fields)
+    return frame
 
 
 def to_parquet(frame: "pd.DataFrame") -> bytes:
@@ -42,7 +51,9 @@ def _row(record: Mapping[str, Any]) -> dict[str, Any]:
 
 def _plain(values: list[Any]) -> list[Any]:
     """Values of one type that a column can have, as they are; others as JSON."""
-    values = [None if isinstance(value, float) and math.isnan(value) else value for value in values]
+    import pandas as pd
+
+    values = [None if value is pd.NA or (isinstance(value, float) and math.isnan(value)) else value for value in values]
     types = {type(value) for value in values if value is not None}
     if len(types) <= 1 and not types & {dict, list}:
         return values

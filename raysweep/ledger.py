@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 from raysweep import durable, frames
 from raysweep.experiment import require_name
+from raysweep.questions import write_down
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -239,8 +240,10 @@ class Ledger:
             earlier = self.read_json("questions.json")
         except LedgerError:
             earlier = []  # damaged; those of this sweep take its place
-        known = {q["name"]: q for q in (*earlier, *questions)}
-        durable.write_json(self.folder / "questions.json", list(known.values()))
+        finished = [record for record in self.records() if record["status"] == FINISHED]
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        written = write_down(questions, earlier, finished, now)
+        durable.write_json(self.folder / "questions.json", written)
         self.share(self.folder / "plan.json", self.folder / "questions.json")
 
     def read_json(self, name: str) -> list[Record]:

@@ -56,13 +56,21 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _seeds(text: str) -> list[int]:
-    try:
-        seeds = [int(seed) for seed in text.split(",")]
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a list of whole numbers such as 0,1,2") from None
-    if min(seeds) < 0 or max(seeds) >= 2**32 or len(set(seeds)) < len(seeds):
-        raise argparse.ArgumentTypeError(f"{text!r} holds a negative, too large or repeated seed")
+    """`0,1,2` or, of many, `0-89`."""
+    seeds: list[int] = []
+    for part in text.split(","):
+        first, to, last = part.partition("-")
+        if not (first.isdigit() and (last.isdigit() or not to)):
+            raise argparse.ArgumentTypeError(f"{text!r} is not a list of whole numbers such as 0,1,2 or 0-89")
+        seeds += range(int(first), min(int(last or first), int(first) + MOST_SEEDS) + 1)
+    if not seeds or max(seeds) >= 2**32 or len(set(seeds)) < len(seeds) or len(seeds) > MOST_SEEDS:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} holds a too large or repeated seed, none, or more than {MOST_SEEDS}"
+        )
     return seeds
+
+
+MOST_SEEDS = 100_000
 
 
 def _positive(text: str) -> int:
@@ -118,13 +126,20 @@ def _parser(description: str | None, datasets: Sequence[str]) -> argparse.Argume
     what.add_argument(
         "--grid", action="extend", nargs="+", metavar="axis=v1,v2", help="a sub-grid of the group's family instead"
     )
-    what.add_argument("--seeds", type=_seeds, metavar="0,1,2", help="seeds, in place of each experiment's own")
+    what.add_argument(
+        "--seeds", type=_seeds, metavar="0,1,2", help="seeds (many: 0-89), in place of each experiment's own"
+    )
     what.add_argument("--set", action="extend", nargs="+", metavar="field=value", help="change a field of every run")
     what.add_argument(
         "--target", type=_percent, metavar="ACC", help="accuracy that epochs-to-target is to reach, in percent (94)"
     )
     what.add_argument(
         "--redo", action="append", metavar="NAME", help="forget these experiments' results, run them again"
+    )
+    what.add_argument(
+        "--accept-imported",
+        action="store_true",
+        help="take results that `python -m analysis import` brought in place of the same runs of the plan",
     )
     data = parser.add_argument_group("data and results")
     data.add_argument("--dataset", metavar="NAME", help=f"one of {', '.join(datasets)}")

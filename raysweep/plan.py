@@ -97,7 +97,9 @@ class Run:
     changed: str
     """The fields that the user or the data set for the whole sweep, as `name=value, ...`."""
     facts: Mapping[str, Any]
-    """What the trainable's `check` knows beforehand: image size, channels, parameters."""
+    """What the trainable's `check` knows beforehand: image size, channels, parameters, fields without effect."""
+    selection: str = ""
+    """The arguments of run_sweep.py that name the run's group or grid."""
 
     def key_of(self, config: Any) -> str:
         """The key of a run of the same trainable, data and workers with another configuration."""
@@ -120,6 +122,11 @@ class Run:
             "set": self.changed,
             "data": self.facts["data"],
             "numerics": self.facts["numerics"],
+            "selection": self.selection,
+            "no_effect": sorted({*_cosmetic(self.config), *self.facts.get("no_effect", ())}),
+            "facts": {
+                name: value for name, value in self.facts.items() if name not in ("data", "numerics", "no_effect")
+            },
             "config": dataclasses.asdict(self.config),
         }
 
@@ -134,6 +141,7 @@ def make_runs(
     num_workers: int | None = None,
     gpus: float = 0,
     group: str = "",
+    selection: str = "",
 ) -> list[Run]:
     """The runs of experiments of a family, in the order in which they are admitted.
 
@@ -171,6 +179,7 @@ def make_runs(
                     num_workers=workers,
                     changed=_changes(config, overrides),
                     facts=facts,
+                    selection=selection,
                 )
             )
     return runs
@@ -193,5 +202,11 @@ def check(experiment: Experiment, config: Any, num_workers: int) -> dict[str, An
 
 def _changes(config: Any, overrides: Mapping[str, Any]) -> str:
     """The overridden fields that can change numbers, in the order of the configuration; not which data it is."""
-    names = [f.name for f in dataclasses.fields(config) if not f.metadata.get("cosmetic") and f.name != "dataset"]
+    left_out = {*_cosmetic(config), "dataset"}
+    names = [f.name for f in dataclasses.fields(config) if f.name not in left_out]
     return ", ".join(f"{name}={overrides[name]}" for name in names if name in overrides)
+
+
+def _cosmetic(config: Any) -> list[str]:
+    """The fields that cannot change a run's numbers."""
+    return [f.name for f in dataclasses.fields(config) if f.metadata.get("cosmetic")]

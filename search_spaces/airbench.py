@@ -14,7 +14,7 @@ with bfloat16 products `mirror` takes a quarter of an hour.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 from raysweep.experiment import Experiment, Family, Group, Question, Search
@@ -178,13 +178,35 @@ def grid(values: Mapping[str, Sequence[Any]]) -> tuple[list[Experiment], list[st
     return experiments, left_out
 
 
+def _changes(before: str, after: str) -> tuple[str, ...]:
+    """The fields in which two ablations differ."""
+    one, other = ABLATIONS[before], ABLATIONS[after]
+    return tuple(f.name for f in fields(AirbenchConfig) if getattr(one, f.name) != getattr(other, f.name))
+
+
+MATTERS = 0.1
+"""Points of accuracy; a run's standard deviation is about 0.14."""
+
+SPEED: dict[str, Any] = {
+    "kind": "time",
+    "metrics": ("train_seconds",),
+    "better": "lower",
+    "equal": "final_acc",
+    "equal_within": MATTERS,
+}
+"""Less time at the same accuracy, each at the epochs that bring its author 94 %."""
+
+
 def _step_question(before: str, step: str) -> Question:
     return Question(
         name=f"airbench_{step}",
-        text=f"What does {step} ({CASCADE[step]}) bring over {before}, each at its own epochs?",
+        text=f"Is {step} ({CASCADE[step]}) faster than {before} at the same accuracy, each at its own epochs?",
         baseline=before,
         arms=(step,),
-        metrics=("final_acc", "train_seconds"),
+        smallest_effect=0.02,
+        factor=_changes(before, step),
+        family="airbench_cascade",
+        **SPEED,
     )
 
 
@@ -196,21 +218,40 @@ QUESTIONS = (
         baseline="freeze",
         arms=("fastbn", "fastbn_lrsched"),
         metrics=("final_acc",),
+        smallest_effect=MATTERS,
+        factor=("bn_momentum", "lr_peak", "lr_end"),
+        family="airbench_open",
     ),
     Question(
         name="airbench_lookahead_fastbn",
-        text="Does lookahead help only with fast BatchNorm?",
+        text="Does lookahead help only with fast BatchNorm (more with it than without)?",
         kind="interaction",
         baseline="freeze",
         arms=("lookahead_on_slow_bn", "fastbn", "lookahead_on_fastbn"),
         metrics=("final_acc",),
+        smallest_effect=MATTERS,
+        factor=("lookahead", "bn_momentum"),
+        family="airbench_open",
+    ),
+    Question(
+        name="airbench_tta",
+        text="Do six views help freeze, at the same epochs?",
+        baseline="freeze",
+        arms=("tta_on_freeze_13.5",),
+        metrics=("final_acc",),
+        smallest_effect=MATTERS,
+        factor=("tta",),
+        family="airbench_open",
     ),
     Question(
         name="airbench_muon",
-        text="What does Muon bring over mirror, each at its own epochs?",
+        text="Is Muon faster than mirror at the same accuracy, each at its own epochs?",
         baseline="mirror",
         arms=("muon",),
-        metrics=("final_acc", "train_seconds"),
+        smallest_effect=0.02,
+        factor=_changes("mirror", "muon"),
+        family="airbench_speed",
+        **SPEED,
     ),
     Question(
         name="airbench_94",
@@ -220,6 +261,7 @@ QUESTIONS = (
         dataset="cifar10",
         arms=(*CASCADE, "muon", *(name for name in OPEN if name not in CASCADE), *EPOCHS_TO_94),
         metrics=("final_acc",),
+        family="airbench_94",
     ),
     Question(
         name="airbench_epochs_to_target",

@@ -11,7 +11,7 @@ Two architectures, wavelet init in two phases against random init trained jointl
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from raysweep.experiment import Experiment, Family, Group, Question
+from raysweep.experiment import Experiment, Family, Filter, Group, Question
 from search_spaces.axes import Axes, points, tune_space
 from search_spaces.scattering_grid import TRAINABLE, architecture_name, configure, run_name
 from trainables.scattering import ScatteringConfig
@@ -72,6 +72,11 @@ def _name(config: ScatteringConfig) -> str:
 _experiments, _ = grid(AXES)
 
 
+RECIPE = ("random_init", "joint", "epochs")
+"""A random extractor has nothing to be frozen for: it is trained jointly, for as many epochs as both phases together
+and ten more."""
+
+
 def _question(wavelets: Experiment) -> Question:
     architecture, size = architecture_name(wavelets.config), wavelets.name.rpartition("_")[2]
     return Question(
@@ -80,6 +85,25 @@ def _question(wavelets: Experiment) -> Question:
         baseline=f"{architecture}_rand_{size}",
         arms=(wavelets.name,),
         metrics=("final_acc",),
+        factor=RECIPE,
+    )
+
+
+def _trend(architecture: str, n_blocks: int) -> Question:
+    wavelets, random = (
+        Filter(label=f"{architecture}{label}", fields={"n_blocks": n_blocks, "L": BASE.L, "random_init": init})
+        for label, init in (("", False), ("_rand", True))
+    )
+    return Question(
+        name=f"advantage_{architecture}",
+        text=f"Do wavelets help {architecture} more, the fewer training images there are?",
+        kind="trend",
+        arms=(wavelets,),
+        baseline=random,
+        metrics=("final_acc",),
+        better="lower",
+        smallest_effect=0.25,
+        factor=(*RECIPE, "train_size"),
     )
 
 
@@ -94,7 +118,12 @@ FAMILY = Family(
             why="wavelets against random init by train size, 2 architectures, 5 seeds",
         ),
     ),
-    questions=tuple(_question(e) for e in _experiments if not e.config.random_init),
+    questions=(
+        *(_question(e) for e in _experiments if not e.config.random_init),
+        *{
+            architecture_name(e.config): _trend(architecture_name(e.config), e.config.n_blocks) for e in _experiments
+        }.values(),
+    ),
     grid=grid,
     embedded={"lr_epochs": 5, "epochs": 5},
 )

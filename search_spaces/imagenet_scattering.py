@@ -65,55 +65,88 @@ GROUPS = (
     Group(name="all", experiments=tuple(e.name for e in EXPERIMENTS), why="A to I"),
 )
 
+ACCURACY = ("head_acc", "finetune_gain")
+
+CONFOUNDED = (
+    "No pair of A to I isolates L: E and D have a horizon of 27 where C and A have none, and with the horizon asked "
+    "equal (B and D) the one in force is 75 for L = 4 and 27 for L = 8."
+)
+
 QUESTIONS = (
     Question(
         name="depth",
         text="Does a 5th block help?",
         baseline="C",
         arms=("A",),
-        metrics=("head_acc", "finetune_gain"),
+        metrics=ACCURACY,
+        factor=("n_blocks",),
     ),
     Question(
         name="horizon",
-        text="Is head_acc the same with a mixing horizon of 27 at 5 blocks, and what speed does it bring?",
+        text="Is head_acc the same with a mixing horizon of 27 at 5 blocks?",
+        kind="equivalence",
         baseline="A",
         arms=("B",),
-        metrics=("head_acc", "finetune_images_per_second"),
+        metrics=("head_acc",),
+        factor=("mixing_horizon",),
+        note="On frozen wavelets a horizon changes nothing: it only says which channels may learn to mix.",
+    ),
+    Question(
+        name="horizon_speed",
+        text="Does a mixing horizon of 27 bring speed at 5 blocks, at the same head_acc?",
+        kind="time",
+        baseline="A",
+        arms=("B",),
+        metrics=("finetune_images_per_second",),
+        equal="head_acc",
+        smallest_effect=0.05,
+        factor=("mixing_horizon",),
     ),
     Question(
         name="orientations_4b",
-        text="L = 4 or 8, at 4 blocks?",
+        text="Does L = 8 beat L = 4, at 4 blocks?",
         baseline="C",
         arms=("E",),
-        metrics=("head_acc", "finetune_gain"),
+        metrics=ACCURACY,
+        factor=("L",),
+        note=CONFOUNDED,
+        # Channels are 3 * 5^k and 3 * 9^k: 3 is the only horizon that both can have in force, and "none" the other way.
+        isolated_by="--group all --grid L=8",
     ),
     Question(
         name="orientations_5b",
-        text="L = 4 or 8, at 5 blocks?",
+        text="Does L = 8 beat L = 4, at 5 blocks?",
         baseline="A",
         arms=("D",),
-        metrics=("head_acc", "finetune_gain"),
+        metrics=ACCURACY,
+        factor=("L",),
+        note=CONFOUNDED,
+        # Without a horizon the 5th block at L = 8 would have 19,683 x 19,683 filters: 19 G parameters.
+        isolated_by="--group all --grid n_blocks=5 L=4,8 mixing_horizon=3",
     ),
     Question(
         name="modulus_4b",
-        text="Complex modulus or phase ReLU, at 4 blocks?",
+        text="Does phase ReLU beat the complex modulus, at 4 blocks?",
         baseline="C",
         arms=("F",),
-        metrics=("head_acc", "finetune_gain"),
+        metrics=ACCURACY,
+        factor=("modulus_type",),
     ),
     Question(
         name="modulus_5b",
-        text="Complex modulus or phase ReLU, at 5 blocks with L = 8?",
+        text="Does phase ReLU beat the complex modulus, at 5 blocks with L = 8?",
         baseline="D",
         arms=("G",),
-        metrics=("head_acc", "finetune_gain"),
+        metrics=ACCURACY,
+        factor=("modulus_type",),
     ),
     Question(
         name="data_efficiency",
-        text="How does the gain of fine-tuning depend on the train size?",
-        baseline="C",
-        arms=("I", "H"),
+        text="Does the gain of fine-tuning rise with the train size?",
+        kind="trend",
+        arms=("H", "I", "C"),
         metrics=("finetune_gain",),
+        factor=("train_size",),
     ),
 )
 

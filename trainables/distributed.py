@@ -6,6 +6,7 @@ nothing here communicates.
 
 import contextlib
 import os
+import platform
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -41,6 +42,13 @@ class Workers:
     def is_main(self) -> bool:
         """Whether this process writes files and prints."""
         return self.rank == 0
+
+    def device_name(self) -> str:
+        """What this process computes on, as precisely as its times need it; of a CPU with the number of threads."""
+        if self.device.type == "cuda":
+            return torch.cuda.get_device_name(self.device)
+        cpu = torch.cpu.get_capabilities().get("cpu_name") or platform.machine()
+        return f"{cpu}, threads: {torch.get_num_threads()}"
 
     def sum(self, *values: float) -> list[float]:
         """Each value summed over all processes, in float64."""

@@ -1,12 +1,14 @@
-import math
+"""What the terminal shows of a results folder, and what it says of bad ones."""
 
-import pandas as pd
+import json
+
 import pytest
 from rich.console import Console
 
-from analysis.comparison import compare
-from analysis.report import print_answers
-from raysweep.ledger import FAILED, FINISHED, Ledger
+from analysis.terminal import print_answers
+from raysweep import durable
+from raysweep.ledger import FAILED, Ledger
+from tests.analysis.sweeps import record
 from tests.conftest import run
 
 QUESTION = {
@@ -18,75 +20,17 @@ QUESTION = {
 }
 
 
-def frame(**columns) -> pd.DataFrame:
-    return pd.DataFrame(columns)
-
-
-def test_differences_are_paired_by_seed():
-    results = frame(
-        experiment=["C", "C", "C", "A", "A", "A"],
-        seed=[0, 1, 2, 2, 1, 7],
-        head_acc=[10.0, 20.0, 30.0, 33.0, 21.0, 99.0],
-        finetune_gain=[1.0] * 6,
-    )
-    head, gain = compare(QUESTION, results)
-    assert (head.arm_mean, head.baseline_mean, head.difference, head.n_seeds) == (27.0, 25.0, 2.0, 2)
-    assert head.std == pytest.approx(math.sqrt(2.0))  # of 1 and 3, divisor n - 1
-    assert (gain.difference, gain.n_seeds) == (0.0, 2)
-
-
-def test_of_a_seed_that_was_run_twice_the_last_counts():
-    results = frame(experiment=["C", "A", "A"], seed=[0, 0, 0], head_acc=[1.0, 2.0, 4.0], finetune_gain=[0.0] * 3)
-    head, _ = compare(QUESTION, results)
-    assert (head.difference, head.n_seeds) == (3.0, 1)
-
-
-def test_one_seed_has_no_spread():
-    results = frame(experiment=["C", "A"], seed=[0, 0], head_acc=[60.0, 62.5], finetune_gain=[1.0, 3.0])
-    head, _ = compare(QUESTION, results)
-    assert (head.difference, head.std, head.n_seeds) == (2.5, None, 1)
-
-
-def test_missing_arms_metrics_and_seeds_are_named():
-    results = frame(experiment=["C"], seed=[0], head_acc=[60.0], finetune_gain=[1.0])
-    assert {c.missing for c in compare(QUESTION, results)} == {"no result of A"}
-    results = frame(experiment=["C", "A"], seed=[0, 0], head_acc=[60.0, 61.0])
-    head, gain = compare(QUESTION, results)
-    assert head.missing is None
-    assert gain.missing == "no finetune_gain of C and A"
-    results = frame(experiment=["C", "A"], seed=[0, 1], head_acc=[60.0, 61.0], finetune_gain=[1.0, 1.0])
-    assert {c.missing for c in compare(QUESTION, results)} == {"no seed in common"}
-
-
-def record(experiment, seed, status=FINISHED, dataset="digits", **results):
-    name = f"{experiment}-s{seed}-{dataset}"
-    return {
-        "run": name,
-        "key": f"key-{name}",
-        "experiment": experiment,
-        "group": "depth",
-        "dataset": dataset,
-        "seed": seed,
-        "num_workers": 1,
-        "priority": 0,
-        "data": dataset,
-        "finished": "2026-01-01",
-        "set": "",
-        "status": status,
-        "error": "out of luck" if status == FAILED else None,
-        "config": {},
-        "results": results,
-        "curves": {},
-        "provenance": {},
-    }
-
-
 @pytest.fixture
 def ledger(tmp_path):
     ledger = Ledger(tmp_path / "results")
     ledger.write_plan([], [QUESTION])
-    ledger.write(record("C", 0, head_acc=60.0, finetune_gain=5.0, final_acc=65.0, num_classes=10, head_acc5=90.0))
-    ledger.write(record("A", 0, head_acc=58.0, finetune_gain=8.0, final_acc=66.0, num_classes=10, head_acc5=91.0))
+    later = {"finished": "2100-01-01T00:00:00+00:00"}
+    ledger.write(
+        record("C", 0, head_acc=60.0, finetune_gain=5.0, final_acc=65.0, num_classes=10, head_acc5=90.0, **later)
+    )
+    ledger.write(
+        record("A", 0, head_acc=58.0, finetune_gain=8.0, final_acc=66.0, num_classes=10, head_acc5=91.0, **later)
+    )
     ledger.write(record("A", 1, status=FAILED))
     ledger.write(record("C", 0, dataset="imagenet", head_acc=40.0, num_classes=1000, head_acc5=66.6))
     return ledger
@@ -101,9 +45,11 @@ def printed(ledger, runs=None) -> str:
 
 def test_data_sets_are_never_compared_with_each_other(ledger):
     text = printed(ledger)
+    assert "results of 2 datasets, which are not compared with each other: digits (3 runs), imagenet (1 run)" in text
     digits, imagenet = text.split("imagenet, 1 worker")
-    assert "head_acc -2.00, 1 seed: A 58.00, C 60.00" in digits
-    assert "finetune_gain +3.00, 1 seed: A 8.00, C 5.00" in digits
+    assert "head_acc: undecided (n = 1), -2.00\n    A 58.00, C 60.00" in digits
+    assert "finetune_gain: undecided (n = 1), +3.00\n    A 8.00, C 5.00" in digits
+    assert "post hoc" not in text
     assert "open: no result of A" in imagenet
 
 
@@ -115,6 +61,7 @@ def test_top5_is_shown_where_there_are_more_than_ten_classes(ledger):
 
 def test_failed_runs_are_named_with_their_error(ledger):
     assert "A seed 1 failed: out of luck" in printed(ledger)
+    assert "without result: A: 1 failed (seed 1)" in printed(ledger)
 
 
 def test_what_was_done_for_want_of_memory_is_said(ledger):
@@ -125,6 +72,7 @@ def test_what_was_done_for_want_of_memory_is_said(ledger):
     text = printed(ledger)
     assert "C seed 0: for want of memory its batches were cut in 2 parts" in text
     assert "A seed 1 failed (memory): out of luck" in text
+    assert "for want of memory C had its batches cut in 1 of 1 runs" in text
 
 
 def test_only_the_runs_of_the_plan_are_shown_after_a_sweep(ledger):
@@ -133,13 +81,19 @@ def test_only_the_runs_of_the_plan_are_shown_after_a_sweep(ledger):
     assert "open: no result of A" in text
 
 
-def test_the_command(ledger, tmp_path):
+def test_the_command(ledger):
     shown = run("-m", "analysis", ledger.folder)
     assert shown.returncode == 0
     assert "Does a 5th block help?" in shown.stdout
-    nothing = run("-m", "analysis", tmp_path / "nothing")
-    assert nothing.returncode == 2
-    assert nothing.stderr == f"error: {tmp_path / 'nothing'} holds no results of a sweep\n"
+    assert shown.stderr == ""
+
+
+def test_a_question_that_is_changed_after_its_results_is_post_hoc(ledger):
+    ledger.write_plan([], [{**QUESTION, "smallest_effect": 0.1}])
+    assert "post hoc: changed when there were results already" in printed(ledger)
+    questions = json.loads((ledger.folder / "questions.json").read_text())
+    durable.write_json(ledger.folder / "questions.json", [{**questions[0], "text": "Does it?"}])
+    assert "post hoc: it is not as it was written down" in printed(ledger)
 
 
 def test_a_damaged_record_is_named_and_the_rest_reported(ledger):
@@ -147,3 +101,57 @@ def test_a_damaged_record_is_named_and_the_rest_reported(ledger):
     text = printed(ledger)
     assert "damaged record, left out" in text
     assert "open: no result of C" in text
+
+
+def test_what_is_no_number_is_named_and_the_rest_reported(ledger):
+    (known,) = [r for r in ledger.records() if r["run"] == "A-s0-digits"]
+    ledger.write({**known, "results": {**known["results"], "head_acc": float("nan")}})
+    text = printed(ledger)
+    assert "A seed 0: head_acc is nan, left out" in text
+    assert "open: no head_acc of A" in text
+    assert "finetune_gain: undecided (n = 1), +3.00" in text
+
+
+def test_of_a_seed_that_is_there_twice_the_last_counts_and_it_is_said(ledger):
+    again = record("A", 0, head_acc=62.0, finetune_gain=8.0, run="A-s0-again", finished="2100-01-02T00:00:00+00:00")
+    ledger.write(again)
+    text = printed(ledger)
+    assert "A seed 0 is there twice: A-s0-digits is left out, A-s0-again counts" in text
+    assert "head_acc: undecided (n = 1), +2.00" in text
+
+
+def test_ways_in_which_the_same_seeds_were_run_are_settings_of_their_own(ledger):
+    two = {"num_workers": 2, "finetune_gain": 1.0}
+    ledger.write(record("A", 0, head_acc=62.0, run="A-s0-two", **two))
+    ledger.write(record("C", 0, head_acc=61.0, run="C-s0-two", **two))
+    text = printed(ledger)
+    assert "is there twice" not in text
+    assert "digits, 1 worker for each run" in text
+    assert "digits, 2 workers for each run" in text
+    assert "head_acc: undecided (n = 1), +1.00" in text
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda folder: None, "does not exist"),
+        (lambda folder: folder.mkdir(), "is empty: no results of a sweep"),
+        (lambda folder: folder.write_text("x"), "is not a folder"),
+        (
+            lambda folder: (folder.mkdir(), (folder / "setup.py").write_text("")),
+            "holds no results of a sweep (no folder records/, but setup.py)",
+        ),
+        (
+            lambda folder: (folder.mkdir(), (folder / "results_1.json").write_text("{}")),
+            "`python -m analysis import RESULTS",
+        ),
+    ],
+)
+def test_a_folder_without_results_is_named_in_one_line(tmp_path, make, says):
+    folder = tmp_path / "folder"
+    make(folder)
+    shown = run("-m", "analysis", folder)
+    assert shown.returncode == 2
+    assert shown.stderr.startswith(f"error: {folder} ")
+    assert says in shown.stderr
+    assert shown.stderr.count("\n") == 1

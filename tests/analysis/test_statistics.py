@@ -1,28 +1,118 @@
-"""Intervals, interactions and claims against scipy and against examples worked by hand."""
+"""Intervals, tests and predicted numbers of runs against scipy, statsmodels, and simulation."""
 
 import numpy as np
-import pandas as pd
 import pytest
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.power import TTestPower
+from statsmodels.stats.weightstats import ttost_paired
 
-from analysis.comparison import claims, compare, target_verdict
-from analysis.statistics import runs_needed, t_interval
+from analysis import statistics
+from analysis.statistics import (
+    bca_interval,
+    equivalence_power,
+    equivalence_test,
+    holm,
+    mean_interval,
+    one_sided_test,
+    runs_needed,
+    seeds_for_difference,
+    seeds_for_equivalence,
+    sign_flip,
+    smallest_sign_flip,
+    t_interval,
+    t_power,
+    t_test,
+)
 
-
-def results(**values: list[float]) -> pd.DataFrame:
-    rows = [
-        {"experiment": name, "seed": seed, "final_acc": value}
-        for name, column in values.items()
-        for seed, value in enumerate(column)
-    ]
-    return pd.DataFrame(rows)
+VALUES = [93.9, 94.1, 94.05, 93.8]
 
 
 def test_intervals_are_scipys():
-    values = [93.9, 94.1, 94.05, 93.8]
-    expected = stats.t.interval(0.95, 3, loc=np.mean(values), scale=stats.sem(values))
-    assert t_interval(values) == pytest.approx(expected)
+    expected = stats.t.interval(0.95, 3, loc=np.mean(VALUES), scale=stats.sem(VALUES))
+    assert t_interval(VALUES) == pytest.approx(expected)
+    assert mean_interval(VALUES) == t_interval(VALUES)
     assert t_interval([94.0]) is None
+
+
+def test_the_t_test_is_scipys():
+    assert t_test(VALUES, 94.0) == pytest.approx(stats.ttest_1samp(VALUES, 94.0).pvalue)
+    assert t_test([94.0]) is None
+    for above in (93.7, 94.2):
+        expected = stats.ttest_1samp(VALUES, above, alternative="greater").pvalue
+        assert one_sided_test(VALUES, above) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("margin", [0.1, 0.3, 1.0])
+def test_equivalence_is_that_of_statsmodels(margin):
+    rng = np.random.default_rng(0)
+    one, other = rng.normal(93, 0.3, 8), rng.normal(93.1, 0.3, 8)
+    expected, *_ = ttost_paired(one, other, -margin, margin)
+    assert equivalence_test(list(one - other), margin) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("pairs", [2, 3, 5, 6, 9])
+def test_the_sign_flip_test_is_scipys_exact_permutation_test(pairs):
+    rng = np.random.default_rng(pairs)
+    values = rng.normal(0.5, 1, pairs).round(1)
+    expected = stats.permutation_test(
+        (values,), np.mean, permutation_type="samples", n_resamples=np.inf, alternative="two-sided"
+    ).pvalue
+    assert sign_flip(list(values)) == pytest.approx(expected)
+
+
+def test_the_smallest_p_of_the_sign_flip_test_is_that_of_pairs_on_one_side():
+    assert [smallest_sign_flip(n) for n in (3, 5, 6)] == [0.25, 0.0625, 0.03125]
+    for n in (1, 2, 3, 5, 6, 30, 36):
+        assert sign_flip([1.0 + i / 7 for i in range(n)]) == smallest_sign_flip(n)
+    assert sign_flip([0.0, 0.0]) == 1.0
+
+
+def test_with_many_pairs_the_drawn_sign_flips_agree_with_the_t_test():
+    values = list(np.random.default_rng(1).normal(0.3, 1, 60))
+    assert sign_flip(values) == pytest.approx(t_test(values), abs=0.01)
+
+
+def test_holm_is_that_of_statsmodels():
+    rng = np.random.default_rng(0)
+    for n in (1, 2, 7):
+        p = rng.uniform(0, 0.1, n)
+        assert holm(list(p)) == pytest.approx(multipletests(p, method="holm")[1])
+    # Tests whose runs are still missing count as not significant.
+    assert holm([0.01, 0.02], tests=5) == pytest.approx(multipletests([0.01, 0.02, 1, 1, 1], method="holm")[1][:2])
+
+
+def test_values_without_variance_claim_no_more_than_their_number_allows():
+    assert t_test([0.5, 0.5]) == 0.5
+    assert equivalence_test([0.0, 0.0], 0.5) == 0.25
+    assert equivalence_test([0.0] * 5, 0.5) == pytest.approx(0.03125)
+    assert equivalence_test([0.7] * 5, 0.5) == 1.0
+
+
+@pytest.mark.parametrize("effect", [0.1, 0.25, 0.5])
+def test_the_power_is_that_of_statsmodels(effect):
+    needed = seeds_for_difference(0.3, effect)
+    exact = TTestPower().power(effect / 0.3, needed.n, 0.05)
+    assert needed.power == pytest.approx(exact, abs=1e-6)
+    assert needed.power >= 0.8 > t_power(needed.n - 1, 0.3, effect)
+
+
+def test_the_power_of_equivalence_is_that_of_a_simulation():
+    rng = np.random.default_rng(0)
+    needed = seeds_for_equivalence(0.3, 0.2)
+    draws = rng.normal(0, 0.3, (4000, needed.n))
+    shown = np.mean([equivalence_test(list(row), 0.2) <= 0.05 for row in draws])
+    assert shown == pytest.approx(needed.power, abs=0.02)
+    assert needed.power >= 0.8 > equivalence_power(needed.n - 1, 0.3, 0.2)
+
+
+@pytest.mark.parametrize("deviation", [0.15, 0.4, 1.0])
+def test_with_the_predicted_seeds_the_effect_is_shown_as_often_as_said(deviation):
+    rng = np.random.default_rng(1)
+    needed = seeds_for_difference(deviation, 0.5)
+    draws = rng.normal(0.5, deviation, (4000, needed.n))
+    p = stats.ttest_1samp(draws, 0, axis=1).pvalue
+    assert np.mean((p <= 0.05) & (draws.mean(axis=1) > 0)) == pytest.approx(needed.power, abs=0.05)
 
 
 @pytest.mark.parametrize("target", [93.5, 93.95, 94.0])
@@ -37,43 +127,21 @@ def test_the_runs_needed_are_the_first_whose_interval_leaves_out_the_target(targ
     assert half(needed) < distance <= half(needed - 1)
 
 
-def test_claims_need_their_interval():
-    assert target_verdict([94.3, 94.2, 94.4], 94) == ">= 94"
-    assert target_verdict([93.3, 93.2, 93.4], 94) == "< 94"
-    assert target_verdict([94.3], 94) == "needs n >= 2"
-    assert target_verdict([94.1, 93.9, 94.3], 94).startswith("needs n = ")
-    assert target_verdict([94.1, 93.9], 94) == "too near to tell"
-    assert target_verdict([94.5, 94.5], 94) == ">= 94"
+def test_the_bootstrap_is_scipys_at_a_level_for_small_samples():
+    values = list(np.random.default_rng(2).exponential(1, 25))
+    level = 2 * stats.norm.cdf(np.sqrt(25 / 24) * stats.t.ppf(0.975, 24)) - 1
+    expected = stats.bootstrap((values,), np.mean, confidence_level=level, method="BCa", n_resamples=50_000, rng=0)
+    assert bca_interval(values) == pytest.approx(tuple(expected.confidence_interval), abs=0.02)
+    assert mean_interval(values) == bca_interval(values)
+    low, high = bca_interval(values)
+    assert high - np.mean(values) > np.mean(values) - low  # follows the skew
+    assert bca_interval(values) == bca_interval(values)
 
 
-def test_only_experiments_with_results_are_claimed_about():
-    question = {"kind": "target", "target": 94.0, "arms": ["mirror", "muon"], "metrics": ["final_acc"]}
-    (claim,) = claims(question, results(mirror=[94.2, 94.3, 94.25]))
-    assert (claim.experiment, claim.verdict) == ("mirror", ">= 94")
-
-
-def test_an_interaction_is_what_both_do_beyond_each():
-    frame = results(base=[90, 91], one=[91, 92], other=[92, 94], both=[95, 98])
-    question = {
-        "kind": "interaction",
-        "baseline": "base",
-        "arms": ["one", "other", "both"],
-        "metrics": ["final_acc"],
-    }
-    (answer,) = compare(question, frame)
-    # By seed: 95 - 91 - 92 + 90 = 2 and 98 - 92 - 94 + 91 = 3.
-    assert answer.difference == pytest.approx(2.5)
-    assert answer.std == pytest.approx(0.5**0.5)
-    assert answer.interval == pytest.approx(stats.t.interval(0.95, 1, loc=2.5, scale=0.5))
-    assert answer.n_seeds == 2
-    (missing,) = compare(question, frame[frame["experiment"] != "other"])
-    assert missing.missing == "no result of other"
-
-
-def test_the_interval_of_a_difference_is_that_of_the_paired_t_test():
-    rng = np.random.default_rng(0)
-    base, arm = rng.normal(93, 0.2, 6), rng.normal(94, 0.2, 6)
-    question = {"baseline": "base", "arms": ["arm"], "metrics": ["final_acc"]}
-    (answer,) = compare(question, results(base=list(base), arm=list(arm)))
-    low, high = stats.ttest_rel(arm, base).confidence_interval()
-    assert answer.interval == pytest.approx((low, high))
+@pytest.mark.parametrize(("n", "trials"), [(2, 4000), (5, 4000), (20, 1500), (40, 1500)])
+def test_intervals_cover_the_mean_as_often_as_they_say(n, trials, monkeypatch):
+    monkeypatch.setattr(statistics, "RESAMPLES", 1000)
+    rng = np.random.default_rng(n)
+    intervals = [mean_interval(list(rng.normal(93, 0.3, n))) for _ in range(trials)]
+    covered = np.mean([low <= 93 <= high for low, high in intervals])
+    assert 0.93 <= covered <= 0.97

@@ -188,7 +188,7 @@ def test_questions_of_several_sweeps_stay(tmp_path):
 
 def test_importing_raysweep_and_analysis_loads_neither_ray_nor_torch():
     code = (
-        "import sys, raysweep, analysis, analysis.report, search_spaces; search_spaces.families(); "
+        "import sys, raysweep, analysis, analysis.terminal, search_spaces; search_spaces.families(); "
         "sys.exit(bool({'ray', 'torch'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

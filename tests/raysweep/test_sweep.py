@@ -113,7 +113,8 @@ def test_the_plan_and_the_questions_lie_beside_the_results(sweep):
     plan = json.loads((folder / "plan.json").read_text())
     assert [entry["experiment"] for entry in plan] == ["3b_cmod_L4_s10", "3b_cmod_L4_rand_s10"]
     questions = json.loads((folder / "questions.json").read_text())
-    assert len(questions) == 14
+    assert len(questions) == 16
+    assert all(question["hash"] and question["written"] and question["seen"] == [] for question in questions)
 
 
 @pytest.mark.ray

@@ -1,8 +1,9 @@
 import ast
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 
+from raysweep.experiment import Filter
 from raysweep.ledger import Ledger
 from raysweep.plan import make_runs
 from run_sweep import main
@@ -87,17 +88,61 @@ def test_questions_are_those_of_the_seed():
         ("A", ("D",)),
         ("C", ("F",)),
         ("D", ("G",)),
-        ("C", ("I", "H")),
+        ("", ("H", "I", "C")),
     }
 
 
-def test_questions_ask_about_experiments_that_exist():
+def test_questions_ask_about_runs_that_exist():
     for family in families():
-        names = {e.name for e in family.experiments}
+        experiments = {e.name: e for e in family.experiments}
         for question in family.questions:
-            assert {question.baseline, *question.arms} - {""} <= names
+            for arm in (question.baseline, *question.arms):
+                if isinstance(arm, Filter):
+                    configs = [e.config for e in family.experiments]
+                    assert any(all(getattr(c, n) == v for n, v in arm.fields.items()) for c in configs)
+                elif arm:
+                    assert arm in experiments
         for group in family.groups:
-            assert set(group.experiments) <= names
+            assert set(group.experiments) <= experiments.keys()
+
+
+def test_questions_name_what_their_arms_differ_in():
+    """But for L, of which no pair of A to I differs in nothing else."""
+    for family in families():
+        configs = {e.name: e.config for e in family.experiments}
+        for question in family.questions:
+            if question.kind in ("target", "search") or not all(isinstance(a, str) for a in question.arms):
+                continue
+            base = configs[question.baseline or question.arms[0]]
+            for arm in question.arms:
+                names = {f.name for f in fields(base) if getattr(base, f.name) != getattr(configs[arm], f.name)}
+                further = {"mixing_horizon"} if question.factor == ("L",) else set()
+                assert names <= {*question.factor, *further}
+                assert not further or (further <= names and "No pair of A to I isolates L" in question.note)
+
+
+def test_the_runs_that_isolate_orientations_do():
+    """Of the runs that a confounded question names, the horizons in force are the same, or there is none in both."""
+    grids = {"orientations_4b": ({}, {"L": 8}), "orientations_5b": ({"n_blocks": 5, "mixing_horizon": 3},) * 2}
+    asked = {q.name: q for q in imagenet_scattering.QUESTIONS}
+    assert asked["orientations_4b"].isolated_by == "--group all --grid L=8"
+    assert asked["orientations_5b"].isolated_by == "--group all --grid n_blocks=5 L=4,8 mixing_horizon=3"
+    for name, (one, other) in grids.items():
+        four = replace(imagenet_scattering.BASE, **one, L=4)
+        eight = replace(imagenet_scattering.BASE, **{**other, "L": 8})
+        if name == "orientations_4b":
+            assert four == IMAGENET["C"].config
+        for config in (four, eight):
+            horizons = {(s.mixing_horizon, s.mixing_horizon == s.in_channels) for s in config.block_shapes()}
+            assert (
+                {full for _, full in horizons} == {True}
+                if name == "orientations_4b"
+                else {h for h, _ in horizons} == {3}
+            )
+    in_force = {
+        name: max(s.mixing_horizon for s in IMAGENET[name].config.block_shapes() if s.groups > 1) for name in "BD"
+    }
+    assert in_force == {"B": 75, "D": 27}
 
 
 def test_cifar_is_the_authors_grid():

@@ -8,7 +8,6 @@ an interrupted one starts over, since it is short.
 import contextlib
 import functools
 import math
-import platform
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -272,7 +271,6 @@ class _Run:
 
     def _results(self, averaged: float, alone: float) -> Report:
         config, bench, device = self.config, self.bench, self.workers.device
-        cpu = torch.cpu.get_capabilities().get("cpu_name") or platform.machine()
         return {
             "final_acc": averaged,
             "acc_single_view": alone,
@@ -287,7 +285,5 @@ class _Run:
             "batch_norm_images": config.batch_size // self.workers.world_size,
             "computed_in": str(bench.dtype).removeprefix("torch."),
             "device": device.type,
-            "device_name": torch.cuda.get_device_name(device)
-            if device.type == "cuda"
-            else f"{cpu}, threads: {torch.get_num_threads()}",
+            "device_name": self.workers.device_name(),
         }

@@ -148,6 +148,12 @@ class ScatteringConfig:
             return ("joint",) if self.epochs else ()
         return (("head",) if self.head_epochs else ()) + (("finetune",) if self.epochs else ())
 
+    def fields_without_effect(self) -> tuple[str, ...]:
+        """Fields that the phases of this run do not use."""
+        if self.joint:
+            return ("lr_epochs", "lr_extractor", "l2_penalty", "half_cache")
+        return () if "finetune" in self.phases else ("lr_extractor", "l2_penalty")
+
     def block_shapes(self, in_channels: int = 3) -> tuple[BlockShape, ...]:
         """Channels, groups and horizons in force of all blocks."""
         shapes = []

@@ -37,4 +37,5 @@ def check(config: ScatteringConfig, num_workers: int) -> dict[str, Any]:
         "final_size": final_size,
         "n_params_extractor": config.n_params_extractor(),
         "n_params_classifier": config.n_params_classifier(info.image_size, info.num_classes),
+        "no_effect": config.fields_without_effect(),
     }

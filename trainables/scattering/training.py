@@ -89,6 +89,7 @@ class _Run:
             "num_classes": info.num_classes,
             "world_size": self.workers.world_size,
             "device": self.workers.device.type,
+            "device_name": self.workers.device_name(),
             "batch_norm_images": self._batch_norm_images(),
             "batch_parts": config.batch_parts,
             "validation_features": self._validation_features(),

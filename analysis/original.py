@@ -1,0 +1,247 @@
+"""The original's result files (results_*.json of its train.py) as records beside our own, marked as imported.
+
+A file holds a configuration (the script's flags), results in percent and curves by epoch. Files differ in what their
+version of the script knew: l2_penalty, joint and random_init may be missing (then they are off), and so may the seed.
+"""
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from raysweep.ledger import FINISHED, Ledger, Record
+
+PATTERN = "results_*.json"
+
+Fields = dict[str, Any]
+
+DATASETS = {"cifar10": (32, 10), "cifar100": (32, 100), "imagenet": (224, 1000)}
+"""Side of the images in pixels and number of classes."""
+
+REQUIRED = ("dataset", "n_blocks", "L", "kernel_size", "modulus_type", "epochs")
+
+MODULUS = {"complex_modulus": "cmod", "phase_relu": "prelu"}
+
+DEFAULTS: Fields = {
+    **{"train_size": 1.0, "mixing_horizon": None, "global_avg_pool": False, "lowpass_last": False},
+    **{"random_init": False, "joint": False, "lr_epochs": None, "lr_head": 1e-3, "lr_extractor": 1e-4},
+    **{"l2_penalty": 0.0, "weight_decay": 1e-4, "patience": 20, "seed": None},
+}
+"""Of flags that a file may lack or have as null (train_size: all images)."""
+
+FIXED: Fields = {
+    **{"val_split": 0.0, "image_size": None, "augment": True, "sync_batch_norm": False, "half_cache": False},
+    **{"precision": "float32", "compile": False, "micro_batch": None, "batch_parts": 1},
+}
+"""What the original always does, in our fields."""
+
+COSMETIC = ("data_dir", "save_dir", "workers", "print_freq", "batch_parts")
+UNUSED_BY_JOINT = ("lr_epochs", "lr_extractor", "l2_penalty", "half_cache")
+
+RECIPE = {"kernel_size": 5, "global_batch_size": 128, "lr_epochs": 20, "patience": 20}
+"""Of the authors' CIFAR grid; a run's name says in what else than its architecture it differs from that."""
+RECIPE_EPOCHS = {False: 150, True: 180}
+"""In two phases, and joint."""
+
+PHASES = {"phase_a": "head", "phase_b": "finetune", "joint": "joint"}
+
+
+class NotOriginalError(ValueError):
+    """A file that is none of the original's results; the message is half a line."""
+
+
+@dataclass(kw_only=True, slots=True)
+class Imported:
+    """What an import did."""
+
+    records: int = 0
+    already_there: int = 0
+    skipped: list[str] = field(default_factory=list)
+    """A line for each file that was skipped, with the reason."""
+
+
+def import_results(ledger: Ledger, sources: Sequence[str | Path]) -> Imported:
+    """Add a record for each result file; the same file twice is one record.
+
+    Raises FileNotFoundError, in one line, for a source that does not exist or holds no results_*.json.
+    """
+    files = [file for source in sources for file in result_files(Path(source))]
+    there = {record["run"] for record in ledger.records()}
+    done = Imported()
+    for file in files:
+        try:
+            record = read_record(file)
+        except NotOriginalError as problem:
+            done.skipped.append(f"{file}: skipped, {problem}")
+            continue
+        if record["run"] in there:
+            done.already_there += 1
+        else:
+            ledger.write(record)
+            there.add(record["run"])
+            done.records += 1
+    if done.records:
+        ledger.write_frame()
+    return done
+
+
+def result_files(source: Path) -> list[Path]:
+    """The result files at or below a path, in order of their names. Raises FileNotFoundError where there is none."""
+    if source.is_file():
+        return [source]
+    if not source.is_dir():
+        raise FileNotFoundError(f"{source} does not exist")
+    files = sorted(source.rglob(PATTERN))
+    if not files:
+        raise FileNotFoundError(f"{source} holds no {PATTERN} of the original train.py")
+    return files
+
+
+def read_record(file: Path) -> Record:
+    """A result file as a record. Raises NotOriginalError for one that is not what the original writes."""
+    try:
+        content = json.loads(file.read_bytes())
+    except OSError as error:
+        raise NotOriginalError(f"it cannot be read ({error.strerror})") from None
+    except ValueError:
+        raise NotOriginalError("it is not JSON") from None
+    given, results, curves = _parts(content)
+    config = _config(given)
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+    experiment = experiment_name(config)
+    seed = config["seed"]
+    return {
+        "run": f"{experiment}-{'unseeded' if seed is None else f's{seed}'}-{digest[:8]}",
+        "key": digest,
+        "experiment": experiment,
+        "group": "imported",
+        "dataset": config["dataset"],
+        "seed": seed,
+        "num_workers": int(results.get("world_size", 1)),
+        "priority": 0,
+        "why": "the authors' own run",
+        "imported": f"{file.parent.name}/{file.name}",
+        "label": _label(given),
+        "set": "",
+        "data": None,
+        "numerics": None,
+        "no_effect": sorted({*COSMETIC, *(UNUSED_BY_JOINT if config["joint"] else ())}),
+        "config": config,
+        "status": FINISHED,
+        "kind": "",
+        "error": None,
+        "finished": _finished(file),
+        "results": _results(config, results, curves),
+        "curves": {name: curves.get(name) or [] for name in PHASES},
+        "provenance": {},
+    }
+
+
+def experiment_name(config: Mapping[str, Any]) -> str:
+    """The name that the same run has in our CIFAR grid: architecture, `_rand`, what else differs, train size."""
+    joint, deep = bool(config["joint"]), config["n_blocks"] >= 4
+    implied = {
+        **RECIPE,
+        **{"epochs": RECIPE_EPOCHS[joint], "joint": bool(config["random_init"]), "lowpass_last": deep},
+        **{name: value for name, value in DEFAULTS.items() if name not in ("lowpass_last", "joint", "lr_epochs")},
+    }
+    spoken = {"mixing_horizon", "random_init", "train_size", "seed", *(UNUSED_BY_JOINT if joint else ())}
+    parts = [architecture(config) + "_rand" * bool(config["random_init"])]
+    for name, value in implied.items():
+        if name not in spoken and config[name] != value:
+            parts.append(name if config[name] is True else f"{name}={config[name]:g}")
+    size = config["train_size"]
+    return "_".join([*parts, f"s{100 * size:02.4g}" if size <= 1 else f"n{size:.0f}"])
+
+
+def architecture(config: Mapping[Any, Any]) -> str:
+    """Blocks, modulus, orientations, horizon: `3b_cmod_L4`, `4b_prelu_L8_h27`."""
+    horizon = config.get("mixing_horizon")
+    known = horizon is not None and not math.isnan(horizon)
+    modulus = MODULUS.get(config["modulus_type"], config["modulus_type"])
+    return f"{config['n_blocks']:g}b_{modulus}_L{config['L']:g}" + (f"_h{horizon:g}" if known else "")
+
+
+def _parts(content: Any) -> tuple[Fields, Fields, dict[str, list[Fields]]]:
+    found = content if isinstance(content, dict) else {}
+    config, results, curves = (found.get(name) or {} for name in ("config", "results", "curves"))
+    if not (config and results and isinstance(config, dict) and isinstance(results, dict)):
+        raise NotOriginalError("it has no config and results")
+    if not isinstance(curves, dict) or not all(isinstance(curve, list) for curve in curves.values()):
+        raise NotOriginalError("its curves are none")
+    return config, results, curves
+
+
+def _config(given: Fields) -> Fields:
+    """The script's flags as the fields of our configuration."""
+    missing = [name for name in REQUIRED if given.get(name) is None]
+    if missing:
+        raise NotOriginalError(f"its config has no {', '.join(missing)}")
+    if given["dataset"] not in DATASETS:
+        raise NotOriginalError(f"dataset {given['dataset']!r} is none of {', '.join(DATASETS)}")
+    if given["modulus_type"] not in MODULUS:
+        raise NotOriginalError(f"modulus_type {given['modulus_type']!r} is none of {', '.join(MODULUS)}")
+    batch = given.get("global_batch_size") or given.get("batch_size") or 128
+    known = {name: given[name] for name in REQUIRED}
+    more = {name: default if given.get(name) is None else given[name] for name, default in DEFAULTS.items()}
+    config = {**known, **more, "global_batch_size": batch, **FIXED}
+    numbers = ("n_blocks", "L", "kernel_size", "epochs", "train_size", "global_batch_size")
+    wrong = [name for name in numbers if not _is_number(config[name]) or config[name] < 0]
+    if wrong:
+        raise NotOriginalError(f"{wrong[0]} is {config[wrong[0]]!r}")
+    return config
+
+
+def _results(config: Fields, results: Fields, curves: Mapping[str, list[Fields]]) -> Fields:
+    """Its results, and what ours say besides."""
+    accuracies = {name: value for name, value in results.items() if name.endswith("_acc")}
+    for name, value in accuracies.items():
+        if not _is_number(value) or not 0 <= value <= 100:
+            raise NotOriginalError(f"{name} is {value!r}, not a percentage")
+    last = next((name for name in ("joint_acc", "finetune_acc", "head_acc") if name in accuracies), None)
+    if last is None:
+        raise NotOriginalError("it has no accuracy")
+    image_size, num_classes = DATASETS[config["dataset"]]
+    workers = int(results.get("world_size", 1))
+    blocks = results.get("block_summary") or []
+    return {
+        **{name: value for name, value in results.items() if name not in config},
+        **dict(_curve_facts(curves)),
+        "final_acc": accuracies[last],
+        "validation": "test set",
+        "image_size": image_size,
+        "num_classes": num_classes,
+        "batch_norm_images": math.ceil(config["global_batch_size"] / workers),
+        **({"final_channels": blocks[-1]["out_channels"]} if blocks else {}),
+        "final_size": image_size >> config["n_blocks"],
+    }
+
+
+def _curve_facts(curves: Mapping[str, list[Fields]]) -> Iterator[tuple[str, int]]:
+    """How many epochs each phase had, and which was the best."""
+    for name, phase in PHASES.items():
+        if curve := curves.get(name):
+            yield f"{phase}_epochs", len(curve)
+            yield f"{phase}_best_epoch", max(curve, key=lambda point: float(point.get("val_acc", -1)))["epoch"]
+
+
+def _label(given: Fields) -> str:
+    """What the authors called the run: the last part of its folder, without the seed."""
+    return re.sub(r"_seed\d+$", "", Path(str(given.get("save_dir", ""))).name)
+
+
+def _finished(file: Path) -> str | None:
+    """When it was written, by its name (results_20260228_212909.json)."""
+    try:
+        return datetime.strptime(file.stem, "results_%Y%m%d_%H%M%S").isoformat()
+    except ValueError:
+        return None
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,0 +1,200 @@
+"""A results folder as the analysis sees it: runs by setting, the plan, the questions, and what is wrong with the files.
+
+A setting holds the runs that may be compared without a word: of one dataset and its very files, with the same fields
+set by hand. Where an experiment was run with the same seed in several ways (workers, version of the arithmetic), each
+way is a setting of its own.
+"""
+
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import pandas as pd
+
+from raysweep import frames
+from raysweep.experiment import Search
+from raysweep.ledger import FINISHED, open_ledger
+
+Question = Mapping[str, Any]
+"""A question as it lies in questions.json."""
+
+WAYS = ("num_workers", "numerics")
+"""In which one experiment may have been run several times with the same seed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """Runs that may be compared with each other."""
+
+    title: str
+    dataset: str
+    runs: pd.DataFrame
+    """The finished ones, at most one for each experiment and seed."""
+    ended: pd.DataFrame
+    """Those that failed or diverged."""
+    planned: Mapping[str, set[int]]
+    """Seeds of each experiment that the last sweep set out to run."""
+    config: frozenset[str]
+    """The columns that are fields of configurations."""
+    location: str
+    """The results folder."""
+
+    @cached_property
+    def experiments(self) -> set[str]:
+        """All that were run or planned."""
+        return {*self.runs["experiment"], *self.ended["experiment"], *self.planned}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Results:
+    """The runs, plan and questions of a results folder."""
+
+    frame: pd.DataFrame
+    """One row for each run that has ended (see `raysweep.load_results`)."""
+    questions: Sequence[Question] = ()
+    plan: Sequence[Mapping[str, Any]] = ()
+    location: str = "results"
+    notices: list[str] = field(default_factory=list)
+    """What is wrong with the files, a line each: the rest is reported all the same."""
+
+    @classmethod
+    def read(cls, location: str | os.PathLike[str], runs: Sequence[str] | None = None) -> "Results":
+        """From a results folder or its URL; with `runs`, of these alone.
+
+        Raises LedgerError where questions.json or plan.json is damaged.
+        """
+        ledger = open_ledger(location)
+        records = [record for record in ledger.records() if runs is None or record["run"] in runs]
+        records.sort(key=lambda record: (record.get("priority", 0), str(record.get("finished"))))
+        notices = [f"damaged record, left out: {file}" for file in ledger.damaged]
+        for record in records:
+            for name, value in record["results"].items():
+                if isinstance(value, float) and not math.isfinite(value):
+                    notices.append(f"{_spoken(record)}: {name} is {value}, left out")
+                    record["results"][name] = None
+        plan = [entry for entry in ledger.read_json("plan.json") if runs is None or entry["run"] in runs]
+        return cls(
+            frame=frames.of_records(records),
+            questions=ledger.read_json("questions.json"),
+            plan=plan,
+            location=ledger.location,
+            notices=notices,
+        )
+
+    @property
+    def config(self) -> frozenset[str]:
+        """The columns of `frame` that are fields of configurations."""
+        return frozenset(self.frame.attrs.get("config", ()))
+
+    @property
+    def finished(self) -> pd.DataFrame:
+        """The runs that have results."""
+        return self.frame[self.frame["status"] == FINISHED]
+
+    @cached_property
+    def settings(self) -> list[Setting]:
+        """In the order of their first runs. What is found on the way goes into `notices`."""
+        frame = self.frame
+        counts = frame["dataset"].value_counts(sort=False)
+        if len(counts) > 1:
+            spoken = ", ".join(f"{name} ({n} run{'s' * (n != 1)})" for name, n in counts.items())
+            self.notices.append(f"results of {len(counts)} datasets, which are not compared with each other: {spoken}")
+        return [setting for part in _split(frame, ("dataset", "data", "set")) for setting in self._by_way(part)]
+
+    @cached_property
+    def across(self) -> dict[str, Setting]:
+        """By dataset: the runs of all its settings, for questions whose arms are not in one of them.
+
+        Of each experiment it has those of the setting with most seeds, of several the last.
+        """
+        by_dataset: dict[str, list[Setting]] = {}
+        for setting in self.settings:
+            by_dataset.setdefault(setting.dataset, []).append(setting)
+        found = {}
+        for dataset, settings in by_dataset.items():
+            if len(settings) > 1:
+                best: dict[str, pd.DataFrame] = {}
+                for setting in settings:
+                    for name, runs in setting.runs.groupby("experiment", sort=False):
+                        if len(runs) >= len(best.get(str(name), ())):
+                            best[str(name)] = runs
+                planned = {name: seeds for setting in settings for name, seeds in setting.planned.items()}
+                runs = pd.concat(best.values()) if best else settings[0].runs
+                ended = pd.concat([setting.ended for setting in settings])
+                found[dataset] = self._setting(f"{dataset}, across settings", dataset, runs, ended, planned)
+        return found
+
+    def _by_way(self, part: pd.DataFrame) -> Iterator[Setting]:
+        """A setting, or one for each way in which the same experiments were run with the same seeds."""
+        done = part[part["status"] == FINISHED]
+        repeated = done[done["seed"].notna() & done.duplicated(["experiment", "seed"], keep=False)]
+        ways = tuple(way for way in WAYS if way in repeated and repeated[way].nunique() > 1)
+        for rows in _split(part, ways) if ways else [part]:
+            done = rows[rows["status"] == FINISHED]
+            seeded = done["seed"].notna()
+            again = done[seeded & done.duplicated(["experiment", "seed"], keep="last")]
+            for _, run in again.iterrows():
+                kept = done[(done["experiment"] == run["experiment"]) & (done["seed"] == run["seed"])].iloc[-1]
+                self.notices.append(f"{_spoken(run)} is there twice: {run['run']} is left out, {kept['run']} counts")
+            first = rows.iloc[0]
+            same = [p for p in self.plan if all(p.get(k) == first.get(k) for k in ("dataset", "data", "set"))]
+            planned: dict[str, set[int]] = {}
+            for entry in same:
+                planned.setdefault(entry["experiment"], set()).add(entry["seed"])
+            ended = rows[rows["status"] != FINISHED]
+            yield self._setting(_title(rows, ways), first["dataset"], done.drop(again.index), ended, planned)
+
+    def _setting(
+        self, title: str, dataset: str, runs: pd.DataFrame, ended: pd.DataFrame, planned: Mapping[str, set[int]]
+    ) -> Setting:
+        return Setting(
+            title=title,
+            dataset=dataset,
+            runs=runs,
+            ended=ended,
+            planned=planned,
+            config=self.config,
+            location=self.location,
+        )
+
+
+def searched(runs: pd.DataFrame) -> pd.Series:
+    """Which runs are of a search (`only_A@21`), which has a table of its own."""
+    return runs["experiment"].str.contains("@", regex=False)
+
+
+def search_of(question: Question) -> Search:
+    """The search of a question of that kind."""
+    return Search(**question["search"])
+
+
+def count(n: int, noun: str) -> str:
+    """`1 seed`, `5 seeds`."""
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+def _split(frame: pd.DataFrame, keys: Sequence[str]) -> list[pd.DataFrame]:
+    present = [key for key in keys if key in frame]
+    return [part for _, part in frame.groupby(present, sort=False, dropna=False)] if present else [frame]
+
+
+def _title(rows: pd.DataFrame, ways: Sequence[str]) -> str:
+    """What the runs of a setting have in common."""
+    first = rows.iloc[0]
+    parts = [str(first["dataset"])]
+    if "imported" in rows and rows["imported"].notna().all():
+        parts.append("imported")
+    if "num_workers" in rows and rows["num_workers"].nunique() == 1:
+        parts.append(f"{count(int(first['num_workers']), 'worker')} for each run")
+    if "numerics" in ways:
+        parts.append(f"version {first['numerics']} of the arithmetic")
+    return ", ".join([*parts, *filter(None, [first.get("set")])])
+
+
+def _spoken(run: Any) -> str:
+    """Of a record or a row."""
+    seed = run["seed"]
+    return f"{run['experiment']} {'without a seed' if seed is None or pd.isna(seed) else f'seed {seed}'}"

@@ -1,0 +1,211 @@
+"""The tables of the scattering sweeps: the experiments in the seed's form, wavelets against random, filter change."""
+
+from collections.abc import Iterator, Mapping
+from statistics import fmean, stdev
+from typing import Any
+
+import pandas as pd
+
+from analysis import statistics
+from analysis.comparability import horizon_in_force
+from analysis.comparison import metric_of, varied_fields
+from analysis.original import architecture
+from analysis.results import Results, Setting
+from analysis.table import Column, Table
+
+SIZE_COLUMNS = (Column(name="arch", heading="architecture"), Column(name="train_size", heading="train size", form="g"))
+
+DIFFER = ("random_init", "joint", "epochs", "lr_epochs", "lr_extractor", "l2_penalty", "half_cache")
+"""In what wavelets in two phases and a random init trained jointly differ by their recipes."""
+
+
+def scattering_runs(setting: Setting) -> pd.DataFrame:
+    """The runs of scattering networks, with their architecture in `arch` and with `moment` "wavelets" or "random"."""
+    runs = setting.runs
+    if runs.empty or not {"n_blocks", "L", "modulus_type", "random_init"} <= set(runs):
+        return runs.iloc[:0]
+    rows = runs[runs["n_blocks"].notna() & runs["modulus_type"].notna()]
+    config = rows[["n_blocks", "L", "modulus_type", "mixing_horizon"]].to_dict("records")
+    return rows.assign(arch=[architecture(point) for point in config]) if len(rows) else rows
+
+
+def cells(setting: Setting) -> Iterator[tuple[str, float, pd.DataFrame]]:
+    """The runs that differ in `DIFFER` and in the seed alone: architecture, train size, runs.
+
+    Where several cells would have the same architecture and size, its name says in what else they differ.
+    """
+    rows = scattering_runs(setting)
+    if rows.empty:
+        return
+    named = {"n_blocks", "L", "modulus_type", "mixing_horizon", "train_size"}
+    further = varied_fields(rows, setting, (*DIFFER, *named))
+    keys = rows[["arch", "train_size", *further]].astype(dict.fromkeys(further, str))
+    for (arch, size), alike in keys.groupby(["arch", "train_size"], sort=True):
+        told_apart = [name for name in further if alike[name].nunique() > 1]
+        for values, same in alike.groupby(told_apart, sort=True) if told_apart else [((), alike)]:
+            suffix = "".join(f"_{name}={value}" for name, value in zip(told_apart, values, strict=True))
+            yield f"{arch}{suffix}", float(str(size)), rows.loc[same.index]
+
+
+def significance_table(results: Results) -> Table:
+    """Wavelets fine-tuned against random init trained jointly, paired by seed: a row for each architecture and size."""
+    rows = [row for setting in results.settings for row in _advantages(setting)]
+    corrected = iter(statistics.holm([row["p_value"] for row in rows if row["p_value"] is not None]))
+    for row in rows:
+        row["p_holm"] = None if row["p_value"] is None else next(corrected)
+    return Table.of(
+        rows,
+        name="significance",
+        title="Wavelets (fine-tuned) against random init (joint), paired by seed",
+        columns=(
+            *SIZE_COLUMNS,
+            Column(name="mean_scat", heading="wavelets", form=2),
+            Column(name="mean_rand", heading="random", form=2),
+            Column(name="delta", heading="difference", form="+"),
+            Column(name="std_delta", heading="std", form=2),
+            Column(name="ci95_lo", heading="95 % from", form="+"),
+            Column(name="ci95_hi", heading="to", form="+"),
+            Column(name="p_value", heading="p", form="p"),
+            Column(name="p_holm", heading="p, Holm", form="p"),
+            Column(name="n_seeds", heading="n", form="n"),
+        ),
+        note="Percent and points; std and intervals with divisor n - 1, p by the paired t-test. The authors' own table "
+        "divides by n, which makes its std and intervals too narrow by sqrt((n - 1) / n).",
+    )
+
+
+def _advantages(setting: Setting) -> Iterator[dict[str, Any]]:
+    for arch, size, part in cells(setting):
+        random = part["random_init"].astype(bool)
+        sides = {}
+        for side, rows, metric in (("scat", part[~random], "finetune_acc"), ("rand", part[random], "joint_acc")):
+            values = metric_of(rows, metric)
+            kept = rows.loc[values.index]
+            seeds = kept["seed"].astype(object).where(kept["seed"].notna(), "none")
+            sides[side] = pd.DataFrame({"value": values, "run": kept["run"]}).set_index(seeds)
+            sides[side] = sides[side][~sides[side].index.duplicated(keep="last")]
+        pairs = sides["scat"].join(sides["rand"], lsuffix="_scat", rsuffix="_rand", how="inner")
+        if pairs.empty:
+            continue
+        deltas = (pairs["value_scat"] - pairs["value_rand"]).tolist()
+        low, high = statistics.mean_interval(deltas) or (None, None)
+        yield {
+            "arch": arch,
+            "train_size": size,
+            "mean_scat": pairs["value_scat"].mean(),
+            "mean_rand": pairs["value_rand"].mean(),
+            "delta": fmean(deltas),
+            "std_delta": stdev(deltas) if len(deltas) > 1 else None,
+            "p_value": statistics.t_test(deltas),
+            "ci95_lo": low,
+            "ci95_hi": high,
+            "n_seeds": len(deltas),
+            "dataset": setting.dataset,
+            "setting": setting.title,
+            "runs": " ".join([*pairs["run_scat"], *pairs["run_rand"]]),
+        }
+
+
+def filter_change_table(results: Results) -> Table:
+    """How far fine-tuning moved the filters and what it gained, by architecture and train size, with their correlation
+    over seeds."""
+    rows = []
+    for setting in results.settings:
+        for arch, size, part in cells(setting):
+            moved, gain = metric_of(part, "filter_delta_relative"), metric_of(part, "finetune_gain")
+            both = moved.index.intersection(gain.index)
+            if len(both) == 0:
+                continue
+            delta, gained = moved[both], gain[both]
+            known = len(both) > 2 and delta.std() > 0 and gained.std() > 0
+            rows.append(
+                {
+                    "arch": arch,
+                    "train_size": size,
+                    "delta_mean": delta.mean(),
+                    "delta_std": delta.std() if len(both) > 1 else None,
+                    "gain_mean": gained.mean(),
+                    "gain_std": gained.std() if len(both) > 1 else None,
+                    "corr_delta_gain": delta.corr(gained) if known else None,
+                    "n_seeds": len(both),
+                    "dataset": setting.dataset,
+                    "setting": setting.title,
+                    "runs": " ".join(part.loc[both, "run"]),
+                }
+            )
+    return Table.of(
+        rows,
+        name="filter_change",
+        title="Change of the filters against the gain of fine-tuning",
+        columns=(
+            *SIZE_COLUMNS,
+            Column(name="delta_mean", heading="filters moved", form=3),
+            Column(name="delta_std", heading="std", form=3),
+            Column(name="gain_mean", heading="gain", form=2),
+            Column(name="gain_std", heading="std", form=2),
+            Column(name="corr_delta_gain", heading="correlation", form=2),
+            Column(name="n_seeds", heading="n", form="n"),
+        ),
+        note="Moved: L2 distance of the filters from before fine-tuning, over their norm. Gain in points. Correlation "
+        "over seeds (Pearson), from three seeds on.",
+    )
+
+
+def experiments_table(results: Results) -> Table:
+    """The experiments in the form of the seed document: architecture, channels, and classifier sizes without and with
+    global average pooling."""
+    known: dict[str, dict[str, Any]] = {}
+    for entry in results.plan:
+        facts = entry.get("facts") or {}
+        known.setdefault(entry["experiment"], {**facts, **entry["config"], "group": entry["group"]})
+    for setting in results.settings:
+        for row in scattering_runs(setting).drop_duplicates("experiment").to_dict("records"):
+            known[row["experiment"]] = {**known.get(row["experiment"], {}), **{str(k): v for k, v in row.items()}}
+    rows = [_experiment(name, fields) for name, fields in known.items() if "modulus_type" in fields]
+    return Table.of(
+        rows,
+        name="experiments",
+        title="Experiments",
+        columns=(
+            Column(name="experiment", heading="ID"),
+            Column(name="n_blocks", heading="blocks", form="g"),
+            Column(name="L", heading="L", form="g"),
+            Column(name="modulus_type", heading="modulus"),
+            Column(name="lowpass_last", heading="lowpass-last"),
+            Column(name="mixing_horizon", heading="horizon", form="g"),
+            Column(name="horizon_in_force", heading="in force"),
+            Column(name="global_avg_pool", heading="GAP"),
+            Column(name="train_size", heading="train size", form="g"),
+            Column(name="group", heading="group"),
+            Column(name="final_channels", heading="channels", form="n"),
+            Column(name="final_size", heading="size", form="g"),
+            Column(name="classifier_no_gap", heading="classifier", form="M"),
+            Column(name="classifier_gap", heading="with GAP", form="M"),
+        ),
+        note="Channels and side of the last block's output; weights of the linear layer. In force: the largest horizon "
+        "that restricts a block, which may exceed the one asked for.",
+    )
+
+
+def _experiment(name: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """A row; the classifier's weights are channels x size^2 x classes, or channels x classes with pooling."""
+    names = (
+        "n_blocks",
+        "L",
+        "modulus_type",
+        "lowpass_last",
+        "mixing_horizon",
+        "global_avg_pool",
+        "train_size",
+        "group",
+    )
+    row = {"experiment": name, **{field: fields.get(field) for field in names}}
+    oriented = fields["n_blocks"] - bool(fields.get("lowpass_last"))
+    channels = 3 * (1 + fields["L"]) ** oriented
+    side, classes = fields.get("image_size"), fields.get("num_classes")
+    row |= {"horizon_in_force": horizon_in_force(fields.get("block_summary")), "final_channels": int(channels)}
+    if side and classes and not pd.isna(side):
+        size = int(side) >> int(fields["n_blocks"])
+        row |= {"final_size": size, "classifier_no_gap": int(channels * size**2 * classes)}
+        row["classifier_gap"] = int(channels * classes)
+    return row

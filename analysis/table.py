@@ -1,0 +1,175 @@
+"""A table as data, and as what people read it in: terminal, notebook, CSV, Markdown, LaTeX, HTML."""
+
+import html
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.markup import escape
+from rich.table import Table as RichTable
+
+Form = int | str | None
+"""How a number is written: digits after the point; "g": as many as it has; "n": a count with commas; "M": in
+millions or thousands; "s": a time; "p": a p-value; "%": a fraction as percent with its sign; "+": two digits with the sign;
+None: a text."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Column:
+    """A column of the data, and how it is shown."""
+
+    name: str
+    heading: str
+    form: Form = None
+    wrap: bool = False
+    """Whether its texts may take several lines."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Table:
+    """Rows of full precision; shown are the `columns`, in files for scripts all that the rows have."""
+
+    name: str
+    """Of its files."""
+    title: str
+    rows: pd.DataFrame
+    columns: Sequence[Column]
+    note: str = ""
+    """What its numbers are, in a sentence or two."""
+
+    @classmethod
+    def of(cls, rows: Sequence[Mapping[str, Any]], **parts: Any) -> "Table":
+        """From rows as mappings, which have the columns' names even where there is none."""
+        frame = pd.DataFrame(list(rows))
+        known = [column.name for column in parts["columns"]]
+        return cls(rows=frame if len(frame.columns) else pd.DataFrame(columns=known), **parts)
+
+    def shown(self, most: int | None = None) -> Iterator[list[str]]:
+        """The texts of the shown columns, row by row."""
+        names = [column.name for column in self.columns]
+        forms = [column.form for column in self.columns]
+        rows = self.rows.reindex(columns=names).head(most if most is not None else len(self.rows))
+        for values in zip(*(rows[name].tolist() for name in names), strict=True):
+            yield [written(value, form) for value, form in zip(values, forms, strict=True)]
+
+    def rich(self) -> RichTable:
+        """For the terminal."""
+        table = RichTable(title=escape(self.title), title_justify="left")
+        for column in self.columns:
+            justify: Any = "left" if column.form is None else "right"
+            fold: Any = "fold" if column.wrap else "ellipsis"
+            table.add_column(escape(column.heading), justify=justify, no_wrap=not column.wrap, overflow=fold)
+        for texts in self.shown():
+            table.add_row(*map(escape, texts))
+        return table
+
+    def csv(self) -> str:
+        """All columns of the rows, in full precision."""
+        return str(self.rows.to_csv(index=False, lineterminator="\n"))
+
+    def markdown(self) -> str:
+        """A table of GitHub's Markdown, with its title."""
+        lines = [
+            _markdown_row([column.heading for column in self.columns]),
+            _markdown_row(["---" if column.form is None else "---:" for column in self.columns]),
+            *(_markdown_row(texts) for texts in self.shown()),
+        ]
+        return "\n\n".join(filter(None, [f"**{self.title}**", "\n".join(lines), self.note])) + "\n"
+
+    def latex(self) -> str:
+        """A tabular with booktabs' rules; the title and the note are comments above it."""
+        aligned = "".join("l" if column.form is None else "r" for column in self.columns)
+        head = " & ".join(_latex(column.heading) for column in self.columns)
+        rows = [" & ".join(map(_latex, texts)) + r" \\" for texts in self.shown()]
+        lines = [
+            *(f"% {line}" for line in (self.title, self.note) if line),
+            rf"\begin{{tabular}}{{{aligned}}}",
+            r"\toprule",
+            rf"{head} \\",
+            r"\midrule",
+            *rows,
+            r"\bottomrule",
+            r"\end{tabular}",
+        ]
+        return "\n".join(lines) + "\n"
+
+    def html(self, most: int | None = None) -> str:
+        """A table element with its caption; a row's title names the runs that it rests on. At most `most` rows."""
+        head = "".join(f"<th{_side(c)}>{html.escape(c.heading)}</th>" for c in self.columns)
+        runs = self.rows["runs"].tolist() if "runs" in self.rows else [""] * len(self.rows)
+        body = []
+        for texts, used in zip(self.shown(most), runs, strict=False):
+            cells = "".join(f"<td{_side(c)}>{html.escape(t)}</td>" for c, t in zip(self.columns, texts, strict=True))
+            title = f' title="{html.escape(str(used))}"' if used else ""
+            body.append(f"<tr{title}>{cells}</tr>")
+        left_out = len(self.rows) - len(body)
+        note = self.note + (f" {left_out:,} more rows in tables/{self.name}.csv." if left_out else "")
+        below = f'<p class="note">{html.escape(note)}</p>' if note else ""
+        table = f"<table><caption>{html.escape(self.title)}</caption><thead><tr>{head}</tr></thead>"
+        return f'<div class="table">{table}<tbody>{"".join(body)}</tbody></table></div>{below}'
+
+    def _repr_html_(self) -> str:
+        return self.html(most=200)
+
+    def write(self, folder: Path) -> None:
+        """Leave it as NAME.csv, .md, .tex and .html."""
+        forms: Mapping[str, Callable[[], str]] = {
+            "csv": self.csv,
+            "md": self.markdown,
+            "tex": self.latex,
+            "html": lambda: PAGE.format(title=html.escape(self.title), body=self.html()),
+        }
+        for ending, form in forms.items():
+            (folder / f"{self.name}.{ending}").write_text(form(), encoding="utf-8")
+
+
+PAGE = '<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>{title}</title>\n{body}\n</html>\n'
+
+
+def written(value: Any, form: Form) -> str:
+    """A value as a text; what is missing is an empty one."""
+    if value is None or (not isinstance(value, str | list | tuple | dict) and pd.isna(value)):
+        return ""
+    if form is None or isinstance(value, str):
+        return "yes" if value is True else "no" if value is False else str(value)
+    number = float(value)
+    if not math.isfinite(number):
+        return str(number)
+    match form:
+        case "g":
+            return f"{number:g}"
+        case "n":
+            return f"{number:,.0f}"
+        case "M":
+            return f"{number / 1e6:.3g}M" if number >= 999_500 else f"{number / 1e3:.3g}K"
+        case "s":
+            return f"{number / 3600:.1f} h" if number >= 3600 else f"{number:.0f} s"
+        case "p":
+            return f"{number:.4f}" if number >= 0.0001 else "<0.0001"
+        case "%":
+            return f"{100 * number:+.1f} %"
+        case "+":
+            return f"{number:+.2f}"
+    return f"{number:,.{form}f}"
+
+
+def _side(column: Column) -> str:
+    return "" if column.form is None else ' class="r"'
+
+
+def _markdown_row(texts: Sequence[str]) -> str:
+    return "| " + " | ".join(text.replace("|", r"\|").replace("\n", " ") for text in texts) + " |"
+
+
+_LATEX = {
+    **{character: rf"\{character}" for character in "&%$#_{}"},
+    **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
+    **{"−": "$-$", "±": r"$\pm$", "≥": r"$\ge$", "<": r"$<$", ">": r"$>$", "→": r"$\to$", "×": r"$\times$"},
+}
+
+
+def _latex(text: str) -> str:
+    return "".join(_LATEX.get(character, character) for character in text)

@@ -1,0 +1,99 @@
+"""A sweep's results and answers in the terminal."""
+
+import os
+from collections.abc import Iterator
+from itertools import zip_longest
+
+import pandas as pd
+from rich.console import Console
+from rich.padding import Padding
+from rich.text import Text
+
+from analysis.airbench import cascade_table, search_tables, timed_runs
+from analysis.results import Results, searched
+from analysis.scattering import filter_change_table, significance_table
+from analysis.tables import runs_table
+from analysis.verdicts import EQUIVALENT, NO, OPEN, REFUSED, UNDECIDED, YES, Verdict, verdicts
+from analysis.wording import Answered, basis, by_question, further, headline, remarks
+
+COLORS = {YES: "green", NO: "red", EQUIVALENT: "cyan", UNDECIDED: "yellow", REFUSED: "magenta", OPEN: "yellow"}
+
+
+def print_answers(
+    folder: str | os.PathLike[str], runs: list[str] | None = None, console: Console | None = None
+) -> None:
+    """Print the results tables and the answers to the questions; with `runs`, of these alone."""
+    print_results(Results.read(folder, runs), console)
+
+
+def print_results(results: Results, console: Console | None = None, answers: list[Verdict] | None = None) -> None:
+    """Print the tables and answers of results that have been read."""
+    console = console or Console(width=None if os.isatty(1) else 160)
+    settings = results.settings
+    answers = verdicts(results) if answers is None else answers
+    for line in results.notices:
+        console.print(line, style="bold red", markup=False, highlight=False)
+    if not settings:
+        console.print("no results yet")
+        return
+    for setting in settings:
+        timed = timed_runs(setting)
+        plain = setting.runs[~searched(setting.runs)] if len(setting.runs) else setting.runs
+        if len(plain) > len(timed):
+            console.print(runs_table(setting).rich())
+        elif len(setting.ended) or not len(timed):
+            console.print(setting.title, style="italic")
+        for answered in by_question([v for v in answers if v.setting == setting.title]):
+            _print_answer(answered, console)
+        for line in _remedied(setting.runs):
+            console.print(line, style="yellow", markup=False)
+        for _, run in setting.ended.iterrows():
+            kind = f" ({run['kind']})" if run.get("kind") in ("lost", "memory", "disk", "data") else ""
+            text = f"{run['experiment']} seed {run['seed']} {run['status']}{kind}: {run['error']}"
+            console.print(text, style="bold red", markup=False)
+    for table in (significance_table(results), filter_change_table(results), cascade_table(results)):
+        if len(table.rows):
+            console.print(table.rich())
+    for table in search_tables(results):
+        console.print(table.rich())
+        console.print(Padding(table.note, (0, 0, 0, 2), expand=False), markup=False, highlight=False)
+    titles = {setting.title for setting in settings}
+    for answered in by_question([v for v in answers if v.setting not in titles]):
+        console.print(answered.setting, style="italic")
+        _print_answer(answered, console)
+
+
+def _print_answer(answered: Answered, console: Console) -> None:
+    """The question, then for each metric and arm the answer and what it rests on."""
+    console.print(Text(answered.text, style="bold"))
+    opened = dict.fromkeys(v.reason for v in answered.verdicts if v.answer == OPEN)
+    for reason in opened:
+        console.print(Text(f"  open: {reason}", style=COLORS[OPEN]))
+    decided = [v for v in answered.verdicts if v.answer != OPEN]
+    several = len({v.arm for v in decided}) > 1
+    for v, following in zip_longest(decided, decided[1:]):
+        line = Text(f"  {v.arm} " if several else "  ")
+        line.append(headline(v), style=COLORS[v.answer])
+        console.print(line)
+        for text in filter(None, [basis(v), *remarks(v)]):
+            console.print(Padding(Text(text, style="dim"), (0, 0, 0, 4), expand=False))
+        command = v.more.command if v.more else ""
+        if following and following.more and (further(following), following.more.command) == (further(v), command):
+            continue  # it is said once for all metrics
+        if text := further(v):
+            console.print(Padding(Text(text, style="dim"), (0, 0, 0, 4), expand=False))
+        if command:
+            console.print(Text(f"      {command}", style="dim"), soft_wrap=True)
+    note = next((v.note for v in decided if v.note), "")
+    if note:
+        console.print(Padding(Text(note, style="italic"), (0, 0, 0, 2), expand=False))
+
+
+def _remedied(done: pd.DataFrame) -> Iterator[str]:
+    """What was done to runs that did not find the memory they needed."""
+    if "batch_parts" in done:
+        for _, run in done[done["batch_parts"] > 1].iterrows():
+            yield (
+                f"{run['experiment']} seed {run['seed']}: for want of memory its batches were cut in "
+                f"{run['batch_parts']:g} parts, over which batch norm took its statistics"
+            )

@@ -1,0 +1,49 @@
+"""Results of the authors' own runs in place of planned ones: which planned run is the same as which imported one."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from raysweep.ledger import FINISHED, Ledger, Record
+
+
+def accept_imported(ledger: Ledger, planned: Sequence[Record]) -> Iterator[str]:
+    """Enter imported results under the names of the planned runs that they are the same as; yields a line on each.
+
+    The same are runs of one dataset, number of workers and configuration (but for fields without effect) and of one
+    seed. An imported run without a seed stands for the run of an experiment that is planned with one seed.
+    """
+    records = list(ledger.records())
+    there = {record["run"] for record in records if record["status"] == FINISHED}
+    imported = [record for record in records if record.get("imported") and "same_as" not in record]
+    seeds = Counter(plan["experiment"] for plan in planned)
+    for plan in planned:
+        if plan["run"] in there:
+            continue
+        name = f"{plan['experiment']} seed {plan['seed']}"
+        candidates = [
+            r for r in imported if r["seed"] == plan["seed"] or (not r["seed"] and seeds[plan["experiment"]] == 1)
+        ]
+        differences = [(differing(record, plan), record) for record in candidates]
+        fits = [record for different, record in differences if not different]
+        if fits:
+            done = fits[0]
+            more = f", one of {len(fits)} such" if len(fits) > 1 else ""
+            yield f"accepted for {name}: {done['run']} (imported{more})"
+            ledger.write({**done, **plan, "attempt": None, "same_as": done["run"]})
+        elif near := min(differences, key=lambda found: len(found[0]), default=None):
+            how = ", ".join(f"{field} {theirs}, not {ours}" for field, (theirs, ours) in near[0].items())
+            if len(near[0]) <= MOST_DIFFERENCES:
+                yield f"not accepted for {name}: {near[1]['run']} has {how}"
+
+
+MOST_DIFFERENCES = 3
+"""An imported run that differs from a planned one in more than these is not worth a line."""
+
+
+def differing(record: Record, plan: Record) -> dict[str, tuple[Any, Any]]:
+    """In what an imported run is not the planned one, the seed aside: name -> (imported, planned)."""
+    without_effect = {*plan["no_effect"], "seed"}
+    pairs = {name: (record["config"].get(name), value) for name, value in plan["config"].items()}
+    pairs |= {name: (record[name], plan[name]) for name in ("dataset", "num_workers")}
+    return {n: (theirs, ours) for n, (theirs, ours) in pairs.items() if n not in without_effect and theirs != ours}

@@ -1,0 +1,61 @@
+"""Results folders and frames made by hand, for the tests of the analysis."""
+
+from raysweep import frames
+from raysweep.ledger import FAILED, FINISHED
+from raysweep.questions import write_down
+
+WRITTEN = "2026-01-01T00:00:00+00:00"
+
+
+def record(experiment, seed, status=FINISHED, dataset="digits", config=None, **more):
+    """A record as the launcher writes it; `more` are its own fields where it has them, else results."""
+    name = f"{experiment}-s{seed}-{dataset}"
+    own = (
+        "num_workers",
+        "data",
+        "set",
+        "numerics",
+        "imported",
+        "provenance",
+        "started",
+        "finished",
+        "run",
+        "selection",
+    )
+    return {
+        "run": name,
+        "key": f"key-{name}",
+        "experiment": experiment,
+        "group": "depth",
+        "dataset": dataset,
+        "seed": seed,
+        "num_workers": 1,
+        "priority": 0,
+        "data": dataset,
+        "finished": "2026-01-02T00:00:00+00:00",
+        "set": "",
+        "trainable": "trainables.scattering",
+        "no_effect": ["save_dir"],
+        "status": status,
+        "error": "out of luck" if status == FAILED else None,
+        "config": {"seed": seed, **(config or {})},
+        "results": {name: value for name, value in more.items() if name not in own},
+        "curves": {},
+        "provenance": {},
+        **{name: value for name, value in more.items() if name in own},
+    }
+
+
+def question(**fields):
+    """A question that was written down before its results."""
+    named = {"name": "depth", "text": "Does a 5th block help?", "baseline": "C", "arms": ["A"], "metrics": ["head_acc"]}
+    return write_down([{**named, **fields}], [], [], WRITTEN)[0]
+
+
+def frame(*records):
+    return frames.of_records(records)
+
+
+def runs_of(experiment, values, metric="head_acc", first=0, **more):
+    """A record for each value, with seeds from `first` on."""
+    return [record(experiment, first + i, **{metric: value}, **more) for i, value in enumerate(values)]

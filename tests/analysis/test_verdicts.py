@@ -1,0 +1,337 @@
+"""What is answered, and what is said with it, on results made by hand; p-values and intervals are scipy's."""
+
+import math
+from dataclasses import replace
+from statistics import fmean
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from analysis.comparability import Comparability
+from analysis.comparison import Contrast
+from analysis.draft import Draft, p_values
+from analysis.results import Results
+from analysis.verdicts import decide, verdicts
+from analysis.wording import answer, basis, further, headline
+from tests.analysis.sweeps import frame, question, record, runs_of
+
+
+def answered(records, *questions, plan=()):
+    return verdicts(Results(frame=frame(*records), questions=questions, plan=plan))
+
+
+def one(records, *questions, **more):
+    (verdict,) = answered(records, *questions, **more)
+    return verdict
+
+
+def test_a_difference_is_decided_by_the_paired_t_test():
+    base, arm = [60.0, 61.0, 59.5, 60.2, 60.8], [62.0, 63.5, 61.0, 62.5, 62.4]
+    v = one(runs_of("C", base) + runs_of("A", arm), question())
+    expected = stats.ttest_rel(arm, base)
+    assert v.answer == "yes"
+    assert v.estimate == pytest.approx(fmean(arm) - fmean(base))
+    assert v.interval == pytest.approx(tuple(expected.confidence_interval()))
+    assert (v.p, v.p_corrected, v.tests, v.n) == (pytest.approx(expected.pvalue), pytest.approx(expected.pvalue), 1, 5)
+    assert (v.p_sign_flip, v.p_sign_flip_least) == (0.0625, 0.0625)
+    assert v.means == {"C": pytest.approx(fmean(base)), "A": pytest.approx(fmean(arm))}
+    assert len(v.runs) == 10
+    assert answer(v) == "yes"
+    assert "sign-flip p 0.0625, at best 0.0625 with 5 pairs" in basis(v)
+    lower = one(runs_of("C", base) + runs_of("A", arm), question(better="lower"))
+    assert lower.answer == "no"
+
+
+def test_pairs_are_those_of_the_seeds_that_both_have():
+    records = [*runs_of("C", [10.0, 20.0, 30.0]), record("A", 2, head_acc=33.0), record("A", 1, head_acc=21.0)]
+    v = one([*records, record("A", 7, head_acc=99.0)], question())
+    assert (v.n, v.estimate, v.seeds) == (2, 2.0, (1, 2))
+    assert v.std == pytest.approx(math.sqrt(2.0))  # of 1 and 3, divisor n - 1
+
+
+def test_one_seed_is_undecided_and_shows_its_difference():
+    v = one(runs_of("C", [60.0], seconds=1800.0) + runs_of("A", [62.5], seconds=5400.0), question())
+    assert (v.answer, v.estimate, v.interval, v.std) == ("undecided", 2.5, None, None)
+    assert headline(v) == "head_acc: undecided (n = 1), +2.50"
+    assert v.more.seeds == 2
+    assert v.more.hours == pytest.approx(4.0)
+    assert v.more.command == "python run_sweep.py --only C,A --seeds 1,2 --results results"
+
+
+def test_what_is_too_small_to_matter_is_equivalent():
+    base, noise = [60.0, 61.0, 59.5, 60.2, 60.8], [0.1, -0.1, 0.05, -0.02, -0.04]
+    v = one(runs_of("C", base) + runs_of("A", [b + e for b, e in zip(base, noise, strict=True)]), question())
+    assert answer(v) == "equivalent (within 0.5)"
+    v = one(runs_of("C", base) + runs_of("A", [b + 0.2 + e for b, e in zip(base, noise, strict=True)]), question())
+    assert answer(v) == "yes (smaller than what matters, 0.5)"
+
+
+def test_an_equivalence_is_its_own_question():
+    asked = question(kind="equivalence", smallest_effect=0.5)
+    base = [60.0, 61.0, 59.5, 60.2, 60.8]
+    same = one(runs_of("C", base) + runs_of("A", [b + 0.02 * i for i, b in enumerate(base)]), asked)
+    assert (same.answer, same.p < 0.05) == ("equivalent", True)
+    other = one(runs_of("C", base) + runs_of("A", [b + 2 + 0.1 * i for i, b in enumerate(base)]), asked)
+    assert other.answer == "no"
+    open_ = one(runs_of("C", base) + runs_of("A", [b + i for i, b in enumerate(base)]), asked)
+    assert open_.answer == "undecided"
+
+
+def test_p_values_are_corrected_over_the_tests_of_a_family():
+    rng = np.random.default_rng(0)
+    base = rng.normal(60, 0.3, 5)
+    arms = {name: base + shift + rng.normal(0, 0.3, 5) for name, shift in (("A", 0.5), ("B", 0.6), ("D", 0.0))}
+    records = runs_of("C", base) + [r for name, values in arms.items() for r in runs_of(name, values)]
+    asked = [question(name=name, arms=[name], family="f") for name in arms]
+    alone = [one(records, q).p for q in asked]
+    found = answered(records, *asked)
+    assert [v.p for v in found] == pytest.approx(alone)
+    order = np.argsort(alone)
+    holm = np.maximum.accumulate([min(1, (3 - rank) * alone[i]) for rank, i in enumerate(order)])
+    assert [found[i].p_corrected for i in order] == pytest.approx(list(holm))
+    # A test that is planned but has no runs yet counts; one that nobody plans does not.
+    planned = [{"run": "E-s0", "experiment": "E", "seed": 0, "dataset": "digits", "data": "digits", "set": ""}]
+    more = answered(records, *asked, question(name="E", arms=["E"], family="f"), plan=planned)
+    assert [v.tests for v in more[:3]] == [4] * 3
+    assert more[-1].answer == "open"
+    fewer = answered(records, *asked, question(name="X", arms=["X"], family="f"))
+    assert [v.tests for v in fewer[:3]] == [3] * 3
+
+
+def test_missing_arms_metrics_and_seeds_are_named():
+    assert one([record("C", 0, head_acc=60.0)], question()).reason == "no result of A"
+    with_other = [record("C", 0, final_acc=60.0), record("A", 0, final_acc=60.0)]
+    assert one(with_other, question()).reason == "no head_acc of C and A"
+    assert one(runs_of("C", [60.0]) + runs_of("A", [61.0], first=1), question()).reason == "no seed in common"
+
+
+def test_failed_diverged_and_missing_runs_are_counted():
+    plan = [
+        {"run": f"{n}-{s}", "experiment": n, "seed": s, "dataset": "digits", "data": "digits", "set": ""}
+        for n in "CA"
+        for s in range(4)
+    ]
+    records = [
+        *runs_of("C", [60.0, 61.0, 60.5]),
+        *runs_of("A", [61.0]),
+        record("A", 1, "diverged"),
+        record("A", 2, "failed"),
+    ]
+    v = one(records, question(), plan=plan)
+    assert v.lost == ("C: 1 missing (seed 3)", "A: 1 diverged (seed 1), 1 failed (seed 2), 1 missing (seed 3)")
+
+
+def test_the_trend_is_the_mean_slope_per_doubling():
+    rows = [
+        record(name, seed, config={"train_size": size}, finetune_gain=gain, actual_train_samples=1000 * size)
+        for name, size, gains in (("H", 0.1, (5.0, 5.2, 4.9)), ("I", 0.4, (7.1, 7.0, 7.2)), ("C", 1.6, (9.0, 9.3, 9.1)))
+        for seed, gain in enumerate(gains)
+    ]
+    asked = question(kind="trend", baseline="", arms=["H", "I", "C"], metrics=["finetune_gain"], factor=["train_size"])
+    v = one(rows, asked)
+    slopes = [(9.0 - 5.0) / 4, (9.3 - 5.2) / 4, (9.1 - 4.9) / 4]  # least squares over -2, 0, 2 doublings
+    assert v.estimate == pytest.approx(fmean(slopes))
+    assert v.p == pytest.approx(stats.ttest_1samp(slopes, 0).pvalue)
+    assert (v.answer, v.flags) == ("yes", ())
+
+
+def test_the_trend_of_a_difference_between_filters():
+    rows = [
+        record(f"{init}{size}", seed, config={"random": init, "train_size": size}, final_acc=acc + seed * size)
+        for size, wavelets, random in ((0.1, 74.0, 70.0), (0.2, 78.0, 76.0), (0.4, 81.0, 81.0))
+        for init, acc in ((False, wavelets), (True, random))
+        for seed in range(3)
+    ]
+    arms = [{"label": label, "fields": {"random": init}} for label, init in (("wavelets", False), ("random", True))]
+    asked = question(
+        kind="trend",
+        baseline=arms[1],
+        arms=[arms[0]],
+        metrics=["final_acc"],
+        better="lower",
+        factor=["random", "train_size"],
+    )
+    v = one(rows, asked)
+    assert v.estimate == pytest.approx(-2.0)
+    assert (v.n, v.answer) == (3, "undecided")  # three equal slopes have no variance: the sign-flip test decides
+    assert v.p == 0.25
+    assert v.means == {"wavelets": pytest.approx(77.66666 + 0.2333333), "random": pytest.approx(75.66666 + 0.2333333)}
+
+
+def test_an_interaction_is_what_both_do_beyond_each():
+    values = {"base": [90, 91], "one": [91, 92], "other": [92, 94], "both": [95, 98]}
+    rows = [r for name, accs in values.items() for r in runs_of(name, map(float, accs), "final_acc")]
+    asked = question(kind="interaction", baseline="base", arms=["one", "other", "both"], metrics=["final_acc"])
+    v = one(rows, asked)
+    # By seed: 95 - 91 - 92 + 90 = 2 and 98 - 92 - 94 + 91 = 3.
+    assert v.estimate == pytest.approx(2.5)
+    assert v.std == pytest.approx(0.5**0.5)
+    assert v.interval == pytest.approx(stats.t.interval(0.95, 1, loc=2.5, scale=0.5))
+    assert one([r for r in rows if r["experiment"] != "other"], asked).reason == "no result of other"
+
+
+def timed(name, seconds, accuracies, device="A100", **more):
+    return [
+        record(name, i, train_seconds=s, final_acc=a, device_name=device, **more)
+        for i, (s, a) in enumerate(zip(seconds, accuracies, strict=True))
+    ]
+
+
+TIME = {"kind": "time", "metrics": ["train_seconds"], "better": "lower", "equal": "final_acc", "equal_within": 0.2}
+
+
+def test_time_is_compared_at_equal_accuracy():
+    asked = question(**TIME, smallest_effect=0.02)
+    slow = timed("C", [10.0, 10.2, 9.9, 10.1], [94.0, 94.1, 93.9, 94.0])
+    fast = one(slow + timed("A", [8.0, 8.1, 8.0, 8.1], [94.02, 94.08, 93.95, 94.0]), asked)
+    assert fast.answer == "yes"
+    ratios = np.log([8.0 / 10.0, 8.1 / 10.2, 8.0 / 9.9, 8.1 / 10.1])
+    assert fast.estimate == pytest.approx(math.expm1(ratios.mean()))
+    low, high = stats.t.interval(0.95, 3, loc=ratios.mean(), scale=stats.sem(ratios))
+    assert fast.interval == pytest.approx((math.expm1(low), math.expm1(high)))
+    worse = one(slow + timed("A", [8.0, 8.1, 8.0, 8.1], [92.0, 92.2, 91.9, 92.1]), asked)
+    assert worse.answer == "no"
+    assert worse.reason.startswith("not at the same accuracy: final_acc -1.95")
+    unclear = one(slow + timed("A", [8.0, 8.1, 8.0, 8.1], [95.0, 93.0, 94.5, 93.4]), asked)
+    assert unclear.answer == "undecided"
+    assert "not shown" in unclear.reason
+
+
+def test_times_of_different_devices_are_refused():
+    v = one(timed("C", [10.0] * 3, [94.0] * 3) + timed("A", [8.0] * 3, [94.0] * 3, device="H100"), question(**TIME))
+    assert (v.answer, v.reason) == ("refused", "times of different devices (C A100, A H100)")
+
+
+def test_a_target_is_reached_where_the_test_says_so():
+    asked = question(kind="target", baseline="", arms=["mirror", "muon", "none"], target=94.0, metrics=["final_acc"])
+    rows = runs_of("mirror", [94.2, 94.3, 94.25], "final_acc") + runs_of("muon", [93.9, 94.2, 94.0], "final_acc")
+    reached, unclear = answered(rows, asked)
+    assert (reached.arm, reached.answer) == ("mirror", "yes")
+    assert reached.p == pytest.approx(stats.ttest_1samp([94.2, 94.3, 94.25], 94).pvalue)
+    assert (unclear.arm, unclear.answer) == ("muon", "undecided")
+
+
+def test_what_is_undecided_says_what_would_settle_it():
+    rng = np.random.default_rng(3)
+    base = rng.normal(60, 0.3, 5)
+    arm = base + rng.normal(0.1, 0.6, 5)
+    more = {"seconds": 720.0, "dataset": "cifar10", "config": {"data_dir": "/data/cifar 10"}, "set": "epochs=3"}
+    v = one(
+        runs_of("C", base, selection="--group g", **more) + runs_of("A", arm, selection="--group g", **more), question()
+    )
+    assert v.answer == "undecided"
+    total = v.more.seeds + 5
+    exact = stats.nct.sf(stats.t.ppf(0.975, total - 1), total - 1, 0.5 * math.sqrt(total) / np.std(arm - base, ddof=1))
+    assert v.more.power == pytest.approx(exact)
+    assert v.more.power >= 0.8
+    assert v.more.hours == pytest.approx(v.more.seeds * 2 * 720 / 3600)
+    assert v.more.command == (
+        f"python run_sweep.py --group g --only C,A --seeds 5-{total - 1} --dataset cifar10 --data-dir '/data/cifar 10' "
+        "--set epochs=3 --results results"
+    )
+    assert f"{v.more.seeds} more seeds would show a difference of 0.5 with {v.more.power:.0%} power" in further(v)
+
+
+def test_seeds_that_one_arm_has_come_first():
+    rows = runs_of("C", [60.0, 61.0, 62.0, 63.0, 64.0]) + runs_of("A", [60.0, 63.0, 61.0])
+    more = one(rows, question(smallest_effect=1.0)).more
+    assert f"--seeds 3-{2 + more.seeds} " in more.command
+
+
+def test_questions_that_came_after_their_results_are_post_hoc():
+    rows = runs_of("C", [60.0, 61.0]) + runs_of("A", [60.0, 63.0])
+    assert not any("post hoc" in flag for flag in one(rows, question()).flags)
+    edited = {**question(), "smallest_effect": 5.0}
+    assert "post hoc: it is not as it was written down" in one(rows, edited).flags
+    late = {**question(), "written": "2026-01-03T00:00:00+00:00"}
+    assert "post hoc: written down on 2026-01-03, after results" in one(rows, late).flags
+    seen = {**question(), "seen": ["digits"], "replaces": ["x"]}
+    assert "post hoc: changed when there were results already" in one(rows, seen).flags
+    assert not one(rows, {**question(), "seen": ["cifar10"]}).flags
+
+
+def test_runs_that_no_setting_has_together_are_compared_across_settings():
+    rows = runs_of("C", [60.0, 61.0]) + runs_of("A", [60.0, 63.0], set="epochs=3", config={"epochs": 3})
+    (first, second, across) = answered(rows, question())
+    assert (first.reason, second.reason) == ("no result of A", "no result of C")
+    assert across.setting == "digits, across settings"
+    assert (across.n, across.estimate) == (2, 1.0)
+    assert across.flags == ("also differs in epochs (C none, A 3)",)
+    other_files = runs_of("C", [60.0, 61.0]) + runs_of("A", [60.0, 63.0], data="other files")
+    refused = answered(other_files, question())[-1]
+    assert (refused.answer, refused.reason) == ("refused", "not the same data")
+
+
+def test_different_datasets_are_never_compared():
+    rows = runs_of("C", [60.0]) + runs_of("A", [60.0], dataset="imagenet")
+    assert {v.answer for v in answered(rows, question())} == {"open"}
+
+
+def bound(probability, trials):
+    """What a simulation stays below, but for one in a thousand: three standard errors above."""
+    return probability + 3 * math.sqrt(probability * (1 - probability) / trials)
+
+
+@pytest.mark.parametrize("n_seeds", [3, 6])
+def test_without_any_effect_a_family_says_yes_in_at_most_five_per_cent(n_seeds):
+    """2,000 sweeps of six questions about the same baseline, from the differences on."""
+    rng = np.random.default_rng(n_seeds)
+    names = list("ABDEFG")
+    asked = [question(name=name, arms=[name], family="f", smallest_effect=0.2) for name in names]
+    (setting,) = Results(frame=frame(*(record(name, 0, head_acc=1.0) for name in ["C", *names]))).settings
+    sweeps, said_yes, claimed = 2000, 0, 0
+    for _ in range(sweeps):
+        accuracy = 60 + rng.normal(0, 0.3, (7, n_seeds))
+        drafts = []
+        for q, differences in zip(asked, accuracy[1:] - accuracy[0], strict=True):
+            contrast = Contrast(metric="head_acc", arm=q["arms"][0], baseline="C", values=tuple(differences))
+            draft = Draft(question=q, setting=setting, contrast=contrast, comparable=Comparability(), post_hoc="")
+            p, p_other = p_values(draft)
+            drafts.append(replace(draft, p=p, p_other=p_other))
+        answers = {decision.answer for decision in decide(drafts)}
+        said_yes += "yes" in answers
+        claimed += bool({"yes", "no"} & answers)
+    assert said_yes / sweeps <= 0.05
+    assert claimed / sweeps <= bound(0.05, sweeps)
+
+
+@pytest.mark.slow
+def test_the_same_holds_for_whole_sweeps():
+    """From records to verdicts: every kind of question but the target's, without any effect, 2,000 times."""
+    rng = np.random.default_rng(0)
+    n_seeds, names = 4, ["C", "A", "B", "AB"]
+    asked = [
+        question(name="difference", family="f"),
+        question(name="interaction", kind="interaction", arms=["A", "B", "AB"], family="f"),
+        question(name="trend", kind="trend", baseline="", arms=["C", "A", "B"], over="size", family="f"),
+        question(name="time", **{**TIME, "equal": "head_acc"}, family="f"),
+    ]
+    rows = [
+        record(name, seed, head_acc=0.0, train_seconds=1.0, config={"size": 2**i})
+        for i, name in enumerate(names)
+        for seed in range(n_seeds)
+    ]
+    table, sweeps, said_yes, claimed = frame(*rows), 2000, 0, 0
+    for _ in range(sweeps):
+        table["head_acc"] = 60 + np.tile(rng.normal(0, 0.5, n_seeds), 4) + rng.normal(0, 0.3, len(table))
+        table["train_seconds"] = np.exp(rng.normal(0, 0.05, len(table)))
+        answers = {v.answer for v in verdicts(Results(frame=table, questions=asked))}
+        said_yes += "yes" in answers
+        claimed += bool({"yes", "no"} & answers)
+    assert said_yes / sweeps <= 0.05
+    assert claimed / sweeps <= bound(0.05, sweeps)
+
+
+@pytest.mark.parametrize("deviation", [0.6, 1.0])
+def test_as_many_seeds_as_an_undecided_question_asks_for_decide_it_as_often_as_said(deviation):
+    """The differences of the pilot are scaled to the deviation that the later ones are drawn with."""
+    rng = np.random.default_rng(0)
+    pilot = np.array([-1.0, 0.2, 1.3, -0.4, -0.1])
+    pilot = pilot / pilot.std(ddof=1) * deviation
+    v = one(runs_of("C", [60.0] * 5) + runs_of("A", 60 + pilot), question(smallest_effect=0.5))
+    assert v.answer == "undecided"
+    n = v.n + v.more.seeds
+    differences = rng.normal(0.5, deviation, (4000, n))
+    decided = (stats.ttest_1samp(differences, 0, axis=1).pvalue <= 0.05) & (differences.mean(axis=1) > 0)
+    assert decided.mean() == pytest.approx(v.more.power, abs=0.05)
