@@ -5,7 +5,7 @@ import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import stdev
+from statistics import fmean, stdev
 
 import pandas as pd
 
@@ -28,10 +28,15 @@ class More:
     """Of training, over all their runs; None where no run says how long it took."""
     command: str
     """"" where the runs are the authors' own."""
+    seeds_for_smallest: int | None = None
+    """Where they would show a difference as large as the one seen: how many would show the smallest that matters."""
 
 
 def more_seeds(draft: Draft, level: float) -> More | None:
-    """How many more seeds would show the smallest effect that matters, with the variance seen, and their cost."""
+    """How many more seeds would settle it with the variance seen, and their cost.
+
+    They show a difference as large as the one seen, or, where that is larger, the smallest that matters.
+    """
     values, paired = draft.contrast.values, draft.contrast.seeds
     rows = draft.contrast.rows or {}
     needed: Needed | None
@@ -42,12 +47,21 @@ def more_seeds(draft: Draft, level: float) -> More | None:
         n = statistics.runs_needed(values, target, 1 - level)
         needed, effect = Needed(n, None) if n else None, f"on which side of {target:g} the mean is, if it stays"
     else:
-        needed, effect = _needed(draft, level), _spoken_effect(draft)
+        needed, effect = _needed(draft, level, draft.margin), _spoken_effect(draft, draft.margin)
+    seen, smallest = abs(fmean(values)), None
+    if len(values) > 1 and draft.kind not in ("target", "equivalence") and seen > draft.margin:
+        smallest = needed.n - len(values) if needed else None
+        needed, effect = _needed(draft, level, seen), f"{_spoken_effect(draft, seen)}, as large as seen,"
     if not needed:
         return None
     seeds = _next_seeds(rows, paired, max(1, needed.n - len(values)))
     return More(
-        seeds=len(seeds), power=needed.power, effect=effect, hours=_hours(rows, seeds), command=_command(draft, seeds)
+        seeds=len(seeds),
+        power=needed.power,
+        effect=effect,
+        hours=_hours(rows, seeds),
+        command=_command(draft, seeds),
+        seeds_for_smallest=smallest,
     )
 
 
@@ -58,13 +72,13 @@ POWERS = (statistics.POWER, 0.9, 0.95, 0.99)
 """What has stayed undecided with as many seeds as the first asks for is asked with the next."""
 
 
-def _needed(draft: Draft, level: float) -> Needed | None:
-    """The seeds in all that show the smallest effect that matters, more than there are."""
+def _needed(draft: Draft, level: float, effect: float) -> Needed | None:
+    """The seeds in all that show an effect (on the scale of the contrast), more than there are."""
     values = draft.contrast.values
     needs = statistics.seeds_for_equivalence if draft.kind == "equivalence" else statistics.seeds_for_difference
     accuracy = equal_contrast(draft).values if draft.kind == "time" else ()
     for power in POWERS:
-        found = [needs(stdev(values), draft.margin, level, power)]
+        found = [needs(stdev(values), effect, level, power)]
         if len(accuracy) > 1:  # a one-sided test of accuracy besides
             within = equal_within(draft.question)
             found.append(statistics.seeds_for_difference(stdev(accuracy), within, 2 * level, power))
@@ -76,9 +90,8 @@ def _needed(draft: Draft, level: float) -> Needed | None:
     return None
 
 
-def _spoken_effect(draft: Draft) -> str:
-    matters = float(draft.question.get("smallest_effect", 0.5))
-    spoken = f"{matters:.0%}" if draft.kind == "time" else f"{matters:g}"
+def _spoken_effect(draft: Draft, effect: float) -> str:
+    spoken = f"{math.expm1(effect):.0%}" if draft.kind == "time" else f"{effect:.3g}"
     return f"equality within {spoken}" if draft.kind == "equivalence" else f"a difference of {spoken}"
 
 

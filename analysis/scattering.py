@@ -10,7 +10,7 @@ from analysis import statistics
 from analysis.comparability import horizon_in_force
 from analysis.comparison import metric_of, varied_fields
 from analysis.original import architecture
-from analysis.results import Results, Setting
+from analysis.results import Question, Results, Setting
 from analysis.table import Column, Table
 
 SIZE_COLUMNS = (Column(name="arch", heading="architecture"), Column(name="train_size", heading="train size", form="g"))
@@ -45,6 +45,29 @@ def cells(setting: Setting) -> Iterator[tuple[str, float, pd.DataFrame]]:
         for values, same in alike.groupby(told_apart, sort=True) if told_apart else [((), alike)]:
             suffix = "".join(f"_{name}={value}" for name, value in zip(told_apart, values, strict=True))
             yield f"{arch}{suffix}", float(str(size)), rows.loc[same.index]
+
+
+def implied_questions(setting: Setting) -> list[Question]:
+    """Whether wavelets help, for each architecture and train size of which there are both: what a folder without
+    questions of its own answers. Nobody wrote them down beforehand."""
+    questions: list[Question] = []
+    for arch, size, part in cells(setting):
+        random = part["random_init"].astype(bool)
+        if random.all() or not random.any():
+            continue
+        spoken = f"{100 * size:g} % of the training images" if size <= 1 else f"{size:g} training images"
+        questions.append(
+            {
+                "name": f"wavelets_{arch}_{size:g}",
+                "text": f"Do wavelets help {arch} at {spoken}?",
+                "arms": list(dict.fromkeys(part["experiment"][~random])),
+                "baseline": next(iter(part["experiment"][random])),
+                "metrics": ["final_acc"],
+                "factor": list(DIFFER),
+                "family": "wavelets",
+            }
+        )
+    return questions
 
 
 def significance_table(results: Results) -> Table:
@@ -82,9 +105,9 @@ def _advantages(setting: Setting) -> Iterator[dict[str, Any]]:
             values = metric_of(rows, metric)
             kept = rows.loc[values.index]
             seeds = kept["seed"].astype(object).where(kept["seed"].notna(), "none")
-            sides[side] = pd.DataFrame({"value": values, "run": kept["run"]}).set_index(seeds)
-            sides[side] = sides[side][~sides[side].index.duplicated(keep="last")]
-        pairs = sides["scat"].join(sides["rand"], lsuffix="_scat", rsuffix="_rand", how="inner")
+            by_seed = pd.DataFrame({f"value_{side}": values, f"run_{side}": kept["run"]}).set_index(seeds)
+            sides[side] = by_seed[~by_seed.index.duplicated(keep="last")]
+        pairs = pd.concat(sides.values(), axis=1, join="inner")
         if pairs.empty:
             continue
         deltas = (pairs["value_scat"] - pairs["value_rand"]).tolist()

@@ -54,6 +54,12 @@ def bca_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Int
     the interval is as wide as Student's (Hesterberg, "What teachers should know about the bootstrap", 2015, eq. 5).
     The same values have the same interval.
     """
+    return _bca_interval(tuple(values), confidence)
+
+
+@lru_cache(maxsize=10_000)
+def _bca_interval(values: tuple[float, ...], confidence: float) -> Interval:
+    """Tables and plots ask for the same one several times."""
     import numpy as np
     from scipy.stats import bootstrap, norm
 

@@ -13,8 +13,8 @@ from rich.table import Table as RichTable
 
 Form = int | str | None
 """How a number is written: digits after the point; "g": as many as it has; "n": a count with commas; "M": in
-millions or thousands; "s": a time; "p": a p-value; "%": a fraction as percent with its sign; "+": two digits with the sign;
-None: a text."""
+millions or thousands; "s": a time; "p": a p-value; "%": a fraction as percent with its sign; "+": two digits with the
+sign; None: a text."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,7 +97,7 @@ class Table:
         return "\n".join(lines) + "\n"
 
     def html(self, most: int | None = None) -> str:
-        """A table element with its caption; a row's title names the runs that it rests on. At most `most` rows."""
+        """The title and a table element; a row's title names the runs that it rests on. At most `most` rows."""
         head = "".join(f"<th{_side(c)}>{html.escape(c.heading)}</th>" for c in self.columns)
         runs = self.rows["runs"].tolist() if "runs" in self.rows else [""] * len(self.rows)
         body = []
@@ -108,8 +108,8 @@ class Table:
         left_out = len(self.rows) - len(body)
         note = self.note + (f" {left_out:,} more rows in tables/{self.name}.csv." if left_out else "")
         below = f'<p class="note">{html.escape(note)}</p>' if note else ""
-        table = f"<table><caption>{html.escape(self.title)}</caption><thead><tr>{head}</tr></thead>"
-        return f'<div class="table">{table}<tbody>{"".join(body)}</tbody></table></div>{below}'
+        table = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+        return f'<h3>{html.escape(self.title)}</h3><div class="table">{table}</div>{below}'
 
     def _repr_html_(self) -> str:
         return self.html(most=200)
@@ -157,7 +157,9 @@ def written(value: Any, form: Form) -> str:
 
 
 def _side(column: Column) -> str:
-    return "" if column.form is None else ' class="r"'
+    if column.form is None:
+        return "" if column.wrap else ' class="t"'
+    return ' class="r"'
 
 
 def _markdown_row(texts: Sequence[str]) -> str:

@@ -20,6 +20,7 @@ from analysis.comparison import arms_of, contrasts, label_of, metric_of, rows_of
 from analysis.draft import Draft, is_better, loss_of_accuracy, needed_arms, p_values
 from analysis.further import More, isolating_command, more_seeds
 from analysis.results import Question, Results, Setting
+from analysis.scattering import implied_questions
 from analysis.statistics import ALPHA, Interval
 from raysweep.questions import hash_of
 
@@ -93,7 +94,9 @@ def verdicts(results: Results) -> list[Verdict]:
 
 
 def _asked(results: Results, setting: Setting) -> list[Question]:
-    """The questions about the setting's data of whose arms one was run or planned."""
+    """The questions about the setting's data of whose arms one was run or planned; without any, those implied."""
+    if not results.questions:
+        return implied_questions(setting)
     of_data = [
         q for q in results.questions if q.get("dataset") in (None, setting.dataset) and q.get("kind") != "search"
     ]
@@ -131,7 +134,9 @@ def post_hoc(question: Question, setting: Setting) -> str:
 
     It does if it was written down before the first result of its arms on this data, and has not been changed since.
     """
-    if question.get("hash") != hash_of(question):
+    if "hash" not in question:
+        return "post hoc: it was not written down beforehand"
+    if question["hash"] != hash_of(question):
         return "post hoc: it is not as it was written down"
     written = str(question["written"])
     if setting.dataset in question.get("seen", ()):

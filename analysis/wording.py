@@ -86,7 +86,9 @@ def further(v: Verdict) -> str:
     seeds = f"{more.seeds:,} more seed{'s' * (more.seeds != 1)}"
     power = f" with {more.power:.0%} power" if more.power is not None else ""
     cost = f", {_hours(more.hours)} of training" if more.hours is not None else ""
-    return f"{seeds} would show {more.effect}{power}{cost}"
+    fewest = more.seeds_for_smallest
+    smallest = f"; {fewest:,} for the smallest that matters, {_size(v, v.matters)}" if fewest else ""
+    return f"{seeds} would show {more.effect}{power}{cost}{smallest}"
 
 
 def html_of(answered: Answered) -> str:

@@ -233,6 +233,22 @@ def test_what_is_undecided_says_what_would_settle_it():
     assert f"{v.more.seeds} more seeds would show a difference of 0.5 with {v.more.power:.0%} power" in further(v)
 
 
+def test_a_difference_larger_than_matters_is_asked_for_as_large_as_seen():
+    differences = np.array([1.0, 3.0, 5.0, -0.5, 4.5])
+    v = one(runs_of("C", [60.0] * 5) + runs_of("A", 60 + differences), question())
+    assert (v.answer, v.estimate) == ("undecided", pytest.approx(2.6))
+    power = stats.nct.sf(
+        stats.t.ppf(0.975, 4 + v.more.seeds),
+        4 + v.more.seeds,
+        2.6 * math.sqrt(5 + v.more.seeds) / differences.std(ddof=1),
+    )
+    assert v.more.power == pytest.approx(power)
+    assert f"{v.more.seeds} more seed" in further(v)
+    assert "would show a difference of 2.6, as large as seen, with" in further(v)
+    assert f"{v.more.seeds_for_smallest} for the smallest that matters, 0.5" in further(v)
+    assert v.more.seeds_for_smallest > 10 * v.more.seeds
+
+
 def test_seeds_that_one_arm_has_come_first():
     rows = runs_of("C", [60.0, 61.0, 62.0, 63.0, 64.0]) + runs_of("A", [60.0, 63.0, 61.0])
     more = one(rows, question(smallest_effect=1.0)).more
@@ -331,6 +347,7 @@ def test_as_many_seeds_as_an_undecided_question_asks_for_decide_it_as_often_as_s
     pilot = pilot / pilot.std(ddof=1) * deviation
     v = one(runs_of("C", [60.0] * 5) + runs_of("A", 60 + pilot), question(smallest_effect=0.5))
     assert v.answer == "undecided"
+    assert v.more.effect == "a difference of 0.5"
     n = v.n + v.more.seeds
     differences = rng.normal(0.5, deviation, (4000, n))
     decided = (stats.ttest_1samp(differences, 0, axis=1).pvalue <= 0.05) & (differences.mean(axis=1) > 0)

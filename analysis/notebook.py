@@ -1,0 +1,23 @@
+"""What notebooks/results.ipynb shows: answers, tables and plots that render themselves."""
+
+from analysis.plots import Plot, all_plots
+from analysis.results import Results
+from analysis.table import Table
+from analysis.tables import all_tables
+from analysis.verdicts import verdicts
+from analysis.wording import Verdicts
+
+
+def answers(results: Results) -> Verdicts:
+    """All verdicts."""
+    return Verdicts(verdicts(results))
+
+
+def tables(results: Results) -> dict[str, Table]:
+    """All tables by name, such as "summary", "comparisons", "significance"."""
+    return {table.name: table for table in all_tables(results, verdicts(results))}
+
+
+def plots(results: Results) -> dict[str, Plot]:
+    """All plots by name, such as "effects", "data_efficiency", "curves"; of several settings with a number behind."""
+    return {plot.name: plot for plot in all_plots(results, verdicts(results))}

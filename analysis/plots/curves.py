@@ -1,0 +1,76 @@
+"""Learning curves: the metric by epoch, one line for each experiment, its seeds as a band."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.plots.style import Plot, look, panels
+from analysis.results import Setting, searched
+from analysis.scattering import scattering_runs
+
+MOST_LINES, MOST_PANELS = 8, 9
+
+ORDER = ("phase_a", "phase_b", "joint", "train")
+"""Curves of a run in the order in which they were trained."""
+
+
+def learning_curves(setting: Setting, name: str) -> Plot | None:
+    """A panel for each train size; None where no run has curves."""
+    runs = setting.runs
+    if runs.empty or "curves" not in runs:
+        return None
+    runs = runs[~searched(runs) & runs["curves"].map(lambda curves: isinstance(curves, dict) and any(curves.values()))]
+    if runs.empty:
+        return None
+    known = scattering_runs(setting)
+    labels = runs["experiment"].copy()
+    if len(known):
+        random = known["random_init"].map({True: "_rand", False: ""}).fillna("")
+        labels.loc[labels.index.intersection(known.index)] = known["arch"] + random
+    alone = len(set(labels)) == runs["experiment"].nunique() or "train_size" not in runs
+    if alone:
+        labels = runs["experiment"]
+    sizes = [None] if alone else sorted(runs["train_size"].dropna().unique())[:MOST_PANELS]
+    with panels(len(sizes), sharey=True) as (figure, axes):
+        validated = any("val_acc" in point for run in runs["curves"] for point in _points(run))
+        metric = "val_acc" if validated else "train_loss"
+        order = list(dict.fromkeys(labels))
+        for ax, size in zip(axes, sizes, strict=True):
+            part = runs if size is None else runs[runs["train_size"] == size]
+            of_part = labels[part.index]
+            for label in [label for label in order if (of_part == label).any()][:MOST_LINES]:
+                style = {**look(order.index(label)), "marker": None}
+                _line(ax, part[of_part == label]["curves"].tolist(), metric, label, style)
+            if size is not None:
+                ax.set_title(f"{100 * size:g} % of the images" if size <= 1 else f"{size:g} images")
+            ax.set_xlabel("epoch")
+        axes[0].set_ylabel("validation accuracy, %" if validated else "training loss")
+        axes[0].legend()
+        left_out = f" The first {MOST_LINES} experiments." if len(order) > MOST_LINES else ""
+    return Plot(
+        name=name,
+        title="Learning curves",
+        caption=f"{setting.title}. Lines: mean over seeds; bands: from the lowest to the highest seed. Dotted: "
+        f"fine-tuning begins, after the head was trained on frozen filters.{left_out}",
+        figure=figure,
+    )
+
+
+def _points(curves: Mapping[str, Sequence[Mapping[str, float]]]) -> list[Mapping[str, float]]:
+    return [point for name in ORDER for point in curves.get(name) or ()]
+
+
+def _line(ax: Any, runs: Sequence[Mapping[str, Any]], metric: str, label: str, style: dict[str, Any]) -> None:
+    """The mean over runs at each epoch that any of them has, and their range."""
+    curves = [[point.get(metric, np.nan) for point in _points(run)] for run in runs]
+    longest = max(map(len, curves))
+    table = pd.DataFrame([[*curve, *[np.nan] * (longest - len(curve))] for curve in curves], dtype=float)
+    x = np.arange(1, longest + 1)
+    ax.plot(x, table.mean(), label=label, **style)
+    if len(curves) > 1:
+        ax.fill_between(x, table.min(), table.max(), color=style["color"], alpha=0.18, linewidth=0)
+    heads = {len(run.get("phase_a") or ()) for run in runs if run.get("phase_b")}
+    for head in heads:
+        ax.axvline(head + 0.5, color="0.6", linewidth=0.8, linestyle=":")

@@ -1,0 +1,224 @@
+"""The plots of the scattering sweeps: by train size, filter change against gain, and architectures on a map."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+
+from analysis.anchors import SCATTERING, SCATTERING_DATA, TRAIN_SIZES
+from analysis.comparison import metric_of
+from analysis.plots.style import PUBLISHED, Plot, band, log_axis, look, panels
+from analysis.results import Results, Setting
+from analysis.scattering import cells, scattering_runs, significance_table
+
+MOST_ARCHITECTURES = 8
+
+AUTHORS = "the authors' means of five seeds at their epochs (20 and 150; random 180)"
+
+SERIES = (
+    # metric, whether of random init, label, published series
+    ("joint_acc", True, "random init, joint", "joint"),
+    ("head_acc", False, "wavelets, frozen", ""),
+    ("finetune_acc", False, "wavelets, fine-tuned", "finetune"),
+)
+
+
+def data_efficiency(setting: Setting, name: str) -> Plot | None:
+    """Accuracy by train size: random, frozen and fine-tuned, a panel for each architecture; None for one size."""
+    by_arch = _by_architecture(setting)
+    by_arch = {arch: parts for arch, parts in by_arch.items() if len({size for size, _ in parts}) > 1}
+    if not by_arch:
+        return None
+    published = False
+    with panels(len(by_arch), sharey=True) as (figure, axes):
+        for ax, (arch, parts) in zip(axes, by_arch.items(), strict=True):
+            images = _images(parts)
+            for i, (metric, random, label, anchor) in enumerate(SERIES):
+                known = [
+                    (images[size], values.tolist())
+                    for size, runs in parts
+                    if len(values := metric_of(runs[runs["random_init"].astype(bool) == random], metric))
+                ]
+                if known:
+                    x, samples = zip(*known, strict=True)
+                    band(ax, x, samples, label, **look(i))
+                theirs = SCATTERING.get(arch, {}).get(anchor) if setting.dataset == SCATTERING_DATA else None
+                if theirs and known:
+                    published = True
+                    dash = "--" if random else "-"
+                    ax.plot([50_000 * size for size in TRAIN_SIZES], theirs, linestyle=dash, **PUBLISHED)
+            anchored = [50_000 * size for size in TRAIN_SIZES] if published else []
+            log_axis(ax, [*images.values(), *anchored])
+            ax.set_title(arch)
+            ax.set_xlabel("training images")
+        axes[0].set_ylabel("accuracy, %")
+        axes[0].legend()
+    said = f" Thin grey: {AUTHORS} (solid: fine-tuned, dashed: random)." if published else ""
+    return Plot(
+        name=name,
+        title="Data efficiency",
+        caption=f"{setting.title}. Means over seeds with their 95 % intervals.{said}",
+        figure=figure,
+    )
+
+
+def advantage(results: Results, setting: Setting, name: str) -> Plot | None:
+    """What wavelets are ahead of random init, by train size, with 95 % intervals; None without pairs."""
+    rows = significance_table(results).rows
+    rows = rows[rows["setting"] == setting.title] if len(rows) else rows
+    if rows.empty:
+        return None
+    with panels() as (figure, (ax,)):
+        ax.axhline(0, color="0.3", linewidth=0.8)
+        archs = list(dict.fromkeys(rows["arch"]))[:MOST_ARCHITECTURES]
+        for i, arch in enumerate(archs):
+            part = rows[rows["arch"] == arch].sort_values("train_size")
+            x = part["train_size"].to_numpy() * 1.03 ** (i - (len(archs) - 1) / 2)  # side by side
+            errors = np.array([part["delta"] - part["ci95_lo"], part["ci95_hi"] - part["delta"]], dtype=float)
+            ax.errorbar(x, part["delta"], yerr=np.nan_to_num(errors), capsize=3, label=arch, **look(i))
+            theirs = SCATTERING.get(arch) if setting.dataset == SCATTERING_DATA else None
+            if theirs:
+                ahead = np.subtract(theirs["finetune"], theirs["joint"])
+                ax.plot(TRAIN_SIZES, ahead, linestyle=("-", "--")[i % 2], **PUBLISHED)
+        anchored = any(arch in SCATTERING for arch in archs) and setting.dataset == SCATTERING_DATA
+        sizes = [*rows["train_size"], *(TRAIN_SIZES if anchored else ())]
+        log_axis(ax, sizes, _spoken(sizes))
+        ax.set_xlabel("train size")
+        ax.set_ylabel("wavelets less random init, points")
+        ax.legend()
+    return Plot(
+        name=name,
+        title="Advantage of wavelets",
+        caption=f"{setting.title}. Fine-tuned wavelets less random init trained jointly, paired by seed, with 95 % "
+        f"intervals.{f' Thin grey: {AUTHORS}.' if anchored else ''}",
+        figure=figure,
+    )
+
+
+def gain_by_size(setting: Setting, name: str) -> Plot | None:
+    """The gain of fine-tuning by train size, with bands; None for one size."""
+    by_arch = _by_architecture(setting)
+    lines = {}
+    for arch, parts in by_arch.items():
+        known = [(size, v.tolist()) for size, runs in parts if len(v := metric_of(runs, "finetune_gain"))]
+        if len(known) > 1:
+            lines[arch] = known
+    if not lines:
+        return None
+    with panels() as (figure, (ax,)):
+        for i, (arch, known) in enumerate(lines.items()):
+            x, samples = zip(*known, strict=True)
+            band(ax, x, samples, arch, **look(i))
+        sizes = sorted({size for known in lines.values() for size, _ in known})
+        log_axis(ax, sizes, _spoken(sizes))
+        ax.set_xlabel("train size")
+        ax.set_ylabel("gain of fine-tuning, points")
+        ax.legend()
+    return Plot(
+        name=name,
+        title="Gain by train size",
+        caption=f"{setting.title}. Accuracy fine-tuned less that at the start of fine-tuning; means over seeds with "
+        "95 % intervals.",
+        figure=figure,
+    )
+
+
+def filter_change(setting: Setting, name: str) -> Plot | None:
+    """How far the filters moved against what it gained, a point for each run."""
+    rows = scattering_runs(setting)
+    if rows.empty or not {"filter_delta_relative", "finetune_gain"} <= set(rows):
+        return None
+    rows = rows[rows["filter_delta_relative"].notna() & rows["finetune_gain"].notna()]
+    if rows.empty:
+        return None
+    with panels() as (figure, (ax,)):
+        for i, (arch, part) in enumerate(list(rows.groupby("arch", sort=False))[:MOST_ARCHITECTURES]):
+            area = 12 + 60 * part["train_size"].where(part["train_size"] <= 1, 1.0).astype(float)
+            style = look(i)
+            ax.scatter(
+                part["filter_delta_relative"].astype(float),
+                part["finetune_gain"].astype(float),
+                s=area,
+                color=style["color"],
+                marker=style["marker"],
+                alpha=0.65,
+                linewidth=0,
+                label=arch,
+            )
+        ax.locator_params(axis="x", nbins=6)
+        ax.set_xlabel("relative change of the filters")
+        ax.set_ylabel("gain of fine-tuning, points")
+        ax.legend()
+    return Plot(
+        name=name,
+        title="Filter change against gain",
+        caption=f"{setting.title}. A point for each run, larger for more training images.",
+        figure=figure,
+    )
+
+
+def heat_map(setting: Setting, name: str) -> Plot | None:
+    """Final accuracy of each architecture and init at each train size; None for one size."""
+    rows = scattering_runs(setting)
+    if rows.empty or "final_acc" not in rows:
+        return None
+    random = rows["random_init"].astype(bool).map({True: "_rand", False: ""})
+    table = (
+        rows.assign(final_acc=metric_of(rows, "final_acc"), label=rows["arch"] + random)
+        .pivot_table(index="label", columns="train_size", values="final_acc", aggfunc="mean", sort=True)
+        .head(MOST_ROWS)
+    )
+    if len(table.columns) < 2:
+        return None
+    height = max(1.8, 0.9 + 0.34 * len(table))
+    with panels(size=(max(5.2, 2.4 + 0.7 * len(table.columns)), height)) as (figure, (ax,)):
+        image = ax.imshow(table.to_numpy(), cmap="cividis", aspect="auto")
+        ax.set_xticks(range(len(table.columns)), labels=_spoken(table.columns))
+        ax.set_yticks(range(len(table)), labels=list(table.index))
+        ax.grid(visible=False)
+        ax.set_xlabel("train size")
+        low, high = np.nanmin(table.to_numpy()), np.nanmax(table.to_numpy())
+        for (row, column), value in np.ndenumerate(table.to_numpy()):
+            if np.isfinite(value):
+                dark = value < (low + high) / 2
+                text = {"ha": "center", "va": "center", "fontsize": 8.5, "color": "white" if dark else "black"}
+                ax.text(column, row, f"{value:.1f}", **text)
+        figure.colorbar(image, ax=ax, label="accuracy, %", shrink=0.9)
+    return Plot(
+        name=name,
+        title="Architecture by train size",
+        caption=f"{setting.title}. Final accuracy, mean over seeds, in percent.",
+        figure=figure,
+    )
+
+
+MOST_ROWS = 40
+
+
+def _by_architecture(setting: Setting) -> dict[str, list[tuple[float, pd.DataFrame]]]:
+    """The first architectures, each with its runs by train size."""
+    found: dict[str, list[tuple[float, pd.DataFrame]]] = {}
+    for arch, size, runs in cells(setting):
+        found.setdefault(arch, []).append((size, runs))
+    return dict(list(found.items())[:MOST_ARCHITECTURES])
+
+
+def _images(parts: Sequence[tuple[float, pd.DataFrame]]) -> dict[float, float]:
+    """Training images of each train size."""
+    return {
+        size: float(runs["actual_train_samples"].iloc[0]) if "actual_train_samples" in runs else size
+        for size, runs in parts
+    }
+
+
+def _spoken(sizes: Sequence[float] | pd.Series | pd.Index) -> list[str]:
+    return [f"{100 * size:g} %" if size <= 1 else f"{size:g}" for size in sorted(set(sizes))]
+
+
+def scattering_plots(results: Results, setting: Setting, suffix: str) -> Iterator[Plot | None]:
+    """All of a setting."""
+    yield data_efficiency(setting, f"data_efficiency{suffix}")
+    yield advantage(results, setting, f"advantage{suffix}")
+    yield gain_by_size(setting, f"gain{suffix}")
+    yield filter_change(setting, f"filter_change{suffix}")
+    yield heat_map(setting, f"heat_map{suffix}")
