@@ -40,7 +40,7 @@ def hash_of(question: Mapping[str, Any]) -> str:
 def is_of_arm(arm: str | Mapping[str, Any], experiment: str, config: Mapping[str, Any]) -> bool:
     """Whether a run belongs to an arm: the name of an experiment, or the fields of a filter."""
     if isinstance(arm, str):
-        return experiment == arm
+        return bool(arm) and experiment == arm
     return all(config.get(name) == value for name, value in arm["fields"].items())
 
 
