@@ -14,7 +14,6 @@ from typing import Any
 
 import pandas as pd
 
-from raysweep import frames
 from raysweep.experiment import Search
 from raysweep.ledger import FINISHED, open_ledger
 
@@ -77,8 +76,8 @@ class Results:
                     record["results"][name] = None
         plan = [entry for entry in ledger.read_json("plan.json") if runs is None or entry["run"] in runs]
         return cls(
-            frame=frames.of_records(records),
-            questions=ledger.read_json("questions.json"),
+            frame=ledger.frame(failed=True, records=records),
+            questions=ledger.questions(),
             plan=plan,
             location=ledger.location,
             notices=notices,

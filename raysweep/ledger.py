@@ -22,13 +22,13 @@ import hashlib
 import itertools
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raysweep import durable, frames
 from raysweep.experiment import require_name
-from raysweep.questions import write_down
+from raysweep.questions import is_altered, write_down
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -210,9 +210,10 @@ class Ledger:
         self.fetch("records/")
         return (self.folder / "records").is_dir()
 
-    def frame(self, *, failed: bool = False) -> "pd.DataFrame":
-        """The records as a table (see `load_results`)."""
-        return frames.of_records(record for record in self.records() if failed or record["status"] == FINISHED)
+    def frame(self, *, failed: bool = False, records: Iterable[Record] | None = None) -> "pd.DataFrame":
+        """The records, all or those given, as a table (see `load_results`)."""
+        known = self.records() if records is None else records
+        return frames.of_records(record for record in known if failed or record["status"] == FINISHED)
 
     def write_frame(self) -> None:
         """Leave all records as results.parquet."""
@@ -245,6 +246,10 @@ class Ledger:
         written = write_down(questions, earlier, finished, now)
         durable.write_json(self.folder / "questions.json", written)
         self.share(self.folder / "plan.json", self.folder / "questions.json")
+
+    def questions(self) -> list[Record]:
+        """The questions that were written down; `altered` are those that are not any more what was."""
+        return [{**question, "altered": is_altered(question)} for question in self.read_json("questions.json")]
 
     def read_json(self, name: str) -> list[Record]:
         """The content of plan.json or questions.json; empty where there is none."""

@@ -8,7 +8,7 @@ from typing import Any
 Written = dict[str, Any]
 """A question's fields, and beside them what `write_down` adds: hash, written, seen, replaces."""
 
-ADDED = ("hash", "written", "seen", "replaces")
+ADDED = ("hash", "written", "seen", "replaces", "altered")
 
 
 def write_down(
@@ -35,6 +35,11 @@ def hash_of(question: Mapping[str, Any]) -> str:
     """16 hexadecimal digits of what a question says; fields left empty do not count, so new ones change no hash."""
     said = {name: value for name, value in question.items() if name not in ADDED and value not in (None, "", (), [])}
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def is_altered(question: Mapping[str, Any]) -> bool:
+    """Whether a question is not what was written down, by its hash."""
+    return question.get("hash") != hash_of(question)
 
 
 def is_of_arm(arm: str | Mapping[str, Any], experiment: str, config: Mapping[str, Any]) -> bool:

@@ -258,7 +258,7 @@ def test_seeds_that_one_arm_has_come_first():
 def test_questions_that_came_after_their_results_are_post_hoc():
     rows = runs_of("C", [60.0, 61.0]) + runs_of("A", [60.0, 63.0])
     assert not any("post hoc" in flag for flag in one(rows, question()).flags)
-    edited = {**question(), "smallest_effect": 5.0}
+    edited = {**question(), "altered": True}
     assert "post hoc: it is not as it was written down" in one(rows, edited).flags
     late = {**question(), "written": "2026-01-03T00:00:00+00:00"}
     assert "post hoc: written down on 2026-01-03, after results" in one(rows, late).flags
