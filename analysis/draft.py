@@ -1,12 +1,15 @@
-"""The tests of one answer by itself, before those of its family are known."""
+"""One answer by itself, before the other tests of its family are known: p-values, and what is to be said with it."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from statistics import fmean
+from typing import Any
 
 from analysis import statistics
 from analysis.comparability import Comparability
-from analysis.comparison import Arm, Contrast, arms_of, contrasts, label_of
+from analysis.comparison import Arm, Contrast, arms_of, contrasts, label_of, metric_of, rows_of
 from analysis.results import Question, Setting
 from analysis.statistics import ALPHA
 
@@ -95,16 +98,69 @@ def loss_of_accuracy(draft: Draft) -> tuple[str, str] | None:
     within = equal_within(question)
     if not accuracy.values:
         return "undecided", accuracy.missing
-    spoken = f"{question['equal']} {fmean(accuracy.values):+.2f}"
-    if interval := statistics.mean_interval(accuracy.values):
-        spoken += " [{:+.2f}, {:+.2f}]".format(*interval)
     p = statistics.one_sided_test([-value for value in accuracy.values], within)
     if p is not None and p <= ALPHA / 2:
-        return "no", f"not at the same accuracy: {spoken}"
+        return "no", f"not at the same accuracy, {question['equal']} {fmean(accuracy.values):+.2f}"
     p = statistics.one_sided_test(accuracy.values, -within)
     if is_better(draft) and (p is None or p > ALPHA):
-        return (
-            "undecided",
-            f"n = {len(accuracy.values)}; that {question['equal']} is no lower by {within:g} is not shown: {spoken}",
-        )
+        n = len(accuracy.values)
+        return "undecided", f"n = {n}, that {question['equal']} is no lower by {within:g} is not shown"
     return None
+
+
+def spoken_accuracy(draft: Draft) -> str:
+    """`final_acc +0.02 [-0.05, +0.09]`: of a question about time, how far apart the metric is that has to be equal."""
+    values = equal_contrast(draft).values
+    if not values:
+        return ""
+    interval = statistics.mean_interval(values)
+    spread = " [{:+.2f}, {:+.2f}]".format(*interval) if interval else ""
+    return f"{draft.question['equal']} {fmean(values):+.2f}{spread}"
+
+
+def post_hoc(question: Question, setting: Setting) -> str:
+    """Why a question does not count as asked beforehand; "" where it does.
+
+    It does if it was written down before the first result of its arms on this data, and has not been changed since.
+    """
+    if "hash" not in question:
+        return "post hoc: it was not written down beforehand"
+    if question.get("altered"):
+        return "post hoc: it is not as it was written down"
+    written = str(question["written"])
+    if setting.dataset in question.get("seen", ()):
+        return f"post hoc: {'changed' if question.get('replaces') else 'written down'} when there were results already"
+    for arm in arms_of(question):
+        rows = rows_of(arm, setting.runs)
+        if "finished" in rows and any(_time(finished) < _time(written) for finished in rows["finished"].dropna()):
+            return f"post hoc: written down on {written[:10]}, after results"
+    return ""
+
+
+def _time(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.astimezone()
+
+
+def lost(draft: Draft) -> Iterable[str]:
+    """`A: 1 diverged (seed 44), 2 missing (seeds 45, 46)`, for each arm of which runs have no result."""
+    setting = draft.setting
+    for arm in needed_arms(draft):
+        ended = rows_of(arm, setting.ended)
+        done = rows_of(arm, setting.runs)
+        parts = []
+        for status, part in ended[~ended["seed"].isin(done["seed"])].groupby("status", sort=False):
+            parts.append(f"{len(part)} {status} ({_spoken_seeds(part['seed'])})")
+        planned = setting.planned.get(arm, set()) if isinstance(arm, str) else set()
+        if missing := sorted(planned - {*done["seed"], *ended["seed"]}):
+            parts.append(f"{len(missing)} missing ({_spoken_seeds(missing)})")
+        without = done.index.difference(metric_of(done, draft.contrast.metric).index)
+        if len(without) and len(without) < len(done):
+            parts.append(f"{len(without)} without {draft.contrast.metric} ({_spoken_seeds(done.loc[without, 'seed'])})")
+        if parts:
+            yield f"{label_of(arm)}: {', '.join(parts)}"
+
+
+def _spoken_seeds(seeds: Iterable[Any]) -> str:
+    named = [str(seed) for seed in seeds]
+    return f"seed{'s' * (len(named) != 1)} {', '.join(named[:6])}{', ...' * (len(named) > 6)}"

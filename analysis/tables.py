@@ -139,6 +139,7 @@ def comparisons_table(answers: list[Verdict]) -> Table:
                 **{"question": v.question, "text": v.text, "kind": v.kind, "setting": v.setting, "metric": v.metric},
                 **{"arm": v.arm, "baseline": v.baseline, "answer": v.answer, "reason": v.reason},
                 **{"estimate": v.estimate, "ci95_lo": low, "ci95_hi": high, "std": v.std, "n": v.n},
+                "equal": v.equal,
                 "mean_arm": (v.means or {}).get(v.arm),
                 "mean_baseline": (v.means or {}).get(v.baseline),
                 **{"test": v.test, "p_value": v.p, "p_holm": v.p_corrected, "family": v.family, "tests": v.tests},

@@ -6,9 +6,8 @@ exact sign-flip test stands beside it. What is undecided says how many more seed
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from statistics import fmean, stdev
 from typing import Any
 
@@ -16,8 +15,17 @@ import pandas as pd
 
 from analysis import statistics
 from analysis.comparability import Comparability, comparability
-from analysis.comparison import arms_of, contrasts, label_of, metric_of, rows_of
-from analysis.draft import Draft, is_better, loss_of_accuracy, needed_arms, p_values
+from analysis.comparison import arms_of, contrasts, rows_of
+from analysis.draft import (
+    Draft,
+    is_better,
+    loss_of_accuracy,
+    lost,
+    needed_arms,
+    p_values,
+    post_hoc,
+    spoken_accuracy,
+)
 from analysis.further import More, isolating_command, more_seeds
 from analysis.results import Question, Results, Setting
 from analysis.scattering import implied_questions
@@ -50,6 +58,8 @@ class Verdict:
     n: int = 0
     seeds: tuple[int, ...] = ()
     means: Mapping[str, float] | None = None
+    equal: str = ""
+    """Of a question about time: the difference in the metric that has to be equal."""
     test: str = ""
     p: float | None = None
     p_corrected: float | None = None
@@ -128,30 +138,6 @@ def _drafts(question: Question, setting: Setting) -> list[Draft]:
     return drafts
 
 
-def post_hoc(question: Question, setting: Setting) -> str:
-    """Why a question does not count as asked beforehand; "" where it does.
-
-    It does if it was written down before the first result of its arms on this data, and has not been changed since.
-    """
-    if "hash" not in question:
-        return "post hoc: it was not written down beforehand"
-    if question.get("altered"):
-        return "post hoc: it is not as it was written down"
-    written = str(question["written"])
-    if setting.dataset in question.get("seen", ()):
-        return f"post hoc: {'changed' if question.get('replaces') else 'written down'} when there were results already"
-    for arm in arms_of(question):
-        rows = rows_of(arm, setting.runs)
-        if "finished" in rows and any(_time(finished) < _time(written) for finished in rows["finished"].dropna()):
-            return f"post hoc: written down on {written[:10]}, after results"
-    return ""
-
-
-def _time(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
-    return moment if moment.tzinfo else moment.astimezone()
-
-
 @dataclass(frozen=True, slots=True)
 class Decision:
     """What the tests of a family say about one of its members."""
@@ -214,7 +200,7 @@ def _verdict(draft: Draft, decision: Decision) -> Verdict:
         answer=decision.answer,
         reason=decision.reason,
         family=draft.family,
-        lost=tuple(_lost(draft)),
+        lost=tuple(lost(draft)),
         note=question.get("note", ""),
         relative=draft.kind == "time",
         matters=float(question.get("smallest_effect", 0.5)),
@@ -234,6 +220,7 @@ def _verdict(draft: Draft, decision: Decision) -> Verdict:
         n=n,
         seeds=contrast.seeds,
         means=contrast.means,
+        equal=spoken_accuracy(draft) if draft.kind == "time" else "",
         test=_test_of(draft) if n > 1 else "",
         p=draft.p,
         p_corrected=decision.p,
@@ -299,27 +286,3 @@ def _test_of(draft: Draft) -> str:
 
 def _names(rows: Mapping[str, pd.DataFrame]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(str(name) for part in rows.values() if "run" in part for name in part["run"]))
-
-
-def _lost(draft: Draft) -> Iterable[str]:
-    """`A: 1 diverged (seed 44), 2 missing (seeds 45, 46)`, for each arm of which runs have no result."""
-    setting = draft.setting
-    for arm in needed_arms(draft):
-        ended = rows_of(arm, setting.ended)
-        done = rows_of(arm, setting.runs)
-        parts = []
-        for status, part in ended[~ended["seed"].isin(done["seed"])].groupby("status", sort=False):
-            parts.append(f"{len(part)} {status} ({_spoken_seeds(part['seed'])})")
-        planned = setting.planned.get(arm, set()) if isinstance(arm, str) else set()
-        if missing := sorted(planned - {*done["seed"], *ended["seed"]}):
-            parts.append(f"{len(missing)} missing ({_spoken_seeds(missing)})")
-        without = done.index.difference(metric_of(done, draft.contrast.metric).index)
-        if len(without) and len(without) < len(done):
-            parts.append(f"{len(without)} without {draft.contrast.metric} ({_spoken_seeds(done.loc[without, 'seed'])})")
-        if parts:
-            yield f"{label_of(arm)}: {', '.join(parts)}"
-
-
-def _spoken_seeds(seeds: Iterable[Any]) -> str:
-    named = [str(seed) for seed in seeds]
-    return f"seed{'s' * (len(named) != 1)} {', '.join(named[:6])}{', ...' * (len(named) > 6)}"

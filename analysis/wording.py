@@ -59,6 +59,8 @@ def estimate(v: Verdict) -> str:
 def basis(v: Verdict) -> str:
     """The means and the tests behind an answer."""
     parts = [f"{label} {mean:.2f}" for label, mean in reversed(list((v.means or {}).items()))]
+    if v.equal:
+        parts.append(v.equal)
     if v.n > 1:
         parts.append(f"n = {v.n}")
     if v.test:

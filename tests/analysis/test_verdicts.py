@@ -192,7 +192,9 @@ def test_time_is_compared_at_equal_accuracy():
     assert fast.interval == pytest.approx((math.expm1(low), math.expm1(high)))
     worse = one(slow + timed("A", [8.0, 8.1, 8.0, 8.1], [92.0, 92.2, 91.9, 92.1]), asked)
     assert worse.answer == "no"
-    assert worse.reason.startswith("not at the same accuracy: final_acc -1.95")
+    assert worse.reason == "not at the same accuracy, final_acc -1.95"
+    difference = stats.ttest_rel([92.0, 92.2, 91.9, 92.1], [94.0, 94.1, 93.9, 94.0]).confidence_interval()
+    assert "final_acc -1.95 [{:+.2f}, {:+.2f}]".format(*difference) in basis(worse)
     unclear = one(slow + timed("A", [8.0, 8.1, 8.0, 8.1], [95.0, 93.0, 94.5, 93.4]), asked)
     assert unclear.answer == "undecided"
     assert "not shown" in unclear.reason
