@@ -7,7 +7,7 @@ way is a setting of its own.
 
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from raysweep.experiment import Search
-from raysweep.ledger import FINISHED, open_ledger
+from raysweep.ledger import FINISHED, LedgerError, open_ledger
 
 Question = Mapping[str, Any]
 """A question as it lies in questions.json."""
@@ -61,10 +61,7 @@ class Results:
 
     @classmethod
     def read(cls, location: str | os.PathLike[str], runs: Sequence[str] | None = None) -> "Results":
-        """From a results folder or its URL; with `runs`, of these alone.
-
-        Raises LedgerError where questions.json or plan.json is damaged.
-        """
+        """From a results folder or its URL; with `runs`, of these alone."""
         ledger = open_ledger(location)
         records = [record for record in ledger.records() if runs is None or record["run"] in runs]
         records.sort(key=lambda record: (record.get("priority", 0), str(record.get("finished"))))
@@ -74,11 +71,11 @@ class Results:
                 if isinstance(value, float) and not math.isfinite(value):
                     notices.append(f"{_spoken(record)}: {name} is {value}, left out")
                     record["results"][name] = None
-        plan = [entry for entry in ledger.read_json("plan.json") if runs is None or entry["run"] in runs]
+        plan, questions = _read(lambda: ledger.read_json("plan.json"), notices), _read(ledger.questions, notices)
         return cls(
             frame=ledger.frame(failed=True, records=records),
-            questions=ledger.questions(),
-            plan=plan,
+            questions=questions,
+            plan=[entry for entry in plan if runs is None or entry["run"] in runs],
             location=ledger.location,
             notices=notices,
         )
@@ -173,6 +170,15 @@ def search_of(question: Question) -> Search:
 def count(n: int, noun: str) -> str:
     """`1 seed`, `5 seeds`."""
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+def _read(read: Callable[[], list[dict[str, Any]]], notices: list[str]) -> list[dict[str, Any]]:
+    """The plan or the questions; nothing, and a notice, where the file is damaged."""
+    try:
+        return read()
+    except LedgerError as error:
+        notices.append(str(error))
+        return []
 
 
 def _split(frame: pd.DataFrame, keys: Sequence[str]) -> list[pd.DataFrame]:

@@ -103,6 +103,13 @@ def test_a_damaged_record_is_named_and_the_rest_reported(ledger):
     assert "open: no result of C" in text
 
 
+def test_damaged_questions_are_named_and_the_rest_reported(ledger):
+    (ledger.folder / "questions.json").write_text("[")
+    text = printed(ledger)
+    assert "questions.json is damaged" in text
+    assert "58.00" in text
+
+
 def test_what_is_no_number_is_named_and_the_rest_reported(ledger):
     (known,) = [r for r in ledger.records() if r["run"] == "A-s0-digits"]
     ledger.write({**known, "results": {**known["results"], "head_acc": float("nan")}})

@@ -76,7 +76,10 @@ def test_a_sweep_runs_and_answers_its_question(sweep):
     assert np.isnan(rand["head_acc"])
     assert "Do wavelets help 3b_cmod_L4 at 10 %" in ran.stdout
     difference = scat["final_acc"] - rand["final_acc"]
-    assert f"final_acc {difference:+.2f}, 1 seed" in ran.stdout
+    assert f"final_acc: undecided (n = 1), {difference:+.2f}" in ran.stdout
+    assert "post hoc" not in ran.stdout
+    more = re.search(r"python run_sweep.py (.*)", ran.stdout)[1]
+    assert more.startswith("--group cifar --only 3b_cmod_L4_rand_s10,3b_cmod_L4_s10 --seeds")
     assert "Traceback" not in ran.stdout + ran.stderr
     assert "WARNING" not in ran.stdout + ran.stderr
 
