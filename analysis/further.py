@@ -5,6 +5,7 @@ import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import fmean, stdev
 
 import pandas as pd
@@ -167,7 +168,9 @@ def _command(draft: Draft, seeds: list[int]) -> str:
         parts.append(f"--num-workers {first['num_workers']:g}")
     if first.get("set"):
         parts.append("--set " + " ".join(shlex.quote(value) for value in str(first["set"]).split(", ")))
-    return " ".join([*parts, "--results", shlex.quote(draft.setting.location)])
+    if Path(draft.setting.location) != Path("results").absolute():  # where a sweep goes unless told otherwise
+        parts.append(f"--results {shlex.quote(draft.setting.location)}")
+    return " ".join(parts)
 
 
 def _named(rows: pd.DataFrame) -> str:

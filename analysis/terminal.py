@@ -51,9 +51,12 @@ def print_results(results: Results, console: Console | None = None, answers: lis
             kind = f" ({run['kind']})" if run.get("kind") in ("lost", "memory", "disk", "data") else ""
             text = f"{run['experiment']} seed {run['seed']} {run['status']}{kind}: {run['error']}"
             console.print(text, style="bold red", markup=False)
-    for table in (significance_table(results), filter_change_table(results), cascade_table(results)):
-        if len(table.rows):
+    for table in (significance_table(results), filter_change_table(results)):
+        if len(table.rows) and table.rows["n_seeds"].max() > 1:  # of one seed they would repeat the first table
             console.print(table.rich())
+    cascade = cascade_table(results)
+    if len(cascade.rows):
+        console.print(cascade.rich())
     for table in search_tables(results):
         console.print(table.rich())
         console.print(Padding(table.note, (0, 0, 0, 2), expand=False), markup=False, highlight=False)

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.lines import Line2D
 
 from analysis.anchors import AIRBENCH, AIRBENCH_DATA
 from analysis.comparison import metric_of
@@ -34,6 +35,9 @@ def forest(answers: Sequence[Verdict]) -> Plot | None:
     with panels(len(units), columns=1, size=(7.4, sum(heights) / len(units)), height_ratios=heights) as (figure, axes):
         for ax, (unit, rows) in zip(axes, units.items(), strict=True):
             _forest_panel(ax, unit, rows, several)
+        found = [answer for answer in ANSWERS if any(v.answer == answer for v in shown)]
+        looks = [Line2D([], [], color=ANSWERS[a][0], marker=ANSWERS[a][1], linestyle="none", label=a) for a in found]
+        figure.legend(handles=looks, loc="outside upper right", ncols=len(looks))
     left_out = " The first 60." if len(answers) > MOST_ROWS else ""
     return Plot(
         name="effects",
@@ -46,7 +50,6 @@ def forest(answers: Sequence[Verdict]) -> Plot | None:
 
 def _forest_panel(ax: Any, unit: str, rows: Sequence[Verdict], several: bool) -> None:
     scale = 100.0 if unit == "%" else 1.0
-    seen = set()
     for y, v in enumerate(rows):
         assert v.estimate is not None
         color, marker = ANSWERS[v.answer]
@@ -55,9 +58,7 @@ def _forest_panel(ax: Any, unit: str, rows: Sequence[Verdict], several: bool) ->
         if v.interval:
             ax.plot([scale * end for end in v.interval], [y, y], color=color, linewidth=1.4)
         face = "white" if any("also differs" in flag for flag in v.flags) else color
-        label = v.answer if v.answer not in seen else None
-        seen.add(v.answer)
-        ax.plot(scale * v.estimate, y, marker, color=color, markerfacecolor=face, markersize=6, label=label)
+        ax.plot(scale * v.estimate, y, marker, color=color, markerfacecolor=face, markersize=6)
     ax.axvline(0, color="0.3", linewidth=0.8)
     arms: dict[str, set[str]] = {}
     for v in rows:
@@ -69,7 +70,6 @@ def _forest_panel(ax: Any, unit: str, rows: Sequence[Verdict], several: bool) ->
     ax.set_ylim(len(rows) - 0.4, -0.6)
     ax.grid(visible=False, axis="y")
     ax.set_xlabel(unit)
-    ax.legend(loc="best")
 
 
 def _unit(v: Verdict) -> str:
