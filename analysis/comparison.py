@@ -1,7 +1,7 @@
 """What a question compares: the metric's differences between its arms, paired by seed, and the runs behind them."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.results import Question, Setting
+from analysis.results import Question, Setting, count
 
 Arm = str | Mapping[str, Any]
 """The name of an experiment, or a filter: its label and the fields of the configuration."""
@@ -33,6 +33,8 @@ class Contrast:
     """Of each arm, the runs behind the values."""
     missing: str = ""
     """What there is no result of yet; then there are no values."""
+    floor: float = 0.0
+    """What the resolution of an accuracy, one test image, hides of the standard deviation of the values."""
     flags: tuple[str, ...] = ()
 
 
@@ -137,12 +139,14 @@ def _sum(question: Question, terms: Sequence[tuple[Arm, int]], arm: Arm, metric:
         if about_time:
             values = np.log(values[values > 0])
         series[label] = _keyed(part.loc[values.index], values, cells)
-    absent = [label for label, values in series.items() if values.empty]
+    absent = [label for label, part in rows.items() if metric_of(part, metric).empty]
     if absent:
         return made(missing=f"no {metric} of {' and '.join(absent)}")
     pairs = _paired(series)
     if pairs.empty:
-        return made(missing="no seed in common")
+        unseeded = [label for label, values in series.items() if values.empty]
+        said = f"runs without a seed cannot be paired ({' and '.join(unseeded)})" if unseeded else "no seed in common"
+        return made(missing=said)
     sums = (pairs * pd.Series({label_of(term): weight for term, weight in terms})).sum(axis=1)
     by_seed = sums.groupby(level=0, sort=False).mean()
     means = pairs.groupby(level=0, sort=False).mean().mean()
@@ -150,9 +154,18 @@ def _sum(question: Question, terms: Sequence[tuple[Arm, int]], arm: Arm, metric:
     return made(
         values=tuple(map(float, by_seed)),
         seeds=tuple(by_seed.index),
+        floor=0.0 if about_time else _hidden_deviation(metric, rows.values(), len(terms)),
         means={str(label): float(math.exp(mean) if about_time else mean) for label, mean in means.items()},
         rows=used,
     )
+
+
+def _hidden_deviation(metric: str, rows: Iterable[pd.DataFrame], terms: int) -> float:
+    """Of a sum of `terms` accuracies that are multiples of one image, each rounded: step / sqrt(12); 0 for others."""
+    accuracies = {"acc": 1, "acc5": 1, "gain": 2}.get(metric.rpartition("_")[2], 0)  # a gain is a difference of two
+    images = [metric_of(part, "test_samples") for part in rows]
+    known = [float(part.min()) for part in images if len(part)]
+    return 100 / min(known) * math.sqrt(terms * accuracies / 12) if known and min(known) > 0 else 0.0
 
 
 def _trend(question: Question, metric: str, setting: Setting) -> Contrast:
@@ -180,23 +193,30 @@ def _trend(question: Question, metric: str, setting: Setting) -> Contrast:
         return made(missing=f"no {metric} of {' and '.join(empty)}")
     points = tables[label] - tables[label_of(base)] if base else tables[label]
     points = points.dropna()
-    slopes: dict[int, float] = {}
-    sizes: dict[int, tuple[float, ...]] = {}
-    for seed, part in points.groupby(level="seed"):
+    by_seed = {int(str(seed)): part for seed, part in points.groupby(level="seed") if len(part) > 1}
+    if not by_seed:
+        seeded = any(rows["seed"].notna().any() for rows in series_rows.values())
+        return made(missing=f"no seed at two values of {over}" if seeded else "runs without a seed make no series")
+    most = max(map(len, by_seed.values()))
+    complete = {seed: part for seed, part in by_seed.items() if len(part) == most}
+    kept = complete if len(complete) > 1 else by_seed
+    slopes = {}
+    for seed, part in kept.items():
         x = np.log2(part.index.get_level_values("size").to_numpy(dtype=float))
-        if len(x) > 1:
-            slopes[int(str(seed))] = float(np.polyfit(x - x.mean(), part.to_numpy(), 1)[0])
-            sizes[int(str(seed))] = tuple(x)
-    if not slopes:
-        return made(missing=f"no seed at two values of {over}")
-    differ = len(set(sizes.values())) > 1
+        slopes[seed] = float(np.polyfit(x - x.mean(), part.to_numpy(), 1)[0])
+    flags = [f"{count(len(by_seed) - len(kept), 'seed')} without all values of {over}, left out"] * (kept != by_seed)
+    if len({tuple(part.index.get_level_values("size")) for part in kept.values()}) > 1:
+        flags.append(f"not every seed has all values of {over}")
+    for name, rows in series_rows.items():
+        for field in varied_fields(rows, setting, (*question.get("factor", ()), over)):
+            flags.append(f"{field} varies within {name}")
     used = {name: rows[rows["seed"].isin(slopes)] for name, rows in series_rows.items()}
     return made(
         values=tuple(slopes.values()),
         seeds=tuple(slopes),
         means={name: float(table.mean()) for name, table in tables.items()},
         rows=used,
-        flags=(f"not every seed has all values of {over}",) if differ else (),
+        flags=tuple(flags),
     )
 
 

@@ -45,23 +45,27 @@ class Draft:
 
 def p_values(draft: Draft) -> tuple[float | None, float | None]:
     """Of the claim and of its opposite."""
-    values, margin = draft.contrast.values, draft.margin
+    values, margin, floor = draft.contrast.values, draft.margin, draft.contrast.floor
     if draft.kind == "equivalence":
-        beyond = [statistics.one_sided_test([sign * value for value in values], margin) for sign in (1, -1)]
+        beyond = [statistics.one_sided_test([sign * value for value in values], margin, floor) for sign in (1, -1)]
         least = None if None in beyond else min(1.0, 2 * min(p for p in beyond if p is not None))
-        return statistics.equivalence_test(values, margin), least
+        return statistics.equivalence_test(values, margin, floor), least
     if draft.kind == "target":
-        return statistics.t_test(values, draft.question["target"]), None
-    p = statistics.t_test(values)
+        return statistics.t_test(values, draft.question["target"], floor), None
+    p = statistics.t_test(values, floor=floor)
     if draft.kind == "time" and p is not None and is_better(draft):
         p = max(p, _p_of_equal(draft))
-    return p, statistics.equivalence_test(values, margin)
+    return p, statistics.equivalence_test(values, margin, floor)
 
 
 def _p_of_equal(draft: Draft) -> float:
     """p-value of the arm being no worse than the baseline, by more than `equal_within`, in the metric of `equal`."""
     accuracy = equal_contrast(draft)
-    p = statistics.one_sided_test(accuracy.values, -equal_within(draft.question)) if accuracy.values else None
+    p = (
+        statistics.one_sided_test(accuracy.values, -equal_within(draft.question), accuracy.floor)
+        if accuracy.values
+        else None
+    )
     return 1.0 if p is None else p
 
 
@@ -98,10 +102,10 @@ def loss_of_accuracy(draft: Draft) -> tuple[str, str] | None:
     within = equal_within(question)
     if not accuracy.values:
         return "undecided", accuracy.missing
-    p = statistics.one_sided_test([-value for value in accuracy.values], within)
+    p = statistics.one_sided_test([-value for value in accuracy.values], within, accuracy.floor)
     if p is not None and p <= ALPHA / 2:
         return "no", f"not at the same accuracy, {question['equal']} {fmean(accuracy.values):+.2f}"
-    p = statistics.one_sided_test(accuracy.values, -within)
+    p = statistics.one_sided_test(accuracy.values, -within, accuracy.floor)
     if is_better(draft) and (p is None or p > ALPHA):
         n = len(accuracy.values)
         return "undecided", f"n = {n}, that {question['equal']} is no lower by {within:g} is not shown"
@@ -110,10 +114,11 @@ def loss_of_accuracy(draft: Draft) -> tuple[str, str] | None:
 
 def spoken_accuracy(draft: Draft) -> str:
     """`final_acc +0.02 [-0.05, +0.09]`: of a question about time, how far apart the metric is that has to be equal."""
-    values = equal_contrast(draft).values
+    accuracy = equal_contrast(draft)
+    values = accuracy.values
     if not values:
         return ""
-    interval = statistics.mean_interval(values)
+    interval = statistics.mean_interval(values, floor=accuracy.floor)
     spread = " [{:+.2f}, {:+.2f}]".format(*interval) if interval else ""
     return f"{draft.question['equal']} {fmean(values):+.2f}{spread}"
 
@@ -132,6 +137,8 @@ def post_hoc(question: Question, setting: Setting) -> str:
         return f"post hoc: {'changed' if question.get('replaces') else 'written down'} when there were results already"
     for arm in arms_of(question):
         rows = rows_of(arm, setting.runs)
+        if "imported" in rows and (rows["imported"].notna() & rows["finished"].isna()).any():
+            return "post hoc: when imported results were made is not known"
         if "finished" in rows and any(_time(finished) < _time(written) for finished in rows["finished"].dropna()):
             return f"post hoc: written down on {written[:10]}, after results"
     return ""

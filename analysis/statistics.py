@@ -32,19 +32,32 @@ RANDOM_FLIPS = 20_000
 Interval = tuple[float, float]
 
 
-def mean_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Interval | None:
+def mean_interval(values: Sequence[float], confidence: float = CONFIDENCE, floor: float = 0.0) -> Interval | None:
     """Two-sided interval of the mean: Student's below 20 values, then BCa; None for fewer than two values."""
-    if len(values) < BOOTSTRAP_FROM or len(set(values)) == 1:
-        return t_interval(values, confidence)
+    if len(values) < BOOTSTRAP_FROM or deviation_of(values, floor) <= floor:
+        return t_interval(values, confidence, floor)
     return bca_interval(values, confidence)
 
 
-def t_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Interval | None:
+def t_interval(values: Sequence[float], confidence: float = CONFIDENCE, floor: float = 0.0) -> Interval | None:
     """Two-sided Student interval of the mean; None for fewer than two values, which show no variance."""
     if len(values) < 2:
         return None
-    half = half_width(stdev(values), len(values), confidence)
+    half = half_width(deviation_of(values, floor), len(values), confidence)
     return fmean(values) - half, fmean(values) + half
+
+
+def deviation_of(values: Sequence[float], floor: float = 0.0) -> float:
+    """Standard deviation (divisor n - 1) of two or more values, at least `floor`; 0 where they differ by rounding.
+
+    Accuracies are counts of images: what varies by less than one of them varies unseen. The floor is what that hides.
+    """
+    deviation = stdev(values)
+    return max(floor, deviation if deviation > ROUNDING * max(map(abs, values)) else 0.0)
+
+
+ROUNDING = 1e-9
+"""Relative size of differences that come of floating-point arithmetic alone."""
 
 
 def bca_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Interval:
@@ -77,14 +90,15 @@ def _bca_interval(values: tuple[float, ...], confidence: float) -> Interval:
     return float(found.low), float(found.high)
 
 
-def t_test(values: Sequence[float], mean: float = 0.0) -> float | None:
+def t_test(values: Sequence[float], mean: float = 0.0, floor: float = 0.0) -> float | None:
     """Two-sided p-value of Student's test of a mean; None for fewer than two values.
 
-    Values that are all the same show no variance, and no t: then the sign-flip test decides.
+    Values that are all the same show no variance, and no t: then `floor` stands for it, or, without one, the sign-flip
+    test decides.
     """
     if len(values) < 2:
         return None
-    deviation = stdev(values)
+    deviation = deviation_of(values, floor)
     if deviation == 0:
         return sign_flip([value - mean for value in values])
     from scipy.stats import t
@@ -93,20 +107,22 @@ def t_test(values: Sequence[float], mean: float = 0.0) -> float | None:
     return float(2 * t.sf(abs(statistic), len(values) - 1))
 
 
-def equivalence_test(values: Sequence[float], margin: float) -> float | None:
+def equivalence_test(values: Sequence[float], margin: float, floor: float = 0.0) -> float | None:
     """p-value of two one-sided tests that the mean is within `margin` of zero: the larger of the two."""
-    upper, lower = one_sided_test(values, -margin), one_sided_test([-value for value in values], -margin)
+    upper = one_sided_test(values, -margin, floor)
+    lower = one_sided_test([-value for value in values], -margin, floor)
     return None if upper is None or lower is None else max(upper, lower)
 
 
-def one_sided_test(values: Sequence[float], above: float) -> float | None:
+def one_sided_test(values: Sequence[float], above: float, floor: float = 0.0) -> float | None:
     """p-value of Student's one-sided test that the mean is above a value; None for fewer than two values.
 
-    Values that are all the same are judged by the sign-flip test: (1/2)^n where they are above.
+    Values that are all the same are judged by `floor`, or, without one, by the sign-flip test: (1/2)^n where they are
+    above.
     """
     if len(values) < 2:
         return None
-    deviation = stdev(values)
+    deviation = deviation_of(values, floor)
     if deviation == 0:
         return 0.5 ** len(values) if fmean(values) > above else 1.0
     from scipy.stats import t
@@ -215,7 +231,7 @@ def runs_needed(values: Sequence[float], target: float, confidence: float = CONF
     """
     if len(values) < 2:
         return None
-    distance, deviation = abs(fmean(values) - target), stdev(values)
+    distance, deviation = abs(fmean(values) - target), deviation_of(values)
 
     def leaves_out(n: int) -> float:
         return float(deviation == 0 or 0 < half_width(deviation, n, confidence) < distance)

@@ -267,7 +267,7 @@ def _unit(draft: Draft, value: float) -> float:
 
 
 def _interval(draft: Draft) -> Interval | None:
-    interval = statistics.mean_interval(draft.contrast.values)
+    interval = statistics.mean_interval(draft.contrast.values, floor=draft.contrast.floor)
     return interval and (_unit(draft, interval[0]), _unit(draft, interval[1]))
 
 

@@ -22,7 +22,7 @@ def accept_imported(ledger: Ledger, planned: Sequence[Record]) -> Iterator[str]:
             continue
         name = f"{plan['experiment']} seed {plan['seed']}"
         candidates = [
-            r for r in imported if r["seed"] == plan["seed"] or (not r["seed"] and seeds[plan["experiment"]] == 1)
+            r for r in imported if r["seed"] == plan["seed"] or (r["seed"] is None and seeds[plan["experiment"]] == 1)
         ]
         differences = [(differing(record, plan), record) for record in candidates]
         fits = [record for different, record in differences if not different]
