@@ -1,6 +1,6 @@
 """In what the arms of a comparison differ beyond the question's factor, and where that makes it senseless."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,8 +22,10 @@ class Comparability:
     """What a reader of a comparison has to know."""
 
     flags: tuple[str, ...] = ()
+    other_fields: tuple[str, ...] = ()
+    """Fields of the configuration beyond the factor in which the arms differ."""
     confounded: bool = False
-    """Whether the arms differ in other fields of their configurations than the factor."""
+    """Whether there are any, or the horizons in force differ."""
     refused: str = ""
     """Why there is no comparison."""
 
@@ -34,9 +36,16 @@ def comparability(question: Question, contrast: Contrast, setting: Setting) -> C
     about_time = question.get("kind") == "time"
     if refused := "; ".join(_refusals(rows, about_time)):
         return Comparability(refused=refused)
-    other = tuple(_other_factors(question, rows, setting))
-    flags = (*other, *contrast.flags, *_conditions(rows), *_early_stops(contrast, rows), *_origins(rows, about_time))
-    return Comparability(flags=flags, confounded=bool(other))
+    other = dict(_other_factors(question, rows, setting))
+    flags = (
+        *other.values(),
+        *contrast.flags,
+        *_conditions(rows),
+        *_early_stops(contrast, rows),
+        *_origins(rows, about_time),
+    )
+    fields = tuple(name for name in other if name in setting.config)
+    return Comparability(flags=flags, other_fields=fields, confounded=bool(other))
 
 
 def horizon_in_force(block_summary: Any) -> str:
@@ -72,19 +81,19 @@ def _refusals(rows: Rows, about_time: bool) -> Iterator[str]:
         column = next((name for name in reversed(DEVICE) if all(_distinct(part, name) for part in rows.values())), "")
         if column:
             devices = {label: _distinct(part, column) for label, part in rows.items()}
-            if len(set(devices.values())) > 1:
+            if _differ(rows, column):
                 yield f"times of different devices ({_sides(devices)})"
 
 
-def _other_factors(question: Question, rows: Rows, setting: Setting) -> Iterator[str]:
-    """Fields of the configuration, and the horizon in force where the one asked for is the same."""
+def _other_factors(question: Question, rows: Rows, setting: Setting) -> Iterator[tuple[str, str]]:
+    """What differs and how: fields of the configuration, and the horizon in force where the same one was asked for."""
     factor = set(question.get("factor", ()))
     left_out = {"seed", *factor}.union(*(without_effect(part) for part in rows.values()))
     for name in sorted(setting.config - left_out):
         values = {label: _distinct(part, name, missing=True) for label, part in rows.items()}
         if len(set(values.values())) > 1 and not _alike_within(question, values):
             in_force = f"; in force {_sides(_horizons(rows))}" if name == "mixing_horizon" else ""
-            yield f"also differs in {name} ({_sides(values)}{in_force})"
+            yield name, f"also differs in {name} ({_sides(values)}{in_force})"
     horizons = _horizons(rows)
     asked = {_distinct(part, "mixing_horizon", missing=True) for part in rows.values()}
     if (
@@ -93,7 +102,7 @@ def _other_factors(question: Question, rows: Rows, setting: Setting) -> Iterator
         and len(set(horizons.values())) > 1
         and all(horizons.values())
     ):
-        yield f"also differs in the mixing horizon in force ({_sides(horizons)})"
+        yield "horizon in force", f"also differs in the mixing horizon in force ({_sides(horizons)})"
 
 
 def _alike_within(question: Question, values: Mapping[str, tuple[Any, ...]]) -> bool:
@@ -115,7 +124,7 @@ def _conditions(rows: Rows) -> Iterator[str]:
     """Effective batch, precision, version of the code, and what was done for want of memory."""
     for column, spoken in (BATCH | CODE).items():
         values = {label: _distinct(part, column) for label, part in rows.items()}
-        if all(values.values()) and len(set(values.values())) > 1:
+        if all(values.values()) and _differ(rows, column):
             yield f"{spoken}: {_sides({label: [str(v)[:12] for v in found] for label, found in values.items()})}"
     for label, part in rows.items():
         if "batch_parts" in part and (cut := int((part["batch_parts"] > 1).sum())):
@@ -141,11 +150,23 @@ def _early_stops(contrast: Contrast, rows: Rows) -> Iterator[str]:
 def _origins(rows: Rows, about_time: bool) -> Iterator[str]:
     """Runs of the authors' own code, and for times other machines of the same kind."""
     imported = [label for label, part in rows.items() if "imported" in part and part["imported"].notna().any()]
-    if imported and len(imported) < len(rows):
+    if imported and _differ(rows, "imported", pd.notna):
         yield f"imported from the authors' own code: {', '.join(imported)}"
     hosts = {label: _distinct(part, "hostname") for label, part in rows.items()}
-    if about_time and all(hosts.values()) and len(set(hosts.values())) > 1:
+    if about_time and all(hosts.values()) and _differ(rows, "hostname"):
         yield f"machines: {_sides(hosts)}"
+
+
+def _differ(rows: Rows, column: str, of: Callable[[Any], Any] = str) -> bool:
+    """Whether the arms' values of a column differ in any pair of runs; without pairs, as a whole."""
+    known = [part for part in rows.values() if column in part]
+    by_seed = [part.drop_duplicates("seed").set_index("seed")[column].map(of) for part in known]
+    if len(by_seed) < len(rows):
+        return bool(by_seed)
+    repeated = any(part["seed"].duplicated().any() or part["seed"].isna().any() for part in rows.values())
+    if repeated or any(set(one.index) != set(by_seed[0].index) for one in by_seed):
+        return len({frozenset(part[column].map(of)) for part in rows.values()}) > 1
+    return any((one != by_seed[0].reindex(one.index)).any() for one in by_seed[1:])
 
 
 def _distinct(rows: pd.DataFrame, column: str, missing: bool = False) -> tuple[Any, ...]:

@@ -1,7 +1,7 @@
 """One answer by itself, before the other tests of its family are known: p-values, and what is to be said with it."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from statistics import fmean
@@ -153,13 +153,17 @@ def lost(draft: Draft) -> Iterable[str]:
     """`A: 1 diverged (seed 44), 2 missing (seeds 45, 46)`, for each arm of which runs have no result."""
     setting = draft.setting
     for arm in needed_arms(draft):
-        ended = rows_of(arm, setting.ended)
-        done = rows_of(arm, setting.runs)
+        done, ended = rows_of(arm, setting.runs), rows_of(arm, setting.ended)
+        have = set(zip(done["experiment"], done["seed"], strict=True))
+        lost_runs = list(zip(ended["experiment"], ended["seed"], ended["status"], strict=True))
         parts = []
-        for status, part in ended[~ended["seed"].isin(done["seed"])].groupby("status", sort=False):
-            parts.append(f"{len(part)} {status} ({_spoken_seeds(part['seed'])})")
-        planned = setting.planned.get(arm, set()) if isinstance(arm, str) else set()
-        if missing := sorted(planned - {*done["seed"], *ended["seed"]}):
+        for status in dict.fromkeys(status for *_, status in lost_runs):
+            seeds = [seed for name, seed, how in lost_runs if how == status and (name, seed) not in have]
+            if seeds:
+                parts.append(f"{len(seeds)} {status} ({_spoken_seeds(seeds)})")
+        known = have | {(name, seed) for name, seed, _ in lost_runs}
+        planned = [plan for plan in setting.planned if is_planned(arm, plan)]
+        if missing := sorted(plan["seed"] for plan in planned if (plan["experiment"], plan["seed"]) not in known):
             parts.append(f"{len(missing)} missing ({_spoken_seeds(missing)})")
         without = done.index.difference(metric_of(done, draft.contrast.metric).index)
         if len(without) and len(without) < len(done):
@@ -168,6 +172,14 @@ def lost(draft: Draft) -> Iterable[str]:
             yield f"{label_of(arm)}: {', '.join(parts)}"
 
 
+def is_planned(arm: Arm, plan: Mapping[str, Any]) -> bool:
+    """Whether a planned run belongs to an arm."""
+    if isinstance(arm, str):
+        return bool(plan["experiment"] == arm)
+    config = plan.get("config") or {}
+    return all(config.get(name) == value for name, value in arm["fields"].items())
+
+
 def _spoken_seeds(seeds: Iterable[Any]) -> str:
-    named = [str(seed) for seed in seeds]
+    named = list(dict.fromkeys(str(seed) for seed in seeds))
     return f"seed{'s' * (len(named) != 1)} {', '.join(named[:6])}{', ...' * (len(named) > 6)}"

@@ -7,8 +7,9 @@ way is a setting of its own.
 
 import math
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -34,8 +35,8 @@ class Setting:
     """The finished ones, at most one for each experiment and seed."""
     ended: pd.DataFrame
     """Those that failed or diverged."""
-    planned: Mapping[str, set[int]]
-    """Seeds of each experiment that the last sweep set out to run."""
+    planned: Sequence[Mapping[str, Any]]
+    """What the last sweep set out to run."""
     config: frozenset[str]
     """The columns that are fields of configurations."""
     location: str
@@ -44,7 +45,7 @@ class Setting:
     @cached_property
     def experiments(self) -> set[str]:
         """All that were run or planned."""
-        return {*self.runs["experiment"], *self.ended["experiment"], *self.planned}
+        return {*self.runs["experiment"], *self.ended["experiment"], *(plan["experiment"] for plan in self.planned)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +99,12 @@ class Results:
         if len(counts) > 1:
             spoken = ", ".join(f"{name} ({n} run{'s' * (n != 1)})" for name, n in counts.items())
             self.notices.append(f"results of {len(counts)} datasets, which are not compared with each other: {spoken}")
-        return [setting for part in _split(frame, ("dataset", "data", "set")) for setting in self._by_way(part)]
+        found = [setting for part in _split(frame, ("dataset", "data", "set")) for setting in self._by_way(part)]
+        repeated = {title for title, n in Counter(setting.title for setting in found).items() if n > 1}
+        return [
+            replace(setting, title=f"{setting.title} ({i + 1})") if setting.title in repeated else setting
+            for i, setting in enumerate(found)
+        ]
 
     @cached_property
     def across(self) -> dict[str, Setting]:
@@ -117,7 +123,7 @@ class Results:
                     for name, runs in setting.runs.groupby("experiment", sort=False):
                         if len(runs) >= len(best.get(str(name), ())):
                             best[str(name)] = runs
-                planned = {name: seeds for setting in settings for name, seeds in setting.planned.items()}
+                planned = [plan for setting in settings for plan in setting.planned]
                 runs = pd.concat(best.values()) if best else settings[0].runs
                 ended = pd.concat([setting.ended for setting in settings])
                 found[dataset] = self._setting(f"{dataset}, across settings", dataset, runs, ended, planned)
@@ -130,21 +136,27 @@ class Results:
         ways = tuple(way for way in WAYS if way in repeated and repeated[way].nunique() > 1)
         for rows in _split(part, ways) if ways else [part]:
             done = rows[rows["status"] == FINISHED]
+            if "finished" in done:  # of a seed that is there twice the one that was recorded last counts
+                done = done.loc[done["finished"].astype(str).sort_values(kind="stable").index]
             seeded = done["seed"].notna()
             again = done[seeded & done.duplicated(["experiment", "seed"], keep="last")]
             for _, run in again.iterrows():
                 kept = done[(done["experiment"] == run["experiment"]) & (done["seed"] == run["seed"])].iloc[-1]
                 self.notices.append(f"{_spoken(run)} is there twice: {run['run']} is left out, {kept['run']} counts")
             first = rows.iloc[0]
-            same = [p for p in self.plan if all(p.get(k) == first.get(k) for k in ("dataset", "data", "set"))]
-            planned: dict[str, set[int]] = {}
-            for entry in same:
-                planned.setdefault(entry["experiment"], set()).add(entry["seed"])
+            planned = [p for p in self.plan if all(p.get(k) == first.get(k) for k in ("dataset", "data", "set"))]
+            kept_runs = rows.loc[rows.index.isin(done.index.difference(again.index))]
             ended = rows[rows["status"] != FINISHED]
-            yield self._setting(_title(rows, ways), first["dataset"], done.drop(again.index), ended, planned)
+            yield self._setting(
+                _title(rows, ways),
+                first["dataset"],
+                kept_runs,
+                ended,
+                planned,
+            )
 
     def _setting(
-        self, title: str, dataset: str, runs: pd.DataFrame, ended: pd.DataFrame, planned: Mapping[str, set[int]]
+        self, title: str, dataset: str, runs: pd.DataFrame, ended: pd.DataFrame, planned: Sequence[Mapping[str, Any]]
     ) -> Setting:
         return Setting(
             title=title,

@@ -95,7 +95,7 @@ def _summary(settings: list[Setting], title: str) -> Table:
     for setting in settings:
         ended = Counter(zip(setting.ended["experiment"], setting.ended["status"], strict=True))
         for experiment, runs in setting.runs.groupby("experiment", sort=False):
-            planned = setting.planned.get(str(experiment), set())
+            planned = {plan["seed"] for plan in setting.planned if plan["experiment"] == experiment}
             row: dict[str, Any] = {"experiment": experiment, "setting": setting.title, "n": len(runs)}
             for status in ("failed", "diverged"):
                 row[status] = ended[(experiment, status)] or None

@@ -19,6 +19,7 @@ from analysis.comparison import arms_of, contrasts, rows_of
 from analysis.draft import (
     Draft,
     is_better,
+    is_planned,
     loss_of_accuracy,
     lost,
     needed_arms,
@@ -115,7 +116,7 @@ def _asked(results: Results, setting: Setting) -> list[Question]:
 def _is_there(arm: Any, setting: Setting) -> bool:
     if isinstance(arm, str):
         return arm in setting.experiments
-    return not rows_of(arm, setting.runs).empty
+    return not rows_of(arm, setting.runs).empty or any(is_planned(arm, plan) for plan in setting.planned)
 
 
 def _drafts(question: Question, setting: Setting) -> list[Draft]:

@@ -77,6 +77,13 @@ RECIPE = ("random_init", "joint", "epochs")
 and ten more."""
 
 
+OF_AN_ARCHITECTURE = (
+    *("n_blocks", "L", "modulus_type", "kernel_size", "mixing_horizon", "lowpass_last", "global_avg_pool"),
+    *("l2_penalty", "global_batch_size"),
+)
+"""What all runs of a trend have in common."""
+
+
 def _question(wavelets: Experiment) -> Question:
     architecture, size = architecture_name(wavelets.config), wavelets.name.rpartition("_")[2]
     return Question(
@@ -90,8 +97,10 @@ def _question(wavelets: Experiment) -> Question:
 
 
 def _trend(architecture: str, n_blocks: int) -> Question:
+    base = next(e.config for e in _experiments if e.config.n_blocks == n_blocks)
+    fields = {name: getattr(base, name) for name in OF_AN_ARCHITECTURE}
     wavelets, random = (
-        Filter(label=f"{architecture}{label}", fields={"n_blocks": n_blocks, "L": BASE.L, "random_init": init})
+        Filter(label=f"{architecture}{label}", fields={**fields, "random_init": init, "joint": init})
         for label, init in (("", False), ("_rand", True))
     )
     return Question(

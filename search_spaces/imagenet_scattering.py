@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from raysweep.experiment import Experiment, Family, Group, Question
+from raysweep.experiment import Experiment, Family, Filter, Group, Question
 from search_spaces.axes import Axes, points, tune_space
 from search_spaces.scattering_grid import TRAINABLE, configure, run_name
 from trainables.scattering import ScatteringConfig
@@ -72,6 +72,15 @@ CONFOUNDED = (
     "equal (B and D) the one in force is 75 for L = 4 and 27 for L = 8."
 )
 
+AXES_OF_A_POINT = ("n_blocks", "L", "modulus_type", "mixing_horizon", "train_size", "lowpass_last", "global_avg_pool")
+
+
+def _point(label: str, **changes: Any) -> Filter:
+    """The runs of C with some fields changed, by whichever experiment."""
+    config = replace(BASE, **changes)
+    return Filter(label=label, fields={name: getattr(config, name) for name in AXES_OF_A_POINT})
+
+
 QUESTIONS = (
     Question(
         name="depth",
@@ -123,6 +132,22 @@ QUESTIONS = (
         note=CONFOUNDED,
         # Without a horizon the 5th block at L = 8 would have 19,683 x 19,683 filters: 19 G parameters.
         isolated_by="--group all --grid n_blocks=5 L=4,8 mixing_horizon=3",
+    ),
+    Question(
+        name="orientations_4b_alone",
+        text="Does L = 8 beat L = 4 at 4 blocks, without a horizon in both?",
+        baseline="C",
+        arms=(_point("C with L = 8", L=8),),
+        metrics=ACCURACY,
+        factor=("L",),
+    ),
+    Question(
+        name="orientations_5b_alone",
+        text="Does L = 8 beat L = 4 at 5 blocks, with a horizon of 3 in both?",
+        baseline=_point("A with horizon 3", n_blocks=5, mixing_horizon=3),
+        arms=(_point("D with horizon 3", n_blocks=5, L=8, mixing_horizon=3),),
+        metrics=ACCURACY,
+        factor=("L",),
     ),
     Question(
         name="modulus_4b",

@@ -21,7 +21,7 @@ def summary(config):
 
 def seed_run(name, seed=42, **more):
     """A run of A to I."""
-    config = {**asdict(CONFIGS[name]), "seed": seed}
+    config = {**asdict(CONFIGS[name]), "seed": seed, "data_dir": "/data"}
     results = {"head_acc": 60.0 + seed, "finetune_gain": 5.0, "block_summary": summary(CONFIGS[name]), **more}
     return record(name, seed, dataset="imagenet", config=config, num_workers=8, **results)
 
@@ -40,10 +40,11 @@ def test_the_seeds_own_comparisons_of_orientations_are_confounded():
     v = compared([seed_run("C"), seed_run("E")], asked("orientations_4b"))
     assert v.flags == ("also differs in mixing_horizon (C none, E 27; in force C all channels, E 27)",)
     assert "No pair of A to I isolates L" in v.note
-    assert v.isolated_by == "python run_sweep.py --group all --grid L=8"
+    there = "--seeds 42 --dataset imagenet --data-dir /data --num-workers 8 --results results"
+    assert v.isolated_by == f"python run_sweep.py --group all --grid L=8 {there}"
     v = compared([seed_run("A"), seed_run("D")], asked("orientations_5b"))
     assert v.flags == ("also differs in mixing_horizon (A none, D 27; in force A all channels, D 27)",)
-    assert v.isolated_by == "python run_sweep.py --group all --grid n_blocks=5 L=4,8 mixing_horizon=3"
+    assert v.isolated_by == f"python run_sweep.py --group all --grid n_blocks=5 L=4,8 mixing_horizon=3 {there}"
 
 
 def test_with_the_horizon_asked_equal_the_one_in_force_still_differs():
@@ -67,7 +68,7 @@ def test_what_would_isolate_the_factor_is_the_arm_with_the_baselines_other_value
     )
     v = compared(rows, q)
     assert v.flags == ("also differs in gap (C False, A True)", "also differs in lr (C 0.1, A 0.2)")
-    assert v.isolated_by == "python run_sweep.py --only A --set gap=False lr=0.1"
+    assert v.isolated_by == "python run_sweep.py --only A --seeds 0 --set gap=False lr=0.1 --results results"
 
 
 def test_fields_without_effect_do_not_count():

@@ -80,7 +80,8 @@ def test_all_runs_in_priority_order(tmp_path):
 
 
 def test_questions_are_those_of_the_seed():
-    asked = {(q.baseline, q.arms) for q in imagenet_scattering.FAMILY.questions}
+    questions = [q for q in imagenet_scattering.FAMILY.questions if not q.name.endswith("_alone")]
+    asked = {(q.baseline, q.arms) for q in questions}
     assert asked == {
         ("C", ("A",)),
         ("A", ("B",)),
@@ -92,14 +93,29 @@ def test_questions_are_those_of_the_seed():
     }
 
 
+def matches(config, arm):
+    return all(getattr(config, name) == value for name, value in arm.fields.items())
+
+
+def test_the_runs_that_isolate_are_those_that_a_question_asks_about():
+    grids = {"orientations_4b": {"L": (8,)}, "orientations_5b": {"n_blocks": (5,), "L": (4, 8), "mixing_horizon": (3,)}}
+    asked = {q.name: q for q in imagenet_scattering.QUESTIONS}
+    for name, axes in grids.items():
+        experiments, left_out = imagenet_scattering.grid(axes)
+        assert not left_out
+        alone = asked[f"{name}_alone"]
+        filters = [arm for arm in (alone.baseline, *alone.arms) if isinstance(arm, Filter)]
+        assert [sum(matches(e.config, arm) for e in experiments) for arm in filters] == [1] * len(experiments)
+
+
 def test_questions_ask_about_runs_that_exist():
     for family in families():
         experiments = {e.name: e for e in family.experiments}
         for question in family.questions:
             for arm in (question.baseline, *question.arms):
                 if isinstance(arm, Filter):
-                    configs = [e.config for e in family.experiments]
-                    assert any(all(getattr(c, n) == v for n, v in arm.fields.items()) for c in configs)
+                    there = any(matches(e.config, arm) for e in family.experiments)
+                    assert there != question.name.endswith("_alone")  # no pair of A to I is alone in L
                 elif arm:
                     assert arm in experiments
         for group in family.groups:
