@@ -1,6 +1,8 @@
 """The tables of the scattering sweeps: the experiments in the seed's form, wavelets against random, filter change."""
 
-from collections.abc import Iterator, Mapping
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
 
@@ -19,49 +21,85 @@ DIFFER = ("random_init", "joint", "epochs", "lr_epochs", "lr_extractor", "l2_pen
 """In what wavelets in two phases and a random init trained jointly differ by their recipes."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """Runs of one architecture at one train size, which differ in init, recipe and seed."""
+
+    arch: str
+    """Its name; where several cells would have the same, with what else tells them apart."""
+    train_size: float
+    wavelets: pd.DataFrame
+    """Runs of one recipe; none where there is no such run."""
+    random: pd.DataFrame
+
+    @property
+    def images(self) -> float:
+        """Training images, as far as the runs say; else the train size."""
+        runs = pd.concat([self.wavelets, self.random])
+        known = metric_of(runs, "actual_train_samples")
+        return float(known.iloc[0]) if len(known) else self.train_size
+
+    def side(self, random: bool) -> pd.DataFrame:
+        """The runs of one init."""
+        return self.random if random else self.wavelets
+
+
 def scattering_runs(setting: Setting) -> pd.DataFrame:
-    """The runs of scattering networks, with their architecture in `arch` and with `moment` "wavelets" or "random"."""
+    """The runs of scattering networks, with their architecture in `arch`."""
     runs = setting.runs
-    if runs.empty or not {"n_blocks", "L", "modulus_type", "random_init"} <= set(runs):
+    if runs.empty or not {"n_blocks", "L", "modulus_type", "random_init", "train_size"} <= set(runs):
         return runs.iloc[:0]
-    rows = runs[runs["n_blocks"].notna() & runs["modulus_type"].notna()]
-    config = rows[["n_blocks", "L", "modulus_type", "mixing_horizon"]].to_dict("records")
+    rows = runs[runs[["n_blocks", "L", "modulus_type", "train_size"]].notna().all(axis=1)]
+    config = rows.reindex(columns=["n_blocks", "L", "modulus_type", "mixing_horizon"]).to_dict("records")
     return rows.assign(arch=[architecture(point) for point in config]) if len(rows) else rows
 
 
-def cells(setting: Setting) -> Iterator[tuple[str, float, pd.DataFrame]]:
-    """The runs that differ in `DIFFER` and in the seed alone: architecture, train size, runs.
-
-    Where several cells would have the same architecture and size, its name says in what else they differ.
-    """
+def cells(setting: Setting) -> list[Cell]:
+    """All cells, by architecture and train size. Runs of different recipes are never in one side of a cell."""
     rows = scattering_runs(setting)
     if rows.empty:
-        return
-    named = {"n_blocks", "L", "modulus_type", "mixing_horizon", "train_size"}
+        return []
+    named = ("n_blocks", "L", "modulus_type", "mixing_horizon", "train_size")
     further = varied_fields(rows, setting, (*DIFFER, *named))
-    keys = rows[["arch", "train_size", *further]].astype(dict.fromkeys(further, str))
-    for (arch, size), alike in keys.groupby(["arch", "train_size"], sort=True):
-        told_apart = [name for name in further if alike[name].nunique() > 1]
-        for values, same in alike.groupby(told_apart, sort=True) if told_apart else [((), alike)]:
-            suffix = "".join(f"_{name}={value}" for name, value in zip(told_apart, values, strict=True))
-            yield f"{arch}{suffix}", float(str(size)), rows.loc[same.index]
+    found = []
+    for (arch, size), alike in rows.groupby(["arch", "train_size"], sort=True):
+        for suffix, same in _told_apart(alike, further):
+            random = same["random_init"].astype(bool)
+            sides = [
+                [*_told_apart(side, varied_fields(side, setting, (*further, *named)))] or [("", side)]
+                for side in (same[~random], same[random])
+            ]
+            for (one, wavelets), (other, drawn) in itertools.product(*sides):
+                name = f"{arch}{suffix}{one}{other and f'_against{other}'}"
+                found.append(Cell(arch=name, train_size=float(str(size)), wavelets=wavelets, random=drawn))
+    return found
+
+
+def _told_apart(rows: pd.DataFrame, fields: Sequence[str]) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The rows by those of the fields that vary among them, each part with what it is called by."""
+    varied = [name for name in fields if rows[name].astype(str).nunique() > 1]
+    if not varied:
+        yield from [("", rows)] if len(rows) else []
+        return
+    for values, part in rows.groupby([rows[name].astype(str) for name in varied], sort=True):
+        yield "".join(f"_{name}={value}" for name, value in zip(varied, values, strict=True)), part
 
 
 def implied_questions(setting: Setting) -> list[Question]:
     """Whether wavelets help, for each architecture and train size of which there are both: what a folder without
     questions of its own answers. Nobody wrote them down beforehand."""
     questions: list[Question] = []
-    for arch, size, part in cells(setting):
-        random = part["random_init"].astype(bool)
-        if random.all() or not random.any():
+    for cell in cells(setting):
+        if cell.wavelets.empty or cell.random.empty:
             continue
+        size = cell.train_size
         spoken = f"{100 * size:g} % of the training images" if size <= 1 else f"{size:g} training images"
         questions.append(
             {
-                "name": f"wavelets_{arch}_{size:g}",
-                "text": f"Do wavelets help {arch} at {spoken}?",
-                "arms": list(dict.fromkeys(part["experiment"][~random])),
-                "baseline": next(iter(part["experiment"][random])),
+                "name": f"wavelets_{cell.arch}_{size:g}",
+                "text": f"Do wavelets help {cell.arch} at {spoken}?",
+                "arms": list(dict.fromkeys(cell.wavelets["experiment"])),
+                "baseline": next(iter(cell.random["experiment"])),
                 "metrics": ["final_acc"],
                 "factor": list(DIFFER),
                 "family": "wavelets",
@@ -73,9 +111,6 @@ def implied_questions(setting: Setting) -> list[Question]:
 def significance_table(results: Results) -> Table:
     """Wavelets fine-tuned against random init trained jointly, paired by seed: a row for each architecture and size."""
     rows = [row for setting in results.settings for row in _advantages(setting)]
-    corrected = iter(statistics.holm([row["p_value"] for row in rows if row["p_value"] is not None]))
-    for row in rows:
-        row["p_holm"] = None if row["p_value"] is None else next(corrected)
     return Table.of(
         rows,
         name="significance",
@@ -89,19 +124,18 @@ def significance_table(results: Results) -> Table:
             Column(name="ci95_lo", heading="95 % from", form="+"),
             Column(name="ci95_hi", heading="to", form="+"),
             Column(name="p_value", heading="p", form="p"),
-            Column(name="p_holm", heading="p, Holm", form="p"),
             Column(name="n_seeds", heading="n", form="n"),
         ),
-        note="Percent and points; std and intervals with divisor n - 1, p by the paired t-test. The authors' own table "
-        "divides by n, which makes its std and intervals too narrow by sqrt((n - 1) / n).",
+        note="Percent and points; std and intervals with divisor n - 1; p by the paired t-test, not corrected for the "
+        "number of rows (the answers' are). The authors' own table divides by n, which makes its std and intervals too "
+        "narrow by sqrt((n - 1) / n).",
     )
 
 
 def _advantages(setting: Setting) -> Iterator[dict[str, Any]]:
-    for arch, size, part in cells(setting):
-        random = part["random_init"].astype(bool)
+    for cell in cells(setting):
         sides = {}
-        for side, rows, metric in (("scat", part[~random], "finetune_acc"), ("rand", part[random], "joint_acc")):
+        for side, rows, metric in (("scat", cell.wavelets, "finetune_acc"), ("rand", cell.random, "joint_acc")):
             values = metric_of(rows, metric)
             kept = rows.loc[values.index]
             seeds = kept["seed"].astype(object).where(kept["seed"].notna(), "none")
@@ -113,8 +147,8 @@ def _advantages(setting: Setting) -> Iterator[dict[str, Any]]:
         deltas = (pairs["value_scat"] - pairs["value_rand"]).tolist()
         low, high = statistics.mean_interval(deltas) or (None, None)
         yield {
-            "arch": arch,
-            "train_size": size,
+            "arch": cell.arch,
+            "train_size": cell.train_size,
             "mean_scat": pairs["value_scat"].mean(),
             "mean_rand": pairs["value_rand"].mean(),
             "delta": fmean(deltas),
@@ -123,6 +157,7 @@ def _advantages(setting: Setting) -> Iterator[dict[str, Any]]:
             "ci95_lo": low,
             "ci95_hi": high,
             "n_seeds": len(deltas),
+            "train_images": cell.images,
             "dataset": setting.dataset,
             "setting": setting.title,
             "runs": " ".join([*pairs["run_scat"], *pairs["run_rand"]]),
@@ -134,7 +169,8 @@ def filter_change_table(results: Results) -> Table:
     over seeds."""
     rows = []
     for setting in results.settings:
-        for arch, size, part in cells(setting):
+        for cell in {id(cell.wavelets): cell for cell in cells(setting)}.values():
+            part = cell.wavelets
             moved, gain = metric_of(part, "filter_delta_relative"), metric_of(part, "finetune_gain")
             both = moved.index.intersection(gain.index)
             if len(both) == 0:
@@ -143,8 +179,8 @@ def filter_change_table(results: Results) -> Table:
             known = len(both) > 2 and delta.std() > 0 and gained.std() > 0
             rows.append(
                 {
-                    "arch": arch,
-                    "train_size": size,
+                    "arch": cell.arch.partition("_against")[0],
+                    "train_size": cell.train_size,
                     "delta_mean": delta.mean(),
                     "delta_std": delta.std() if len(both) > 1 else None,
                     "gain_mean": gained.mean(),
@@ -223,7 +259,7 @@ def _experiment(name: str, fields: Mapping[str, Any]) -> dict[str, Any]:
         "group",
     )
     row = {"experiment": name, **{field: fields.get(field) for field in names}}
-    oriented = fields["n_blocks"] - bool(fields.get("lowpass_last"))
+    oriented = fields["n_blocks"] - (fields.get("lowpass_last") is True)
     channels = 3 * (1 + fields["L"]) ** oriented
     side, classes = fields.get("image_size"), fields.get("num_classes")
     row |= {"horizon_in_force": horizon_in_force(fields.get("block_summary")), "final_channels": int(channels)}

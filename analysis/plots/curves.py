@@ -8,7 +8,7 @@ import pandas as pd
 
 from analysis.plots.style import Plot, look, panels
 from analysis.results import Setting, searched
-from analysis.scattering import scattering_runs
+from analysis.scattering import cells
 
 MOST_LINES, MOST_PANELS = 8, 9
 
@@ -24,11 +24,11 @@ def learning_curves(setting: Setting, name: str) -> Plot | None:
     runs = runs[~searched(runs) & runs["curves"].map(lambda curves: isinstance(curves, dict) and any(curves.values()))]
     if runs.empty:
         return None
-    known = scattering_runs(setting)
     labels = runs["experiment"].copy()
-    if len(known):
-        random = known["random_init"].map({True: "_rand", False: ""}).fillna("")
-        labels.loc[labels.index.intersection(known.index)] = known["arch"] + random
+    for cell in cells(setting):
+        arch, _, other = cell.arch.partition("_against")
+        for label, part in ((arch, cell.wavelets), (f"{arch}_rand{other}", cell.random)):
+            labels.loc[labels.index.intersection(part.index)] = label
     alone = len(set(labels)) == runs["experiment"].nunique() or "train_size" not in runs
     if alone:
         labels = runs["experiment"]
@@ -47,7 +47,8 @@ def learning_curves(setting: Setting, name: str) -> Plot | None:
                 ax.set_title(f"{100 * size:g} % of the images" if size <= 1 else f"{size:g} images")
             ax.set_xlabel("epoch")
         axes[0].set_ylabel("validation accuracy, %" if validated else "training loss")
-        axes[0].legend()
+        handles = {line.get_label(): line for ax in axes for line in ax.lines if not line.get_label().startswith("_")}
+        figure.legend(handles=handles.values(), loc="outside upper center", ncols=min(4, len(handles)))
         left_out = f" The first {MOST_LINES} experiments." if len(order) > MOST_LINES else ""
     return Plot(
         name=name,

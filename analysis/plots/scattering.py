@@ -1,15 +1,15 @@
 """The plots of the scattering sweeps: by train size, filter change against gain, and architectures on a map."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
 
 from analysis.anchors import SCATTERING, SCATTERING_DATA, TRAIN_SIZES
 from analysis.comparison import metric_of
-from analysis.plots.style import PUBLISHED, Plot, band, log_axis, look, panels
+from analysis.plots.style import PUBLISHED, Plot, band, log_axis, look, panels, short
 from analysis.results import Results, Setting
-from analysis.scattering import cells, scattering_runs, significance_table
+from analysis.scattering import Cell, cells, scattering_runs, significance_table
 
 MOST_ARCHITECTURES = 8
 
@@ -25,19 +25,17 @@ SERIES = (
 
 def data_efficiency(setting: Setting, name: str) -> Plot | None:
     """Accuracy by train size: random, frozen and fine-tuned, a panel for each architecture; None for one size."""
-    by_arch = _by_architecture(setting)
-    by_arch = {arch: parts for arch, parts in by_arch.items() if len({size for size, _ in parts}) > 1}
+    by_arch = {arch: parts for arch, parts in by_architecture(setting).items() if len({c.images for c in parts}) > 1}
     if not by_arch:
         return None
     published = False
     with panels(len(by_arch), sharey=True) as (figure, axes):
         for ax, (arch, parts) in zip(axes, by_arch.items(), strict=True):
-            images = _images(parts)
             for i, (metric, random, label, anchor) in enumerate(SERIES):
                 known = [
-                    (images[size], values.tolist())
-                    for size, runs in parts
-                    if len(values := metric_of(runs[runs["random_init"].astype(bool) == random], metric))
+                    (cell.images, values.tolist())
+                    for cell in parts
+                    if len(values := metric_of(cell.side(random), metric))
                 ]
                 if known:
                     x, samples = zip(*known, strict=True)
@@ -48,7 +46,7 @@ def data_efficiency(setting: Setting, name: str) -> Plot | None:
                     dash = "--" if random else "-"
                     ax.plot([50_000 * size for size in TRAIN_SIZES], theirs, linestyle=dash, **PUBLISHED)
             anchored = [50_000 * size for size in TRAIN_SIZES] if published else []
-            log_axis(ax, [*images.values(), *anchored])
+            log_axis(ax, [*(cell.images for cell in parts), *anchored])
             ax.set_title(arch)
             ax.set_xlabel("training images")
         axes[0].set_ylabel("accuracy, %")
@@ -71,19 +69,17 @@ def advantage(results: Results, setting: Setting, name: str) -> Plot | None:
     with panels() as (figure, (ax,)):
         ax.axhline(0, color="0.3", linewidth=0.8)
         archs = list(dict.fromkeys(rows["arch"]))[:MOST_ARCHITECTURES]
+        anchored = any(arch in SCATTERING for arch in archs) and setting.dataset == SCATTERING_DATA
         for i, arch in enumerate(archs):
-            part = rows[rows["arch"] == arch].sort_values("train_size")
-            x = part["train_size"].to_numpy() * 1.03 ** (i - (len(archs) - 1) / 2)  # side by side
+            part = rows[rows["arch"] == arch].sort_values("train_images")
+            x = part["train_images"].to_numpy() * 1.03 ** (i - (len(archs) - 1) / 2)  # side by side
             errors = np.array([part["delta"] - part["ci95_lo"], part["ci95_hi"] - part["delta"]], dtype=float)
             ax.errorbar(x, part["delta"], yerr=np.nan_to_num(errors), capsize=3, label=arch, **look(i))
-            theirs = SCATTERING.get(arch) if setting.dataset == SCATTERING_DATA else None
-            if theirs:
-                ahead = np.subtract(theirs["finetune"], theirs["joint"])
-                ax.plot(TRAIN_SIZES, ahead, linestyle=("-", "--")[i % 2], **PUBLISHED)
-        anchored = any(arch in SCATTERING for arch in archs) and setting.dataset == SCATTERING_DATA
-        sizes = [*rows["train_size"], *(TRAIN_SIZES if anchored else ())]
-        log_axis(ax, sizes, _spoken(sizes))
-        ax.set_xlabel("train size")
+            if anchored and arch in SCATTERING:
+                ahead = np.subtract(SCATTERING[arch]["finetune"], SCATTERING[arch]["joint"])
+                ax.plot([50_000 * s for s in TRAIN_SIZES], ahead, linestyle=("-", "--")[i % 2], **PUBLISHED)
+        log_axis(ax, [*rows["train_images"], *([50_000 * s for s in TRAIN_SIZES] if anchored else [])])
+        ax.set_xlabel("training images")
         ax.set_ylabel("wavelets less random init, points")
         ax.legend()
     return Plot(
@@ -97,10 +93,9 @@ def advantage(results: Results, setting: Setting, name: str) -> Plot | None:
 
 def gain_by_size(setting: Setting, name: str) -> Plot | None:
     """The gain of fine-tuning by train size, with bands; None for one size."""
-    by_arch = _by_architecture(setting)
     lines = {}
-    for arch, parts in by_arch.items():
-        known = [(size, v.tolist()) for size, runs in parts if len(v := metric_of(runs, "finetune_gain"))]
+    for arch, parts in by_architecture(setting).items():
+        known = [(c.images, v.tolist()) for c in parts if len(v := metric_of(c.wavelets, "finetune_gain"))]
         if len(known) > 1:
             lines[arch] = known
     if not lines:
@@ -109,9 +104,8 @@ def gain_by_size(setting: Setting, name: str) -> Plot | None:
         for i, (arch, known) in enumerate(lines.items()):
             x, samples = zip(*known, strict=True)
             band(ax, x, samples, arch, **look(i))
-        sizes = sorted({size for known in lines.values() for size, _ in known})
-        log_axis(ax, sizes, _spoken(sizes))
-        ax.set_xlabel("train size")
+        log_axis(ax, sorted({images for known in lines.values() for images, _ in known}))
+        ax.set_xlabel("training images")
         ax.set_ylabel("gain of fine-tuning, points")
         ax.legend()
     return Plot(
@@ -159,24 +153,23 @@ def filter_change(setting: Setting, name: str) -> Plot | None:
 
 def heat_map(setting: Setting, name: str) -> Plot | None:
     """Final accuracy of each architecture and init at each train size; None for one size."""
-    rows = scattering_runs(setting)
-    if rows.empty or "final_acc" not in rows:
-        return None
-    random = rows["random_init"].astype(bool).map({True: "_rand", False: ""})
-    table = (
-        rows.assign(final_acc=metric_of(rows, "final_acc"), label=rows["arch"] + random)
-        .pivot_table(index="label", columns="train_size", values="final_acc", aggfunc="mean", sort=True)
-        .head(MOST_ROWS)
-    )
+    values: dict[str, dict[float, float]] = {}
+    for cell in cells(setting):
+        arch, _, other = cell.arch.partition("_against")
+        for label, runs in ((arch, cell.wavelets), (f"{arch}_rand{other}", cell.random)):
+            accuracies = metric_of(runs, "final_acc")
+            if len(accuracies):
+                values.setdefault(label, {})[cell.images] = float(accuracies.mean())
+    table = pd.DataFrame.from_dict(values, orient="index").sort_index(axis="columns").sort_index().head(MOST_ROWS)
     if len(table.columns) < 2:
         return None
     height = max(1.8, 0.9 + 0.34 * len(table))
     with panels(size=(max(5.2, 2.4 + 0.7 * len(table.columns)), height)) as (figure, (ax,)):
         image = ax.imshow(table.to_numpy(), cmap="cividis", aspect="auto")
-        ax.set_xticks(range(len(table.columns)), labels=_spoken(table.columns))
+        ax.set_xticks(range(len(table.columns)), labels=[short(float(images)) for images in table.columns])
         ax.set_yticks(range(len(table)), labels=list(table.index))
         ax.grid(visible=False)
-        ax.set_xlabel("train size")
+        ax.set_xlabel("training images")
         low, high = np.nanmin(table.to_numpy()), np.nanmax(table.to_numpy())
         for (row, column), value in np.ndenumerate(table.to_numpy()):
             if np.isfinite(value):
@@ -195,24 +188,12 @@ def heat_map(setting: Setting, name: str) -> Plot | None:
 MOST_ROWS = 40
 
 
-def _by_architecture(setting: Setting) -> dict[str, list[tuple[float, pd.DataFrame]]]:
-    """The first architectures, each with its runs by train size."""
-    found: dict[str, list[tuple[float, pd.DataFrame]]] = {}
-    for arch, size, runs in cells(setting):
-        found.setdefault(arch, []).append((size, runs))
-    return dict(list(found.items())[:MOST_ARCHITECTURES])
-
-
-def _images(parts: Sequence[tuple[float, pd.DataFrame]]) -> dict[float, float]:
-    """Training images of each train size."""
-    return {
-        size: float(runs["actual_train_samples"].iloc[0]) if "actual_train_samples" in runs else size
-        for size, runs in parts
-    }
-
-
-def _spoken(sizes: Sequence[float] | pd.Series | pd.Index) -> list[str]:
-    return [f"{100 * size:g} %" if size <= 1 else f"{size:g}" for size in sorted(set(sizes))]
+def by_architecture(setting: Setting) -> dict[str, list[Cell]]:
+    """The first architectures, each with its cells by the number of training images."""
+    found: dict[str, list[Cell]] = {}
+    for cell in sorted(cells(setting), key=lambda cell: cell.images):
+        found.setdefault(cell.arch, []).append(cell)
+    return dict(sorted(found.items())[:MOST_ARCHITECTURES])
 
 
 def scattering_plots(results: Results, setting: Setting, suffix: str) -> Iterator[Plot | None]:
