@@ -42,6 +42,8 @@ def show(arguments: Sequence[str]) -> int:
     parser.add_argument("results", metavar="RESULTS", help="a results folder of run_sweep.py, or its URL")
     parser.add_argument("--out", metavar="DIR", type=Path, help="folder for report.html, report.md, tables and plots")
     args = parser.parse_args(arguments)
+    if args.out is not None and not str(args.out).strip("."):
+        parser.error("--out names no folder of its own")
     require_results(args.results)
     from analysis.results import Results
     from analysis.terminal import print_results

@@ -53,7 +53,7 @@ def _steps(setting: Setting) -> Iterator[dict[str, Any]]:
     timed = timed_runs(setting)
     if timed.empty:
         return
-    for key, runs in timed.groupby(list(KEYS), sort=False):
+    for key, runs in timed.groupby(list(KEYS), sort=False, dropna=False):
         experiment, epochs, device, precision = key
         values = runs["final_acc"].dropna().tolist()
         interval = statistics.mean_interval(values)
@@ -91,7 +91,8 @@ def search_tables(results: Results) -> list[Table]:
         if question.get("kind") == "search":
             for setting in results.settings:
                 runs = setting.runs[searched(setting.runs)] if len(setting.runs) else setting.runs
-                if question.get("dataset") in (None, setting.dataset) and len(runs):
+                known = {search_of(question).over, *question["metrics"]} <= set(runs)
+                if question.get("dataset") in (None, setting.dataset) and len(runs) and known:
                     tables.append(search_table(question, runs, setting.title))
     return tables
 
@@ -105,6 +106,7 @@ def search_table(question: Question, results: pd.DataFrame, where: str = "") -> 
     more runs, or follows from such a value.
     """
     search, target, metric = search_of(question), question["target"], question["metrics"][0]
+    results = results[results[metric].notna() & results[search.over].notna()]
     values: dict[str, dict[float, list[float]]] = {}
     for name, value, result in zip(results["experiment"], results[search.over], results[metric], strict=True):
         values.setdefault(name.rpartition("@")[0], {}).setdefault(value, []).append(result)

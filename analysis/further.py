@@ -53,10 +53,10 @@ def more_seeds(draft: Draft, level: float) -> More | None:
     else:
         needed, effect = _needed(draft, level, draft.margin), f"a difference of {_spoken(draft, draft.margin)}"
         if abs(seen) > draft.margin:
-            smallest = max(1, needed.n - len(values)) if needed else None
+            smallest = needed.n - len(values) if needed and needed.n <= MOST_SEEDS else None
             needed = _needed(draft, level, abs(seen))
             effect = f"a difference of {_spoken(draft, seen)}, as large as seen,"
-    if not needed:
+    if not needed or needed.n > MOST_SEEDS:
         return None
     experiments = _experiments(draft)
     seeds = _next_seeds(experiments, draft.contrast.seeds, max(1, needed.n - len(values)))
@@ -69,6 +69,9 @@ def more_seeds(draft: Draft, level: float) -> More | None:
         seeds_for_smallest=smallest,
     )
 
+
+MOST_SEEDS = 1000
+"""More than these are nobody's advice."""
 
 FIRST_LOOK = 3
 """Seeds with which a spread can be seen."""

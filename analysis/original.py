@@ -79,6 +79,11 @@ def import_results(ledger: Ledger, sources: Sequence[str | Path]) -> Imported:
         except NotOriginalError as problem:
             done.skipped.append(f"{file}: skipped, {problem}")
             continue
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            done.skipped.append(
+                f"{file}: skipped, it is not as the original writes it ({type(error).__name__}: {error})"
+            )
+            continue
         if record["run"] in there:
             done.already_there += 1
         else:
@@ -122,7 +127,7 @@ def read_record(file: Path) -> Record:
         "group": "imported",
         "dataset": config["dataset"],
         "seed": seed,
-        "num_workers": int(results.get("world_size", 1)),
+        "num_workers": int(results.get("world_size") or 1),
         "priority": 0,
         "why": "the authors' own run",
         "imported": f"{file.parent.name}/{file.name}",
@@ -182,7 +187,7 @@ def _config(given: Fields) -> Fields:
     missing = [name for name in REQUIRED if given.get(name) is None]
     if missing:
         raise NotOriginalError(f"its config has no {', '.join(missing)}")
-    if given["dataset"] not in DATASETS:
+    if not isinstance(given["dataset"], str) or given["dataset"] not in DATASETS:
         raise NotOriginalError(f"dataset {given['dataset']!r} is none of {', '.join(DATASETS)}")
     if given["modulus_type"] not in MODULUS:
         raise NotOriginalError(f"modulus_type {given['modulus_type']!r} is none of {', '.join(MODULUS)}")
@@ -192,9 +197,24 @@ def _config(given: Fields) -> Fields:
     config = {**known, **more, "global_batch_size": batch, **FIXED}
     numbers = ("n_blocks", "L", "kernel_size", "epochs", "train_size", "global_batch_size")
     wrong = [name for name in numbers if not _is_number(config[name]) or config[name] < 0]
+    optional = ("mixing_horizon", "lr_epochs", "lr_head", "lr_extractor", "l2_penalty", "weight_decay", "patience")
+    wrong += [name for name in optional if config[name] is not None and not _is_number(config[name])]
+    wrong += [
+        name for name in ("n_blocks", "L", "kernel_size") if name not in wrong and config[name] != int(config[name])
+    ]
+    wrong += [
+        name for name in ("global_avg_pool", "lowpass_last", "random_init", "joint") if not _is_flag(config[name])
+    ]
+    seed = config["seed"]
+    if seed is not None and not (isinstance(seed, int) and not isinstance(seed, bool) and 0 <= seed < 2**32):
+        wrong.append("seed")
     if wrong:
         raise NotOriginalError(f"{wrong[0]} is {config[wrong[0]]!r}")
     return config
+
+
+def _is_flag(value: Any) -> bool:
+    return value in (True, False, 0, 1)
 
 
 def _results(config: Fields, results: Fields, curves: Mapping[str, list[Fields]]) -> Fields:
@@ -207,7 +227,7 @@ def _results(config: Fields, results: Fields, curves: Mapping[str, list[Fields]]
     if last is None:
         raise NotOriginalError("it has no accuracy")
     image_size, num_classes = DATASETS[config["dataset"]]
-    workers = int(results.get("world_size", 1))
+    workers = int(results.get("world_size") or 1)
     blocks = results.get("block_summary") or []
     return {
         **{name: value for name, value in results.items() if name not in config},

@@ -13,6 +13,7 @@ from analysis.results import Results, Setting, searched
 from analysis.scattering import experiments_table, filter_change_table, significance_table
 from analysis.table import Column, Form, Table
 from analysis.verdicts import Verdict
+from analysis.wording import signed
 
 SHOWN: tuple[tuple[str, str, Form], ...] = (
     # column of the results, heading, form
@@ -150,8 +151,8 @@ def comparisons_table(answers: list[Verdict]) -> Table:
                 "more_hours": v.more.hours if v.more else None,
                 "more_command": v.more.command if v.more else "",
                 **{"isolated_by": v.isolated_by, "runs": " ".join(v.runs)},
-                "shown_estimate": _shown(v, v.estimate),
-                "shown_interval": f"{_shown(v, low)} .. {_shown(v, high)}" if v.interval else "",
+                "shown_estimate": signed(v, v.estimate) if v.estimate is not None else "",
+                "shown_interval": " .. ".join(signed(v, end) for end in v.interval or ()),
             }
         )
     return Table.of(
@@ -172,14 +173,6 @@ def comparisons_table(answers: list[Verdict]) -> Table:
             Column(name="setting", heading="setting", wrap=True),
         ),
         note="Arm less baseline, of times and speeds arm over baseline less 1; paired by seed.",
-    )
-
-
-def _shown(verdict: Verdict, value: float | None) -> str:
-    if value is None:
-        return ""
-    return (
-        f"{100 * value:+.1f} %" if verdict.relative else f"{value:+.2f}" if verdict.kind != "target" else f"{value:.2f}"
     )
 
 

@@ -76,6 +76,8 @@ class Verdict:
     """The smallest effect that matters, in the unit of the estimate."""
     relative: bool = False
     """Whether the estimate is a fraction."""
+    confounded: bool = False
+    """Whether the arms differ in more of their configurations than the factor."""
     flags: tuple[str, ...] = ()
     """In what the arms differ beyond the factor, and whether the question came after its results."""
     lost: tuple[str, ...] = ()
@@ -229,6 +231,7 @@ def _verdict(draft: Draft, decision: Decision) -> Verdict:
         p_sign_flip=statistics.sign_flip(values) if n > 1 and is_difference else None,
         p_sign_flip_least=statistics.smallest_sign_flip(n) if n > 1 and is_difference else None,
         p_equivalent=decision.p if draft.kind == "equivalence" else decision.p_other,
+        confounded=draft.comparable.confounded,
         flags=(*draft.comparable.flags, *filter(None, [draft.post_hoc])),
         isolated_by=isolating_command(draft) if draft.comparable.confounded else "",
         more=more_seeds(draft, decision.level) if decision.answer == UNDECIDED else None,
@@ -273,9 +276,10 @@ def _interval(draft: Draft) -> Interval | None:
 
 
 def _test_of(draft: Draft) -> str:
-    values = draft.contrast.values
-    if len(set(values)) == 1:
+    if not statistics.deviation_of(draft.contrast.values, draft.contrast.floor):
         return "sign-flip test (no variance)"
+    if draft.kind == "time" and is_better(draft):
+        return f"paired t-test of log times and one-sided t-test of {draft.question['equal']}, the larger"
     return {
         "equivalence": "two one-sided t-tests",
         "target": "t-test of the mean",

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+from analysis.further import MOST_SEEDS
+from analysis.statistics import ALPHA
 from analysis.table import written
 from analysis.verdicts import EQUIVALENT, OPEN, REFUSED, UNDECIDED, Verdict
 
@@ -51,9 +53,9 @@ def estimate(v: Verdict) -> str:
     """`+1.23 [+0.45, +2.01]`."""
     if v.estimate is None:
         return ""
-    interval = f" [{_signed(v, v.interval[0])}, {_signed(v, v.interval[1])}]" if v.interval else ""
+    interval = f" [{signed(v, v.interval[0])}, {signed(v, v.interval[1])}]" if v.interval else ""
     unit = " per doubling" if v.kind == "trend" else ""
-    return f"{_signed(v, v.estimate)}{interval}{unit}"
+    return f"{signed(v, v.estimate)}{interval}{unit}"
 
 
 def basis(v: Verdict) -> str:
@@ -66,6 +68,8 @@ def basis(v: Verdict) -> str:
     if v.test:
         corrected = f" ({_p(v.p_corrected)} after Holm over {v.tests})" if v.tests > 1 else ""
         parts.append(f"{v.test} p {_p(v.p)}{corrected}")
+    if v.p_equivalent is not None and v.kind != "equivalence" and v.p_equivalent <= ALPHA:
+        parts.append(f"two one-sided t-tests p {_p(v.p_equivalent)}{' after Holm' if v.tests > 1 else ''}")
     if v.p_sign_flip is not None and not v.test.startswith("sign-flip"):
         parts.append(f"sign-flip p {_p(v.p_sign_flip)}, at best {_p(v.p_sign_flip_least)} with {v.n} pairs")
     return ", ".join(parts)
@@ -83,7 +87,7 @@ def remarks(v: Verdict) -> Iterator[str]:
 def further(v: Verdict) -> str:
     """How many more seeds would settle an undecided question, and what they cost."""
     if v.more is None:
-        return "more seeds than can be run would be needed" if v.answer == UNDECIDED and v.n > 1 else ""
+        return f"more than {MOST_SEEDS:,} seeds would be needed" if v.answer == UNDECIDED and v.n > 1 else ""
     more = v.more
     seeds = f"{more.seeds:,} more seed{'s' * (more.seeds != 1)}"
     power = f" with {more.power:.0%} power" if more.power is not None else ""
@@ -113,7 +117,8 @@ def html_of(answered: Answered) -> str:
     return f"<section><h3>{html.escape(answered.text)}</h3>{said}{''.join(rows)}</section>"
 
 
-def _signed(v: Verdict, value: float) -> str:
+def signed(v: Verdict, value: float) -> str:
+    """A number on the scale of the estimate, as it is shown."""
     if v.relative:
         return written(value, "%")
     return f"{value:.2f}" if v.kind == "target" else written(value, "+")

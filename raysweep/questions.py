@@ -26,7 +26,7 @@ def write_down(
         if old and old.get("hash") == digest:
             continue
         seen = sorted({str(record.get("dataset")) for record in results if _is_of(question, record)})
-        replaces = [*old.get("replaces", ()), old.get("hash", "")] if old else []
+        replaces = [*old.get("replaces", ()), *filter(None, [old.get("hash")])] if old else []
         known[question["name"]] = {**question, "hash": digest, "written": now, "seen": seen, "replaces": replaces}
     return list(known.values())
 

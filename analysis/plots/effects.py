@@ -22,7 +22,8 @@ MOST_ROWS = 60
 
 def forest(answers: Sequence[Verdict]) -> Plot | None:
     """Every question's effect with its 95 % interval, a panel for each unit; None where nothing was compared."""
-    shown = [v for v in answers if v.estimate is not None and v.kind != "target"][:MOST_ROWS]
+    compared = [v for v in answers if v.estimate is not None and v.kind != "target"]
+    shown = compared[:MOST_ROWS]
     if not shown:
         return None
     units = {
@@ -38,7 +39,7 @@ def forest(answers: Sequence[Verdict]) -> Plot | None:
         found = [answer for answer in ANSWERS if any(v.answer == answer for v in shown)]
         looks = [Line2D([], [], color=ANSWERS[a][0], marker=ANSWERS[a][1], linestyle="none", label=a) for a in found]
         figure.legend(handles=looks, loc="outside upper right", ncols=len(looks))
-    left_out = " The first 60." if len(answers) > MOST_ROWS else ""
+    left_out = f" The first {MOST_ROWS} of {len(compared)}." if len(compared) > MOST_ROWS else ""
     return Plot(
         name="effects",
         title="Effects",
@@ -57,7 +58,7 @@ def _forest_panel(ax: Any, unit: str, rows: Sequence[Verdict], several: bool) ->
         ax.fill_betweenx([y - 0.4, y + 0.4], -matters, matters, color="0.9", linewidth=0, zorder=0)
         if v.interval:
             ax.plot([scale * end for end in v.interval], [y, y], color=color, linewidth=1.4)
-        face = "white" if any("also differs" in flag for flag in v.flags) else color
+        face = "white" if v.confounded else color
         ax.plot(scale * v.estimate, y, marker, color=color, markerfacecolor=face, markersize=6)
     ax.axvline(0, color="0.3", linewidth=0.8)
     arms: dict[str, set[str]] = {}
@@ -82,7 +83,8 @@ def accuracy_against_cost(setting: Setting, name: str) -> Plot | None:
     """Mean final accuracy of each experiment against parameters, training time and FLOPs, with the front that no other
     experiment beats in both."""
     table = _costs(setting)
-    costs = [c for c in ("parameters", "minutes of training", "PFLOP") if c in table and table[c].nunique() > 1]
+    names = [c for c in ("parameters", "minutes of training", "PFLOP") if c in table]
+    costs = [c for c in names if table[c].max() > 1.05 * table[c].min()]
     if len(table) < 2 or not costs:
         return None
     sizes = sorted(table["train size"].dropna().unique()) or [1.0]
@@ -98,7 +100,7 @@ def accuracy_against_cost(setting: Setting, name: str) -> Plot | None:
             named = table.dropna(subset=[cost]) if len(table) <= MOST_NAMES else front.tail(MOST_NAMES)
             for experiment, point in named.iterrows():
                 at = (point[cost], point["accuracy"])
-                ax.annotate(str(experiment), at, fontsize=7, xytext=(3, -9), textcoords="offset points")
+                ax.annotate(str(experiment)[:LONGEST_NAME], at, fontsize=7, xytext=(3, -9), textcoords="offset points")
             cost_axis(ax, table[cost].dropna().tolist())
             ax.set_xlabel(cost)
             ax.margins(x=0.12, y=0.1)
@@ -114,6 +116,7 @@ def accuracy_against_cost(setting: Setting, name: str) -> Plot | None:
 
 
 MOST_NAMES = 8
+LONGEST_NAME = 28
 
 
 def _costs(setting: Setting) -> pd.DataFrame:

@@ -145,6 +145,13 @@ def read_config(given):
         ({"results": {"joint_acc": math.nan}}, "joint_acc is nan, not a percentage"),
         ({"results": {"joint_acc": 640.3}}, "joint_acc is 640.3, not a percentage"),
         ({"results": {"n_params_total": 3}}, "it has no accuracy"),
+        ({"config": {**SAMPLE[FIRST]["config"], "seed": "42"}}, "seed is '42'"),
+        ({"config": {**SAMPLE[FIRST]["config"], "n_blocks": 3.5}}, "n_blocks is 3.5"),
+        ({"config": {**SAMPLE[FIRST]["config"], "mixing_horizon": "27"}}, "mixing_horizon is '27'"),
+        ({"config": {**SAMPLE[FIRST]["config"], "global_avg_pool": "no"}}, "global_avg_pool is 'no'"),
+        ({"config": {**SAMPLE[FIRST]["config"], "dataset": ["x"]}}, "dataset ['x'] is none of"),
+        ({"results": {"joint_acc": 60.0, "block_summary": 5}}, "it is not as the original writes it"),
+        ({"curves": {"joint": [{"val_acc": None}]}}, "it is not as the original writes it"),
     ],
 )
 def test_a_bad_file_is_named_and_skipped(ledger, tmp_path, change, reason):
