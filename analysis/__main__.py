@@ -36,14 +36,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
 
 
+def _folder(text: str) -> Path:
+    if not text:
+        raise argparse.ArgumentTypeError("names no folder")
+    return Path(text)
+
+
 def show(arguments: Sequence[str]) -> int:
     """Print the tables and answers, and with --out leave the report."""
     parser = _Parser(prog="python -m analysis", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("results", metavar="RESULTS", help="a results folder of run_sweep.py, or its URL")
-    parser.add_argument("--out", metavar="DIR", type=Path, help="folder for report.html, report.md, tables and plots")
+    parser.add_argument(
+        "--out", metavar="DIR", type=_folder, help="folder for report.html, report.md, tables and plots"
+    )
     args = parser.parse_args(arguments)
-    if args.out is not None and not str(args.out).strip("."):
-        parser.error("--out names no folder of its own")
     require_results(args.results)
     from analysis.results import Results
     from analysis.terminal import print_results

@@ -78,7 +78,10 @@ def rows_of(arm: Arm, runs: pd.DataFrame) -> pd.DataFrame:
     for name, value in arm["fields"].items():
         if name not in runs:
             return runs.iloc[:0]
-        chosen &= runs[name].isna() if value is None else runs[name] == value
+        if isinstance(value, list | dict):
+            chosen &= runs[name].map(lambda found, value=value: found == value)
+        else:
+            chosen &= runs[name].isna() if value is None else runs[name] == value
     return runs[chosen]
 
 
@@ -185,8 +188,10 @@ def _trend(question: Question, metric: str, setting: Setting) -> Contrast:
     size = "actual_train_samples" if over == "train_size" and "actual_train_samples" in setting.runs else over
     tables = {}
     for name, rows in series_rows.items():
-        values = metric_of(rows, metric)
-        known = rows.loc[values.index].assign(value=values, size=rows[size].astype(float))
+        values, sizes = metric_of(rows, metric), metric_of(rows, size)
+        if sizes.empty:
+            return made(missing=f"no {over} of {name}")
+        known = rows.loc[values.index].assign(value=values, size=sizes)
         tables[name] = known[known["size"] > 0].groupby(["seed", "size"])["value"].mean()
     empty = [name for name, table in tables.items() if table.empty]
     if empty:

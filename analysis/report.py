@@ -15,7 +15,7 @@ from analysis.results import Results, count, searched
 from analysis.table import Table
 from analysis.tables import all_tables
 from analysis.verdicts import OPEN, Verdict
-from analysis.wording import answer, basis, by_question, estimate, further, html_of, remarks
+from analysis.wording import LOOKS, answer, basis, by_question, estimate, further, html_of, remarks
 
 MOST_ROWS = 400
 """Rows of a table that the report shows; the files have all."""
@@ -46,7 +46,8 @@ def html_report(results: Results, answers: Sequence[Verdict], tables: Sequence[T
         title=html.escape(f"Results of {results.location}"),
         overview=html.escape(overview(results)),
         notices=f'<ul class="notices">{notices}</ul>' if notices else "",
-        answers=_answers(answers) or "<p>No questions were written down with these results.</p>",
+        answers=_answers(answers) + f'<p class="note">{html.escape(LOOKS)}</p>' * _looked(answers)
+        or "<p>No questions were written down with these results.</p>",
         tables="".join(f'<section id="{table.name}">{table.html(MOST_ROWS)}</section>' for table in shown),
         runs="".join(table.html(MOST_ROWS) for table in tables if table.name == "results"),
         plots=pictures or "<p>Nothing to draw yet.</p>",
@@ -73,6 +74,7 @@ def markdown_report(
             if v.more and v.more.command:
                 lines.append(f"  - `{v.more.command}`")
         lines.append("")
+    lines += [LOOKS, ""] * _looked(answers)
     lines += ["## Tables", "", *(table.markdown() for table in tables if 0 < len(table.rows) <= MOST_ROWS)]
     lines += ["## Plots", ""]
     for plot in plots:
@@ -129,6 +131,11 @@ def provenance(results: Results) -> Iterator[tuple[str, str]]:
     questions = [str(question.get("hash", "")) for question in results.questions]
     yield "questions", f"{len(questions)} written down, {', '.join(questions[:4])}{', ...' * (len(questions) > 4)}"
     yield "analysis", f"raysweep {version('raysweep')}, scipy {version('scipy')}, pandas {pd.__version__}"
+
+
+def _looked(answers: Sequence[Verdict]) -> bool:
+    """Whether an answer asks for more seeds than those that it has seen the spread of."""
+    return any(v.more and v.n > 1 for v in answers)
 
 
 def _answers(answers: Sequence[Verdict]) -> str:

@@ -5,7 +5,6 @@ set by hand. Where an experiment was run with the same seed in several ways (wor
 way is a setting of its own.
 """
 
-import math
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,6 +14,7 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.reading import sound_plan, sound_questions, sound_record
 from raysweep.experiment import Search
 from raysweep.ledger import FINISHED, LedgerError, open_ledger
 
@@ -64,15 +64,12 @@ class Results:
     def read(cls, location: str | os.PathLike[str], runs: Sequence[str] | None = None) -> "Results":
         """From a results folder or its URL; with `runs`, of these alone."""
         ledger = open_ledger(location)
-        records = [record for record in ledger.records() if runs is None or record["run"] in runs]
-        records.sort(key=lambda record: (record.get("priority", 0), str(record.get("finished"))))
-        notices = [f"damaged record, left out: {file}" for file in ledger.damaged]
-        for record in records:
-            for name, value in record["results"].items():
-                if isinstance(value, float) and not math.isfinite(value):
-                    notices.append(f"{_spoken(record)}: {name} is {value}, left out")
-                    record["results"][name] = None
-        plan, questions = _read(lambda: ledger.read_json("plan.json"), notices), _read(ledger.questions, notices)
+        notices: list[str] = []
+        records = [sound_record(r, notices) for r in ledger.records() if runs is None or r["run"] in runs]
+        records.sort(key=lambda record: (record["priority"], str(record["finished"])))
+        notices = [*(f"damaged record, left out: {file}" for file in ledger.damaged), *notices]
+        questions = sound_questions(_read(ledger.questions, notices), notices)
+        plan = sound_plan(_read(lambda: ledger.read_json("plan.json"), notices), notices)
         return cls(
             frame=ledger.frame(failed=True, records=records),
             questions=questions,

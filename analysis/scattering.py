@@ -263,7 +263,7 @@ def _experiment(name: str, fields: Mapping[str, Any]) -> dict[str, Any]:
     channels = 3 * (1 + fields["L"]) ** oriented
     side, classes = fields.get("image_size"), fields.get("num_classes")
     row |= {"horizon_in_force": horizon_in_force(fields.get("block_summary")), "final_channels": int(channels)}
-    if side and classes and not pd.isna(side):
+    if side and classes and not pd.isna(side) and not pd.isna(classes):
         size = int(side) >> int(fields["n_blocks"])
         row |= {"final_size": size, "classifier_no_gap": int(channels * size**2 * classes)}
         row["classifier_gap"] = int(channels * classes)

@@ -14,7 +14,7 @@ from analysis.results import Results, searched
 from analysis.scattering import filter_change_table, significance_table
 from analysis.tables import runs_table
 from analysis.verdicts import EQUIVALENT, NO, OPEN, REFUSED, UNDECIDED, YES, Verdict, verdicts
-from analysis.wording import Answered, basis, by_question, further, headline, remarks
+from analysis.wording import LOOKS, Answered, basis, by_question, further, headline, remarks
 
 COLORS = {YES: "green", NO: "red", EQUIVALENT: "cyan", UNDECIDED: "yellow", REFUSED: "magenta", OPEN: "yellow"}
 
@@ -64,6 +64,9 @@ def print_results(results: Results, console: Console | None = None, answers: lis
     for answered in by_question([v for v in answers if v.setting not in titles]):
         console.print(answered.setting, style="italic")
         _print_answer(answered, console)
+
+    if any(v.more and v.n > 1 for v in answers):
+        console.print(Text(LOOKS, style="dim"))
 
 
 def _print_answer(answered: Answered, console: Console) -> None:

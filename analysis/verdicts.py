@@ -94,14 +94,42 @@ def verdicts(results: Results) -> list[Verdict]:
     """Of all questions in all settings that have something to do with them, in the order of the settings."""
     found: list[Verdict] = []
     answered: set[tuple[str, str]] = set()
+    isolated: list[Draft] = []
     for setting in results.settings:
         drafts = [draft for question in _asked(results, setting) for draft in _drafts(question, setting)]
         found += _decided(drafts)
+        isolated += [draft for confounded in drafts for draft in _isolated(confounded, results.settings)]
         answered |= {(setting.dataset, d.question["name"]) for d in drafts if not d.contrast.missing}
     for dataset, setting in results.across.items():
         questions = [q for q in _asked(results, setting) if (dataset, q["name"]) not in answered]
         drafts = [draft for question in questions for draft in _drafts(question, setting)]
         found += _decided([draft for draft in drafts if not draft.contrast.missing])
+    return [*found, *_decided(isolated)]
+
+
+def _isolated(confounded: Draft, settings: Sequence[Setting]) -> list[Draft]:
+    """The same question where one of the two arms was run in another setting such that they differ in the factor alone:
+    what the command does that a confounded answer names."""
+    setting, question, arm = confounded.setting, confounded.question, confounded.contrast.arm
+    baseline = question.get("baseline")
+    if not confounded.comparable.confounded or not isinstance(baseline, str) or arm not in question["arms"]:
+        return []
+    found = []
+    for other in settings:
+        if other is setting or other.dataset != setting.dataset:
+            continue
+        for base, changed in ((setting, other), (other, setting)):
+            runs = pd.concat([rows_of(baseline, base.runs), rows_of(arm, changed.runs)])
+            title = f"{setting.dataset}, across settings"
+            both = replace(setting, title=title, runs=runs, ended=setting.ended.iloc[:0], planned=())
+            found += [
+                draft
+                for draft in _drafts({**question, "arms": [arm]}, both)
+                if draft.contrast.metric == confounded.contrast.metric
+                and draft.contrast.values
+                and not draft.comparable.refused
+                and not draft.comparable.confounded
+            ]
     return found
 
 

@@ -249,7 +249,10 @@ class Ledger:
 
     def questions(self) -> list[Record]:
         """The questions that were written down; `altered` are those that are not any more what was."""
-        return [{**question, "altered": is_altered(question)} for question in self.read_json("questions.json")]
+        content = self.read_json("questions.json")
+        if not isinstance(content, list) or not all(isinstance(question, dict) for question in content):
+            raise LedgerError(f"{self.location}/questions.json is damaged; remove it and run the sweep again")
+        return [{**question, "altered": is_altered(question)} for question in content]
 
     def read_json(self, name: str) -> list[Record]:
         """The content of plan.json or questions.json; empty where there is none."""

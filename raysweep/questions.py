@@ -20,7 +20,7 @@ def write_down(
     by then, and, where it was changed, the hashes that it `replaces`. `results` are the records of finished runs; those
     that were imported say themselves when they were made.
     """
-    known = {question["name"]: question for question in earlier}
+    known = {question["name"]: question for question in earlier if "name" in question}
     for question in asked:
         old, digest = known.get(question["name"]), hash_of(question)
         if old and old.get("hash") == digest:

@@ -354,3 +354,82 @@ def test_as_many_seeds_as_an_undecided_question_asks_for_decide_it_as_often_as_s
     differences = rng.normal(0.5, deviation, (4000, n))
     decided = (stats.ttest_1samp(differences, 0, axis=1).pvalue <= 0.05) & (differences.mean(axis=1) > 0)
     assert decided.mean() == pytest.approx(v.more.power, abs=0.05)
+
+
+def test_what_one_image_hides_counts_as_variance():
+    """One image of 360 better in each of three seeds is no proof; the same accuracy in each is one, at five seeds."""
+    images = {"test_samples": 360}
+    base = [330, 331, 329]
+    better = runs_of("C", [100 * n / 360 for n in base], **images) + runs_of(
+        "A", [100 * (n + 1) / 360 for n in base], **images
+    )
+    assert one(better, question(smallest_effect=0.1)).answer == "undecided"
+    same = [46.24] * 5
+    equal = one(runs_of("C", same, **images) + runs_of("A", same, **images), question(kind="equivalence"))
+    floor = 100 / 360 / math.sqrt(6)  # of the difference of two counts, each rounded
+    assert equal.answer == "equivalent"
+    assert equal.p == pytest.approx(stats.t.sf(0.5 / (floor / math.sqrt(5)), 4))
+
+
+def test_runs_that_filters_have_lost_are_counted_by_experiment():
+    rows = [
+        record(
+            f"e{size}", seed, "failed" if (size, seed) == (2, 1) else "finished", config={"k": 1, "size": size}, acc=1.0
+        )
+        for size in (1, 2)
+        for seed in (0, 1)
+    ]
+    rows = [row | {"results": {"final_acc": 60.0 + row["seed"] + row["config"]["size"]}} for row in rows]
+    plan = [{**row, "run": row["run"]} for row in rows] + [
+        {
+            "run": "x",
+            "experiment": "e4",
+            "seed": 0,
+            "dataset": "digits",
+            "data": "digits",
+            "set": "",
+            "config": {"k": 1},
+        }
+    ]
+    arm = {"label": "all", "fields": {"k": 1}}
+    asked = question(kind="trend", baseline="", arms=[arm], over="size", metrics=["final_acc"])
+    v = one(rows, asked, plan=plan)
+    assert v.lost == ("all: 1 failed (seed 1), 1 missing (seed 0)",)
+
+
+def test_the_run_that_isolates_the_factor_is_compared_across_settings():
+    rows = runs_of("C", [60.0, 61.0], config={"L": 4, "h": None}) + runs_of("E", [61.0, 62.5], config={"L": 8, "h": 27})
+    asked = question(arms=["E"], factor=["L"])
+    (confounded,) = answered(rows, asked)
+    assert confounded.confounded
+    assert confounded.isolated_by == "python run_sweep.py --only E --seeds 0,1 --set h=none --results results"
+    alone = runs_of("E", [60.5, 61.5], config={"L": 8, "h": None}, set="h=None", run="E-alone")
+    *_, isolated = answered([*rows, *alone], asked)
+    assert isolated.setting == "digits, across settings"
+    assert (isolated.estimate, isolated.confounded, isolated.flags) == (0.5, False, ())
+
+
+def test_a_difference_and_accuracy_are_both_shown_with_the_power_said():
+    """Times and accuracies of as many pairs as an undecided question asks for decide it as often as it says."""
+    rng = np.random.default_rng(0)
+    pilot = np.array([-1.0, 0.2, 1.3, -0.4, -0.1])
+    pilot = pilot / pilot.std(ddof=1)
+    asked = question(**TIME, smallest_effect=0.05)
+    slow = timed("C", [10.0] * 5, [94.0] * 5)
+    v = one(slow + timed("A", 10 * np.exp(0.06 * pilot), 94 + 0.2 * pilot[::-1]), asked)
+    assert v.answer == "undecided"
+    n, trials = v.n + v.more.seeds, 4000
+    logs = rng.normal(-np.log(1.05), 0.06, (trials, n))
+    accuracies = rng.normal(0, 0.2, (trials, n))
+    p_time = stats.ttest_1samp(logs, 0, axis=1).pvalue
+    p_equal = stats.ttest_1samp(accuracies, -0.2, axis=1, alternative="greater").pvalue
+    shown = (np.maximum(p_time, p_equal) <= 0.05) & (logs.mean(axis=1) < 0)
+    assert shown.mean() == pytest.approx(v.more.power, abs=0.05)
+
+
+def test_advice_leaves_out_seeds_that_diverged_and_takes_those_begun():
+    rows = [*runs_of("C", [60.0, 61.0, 62.0], seconds=3600.0), *runs_of("A", [60.0, 63.0, 61.0], seconds=3600.0)]
+    rows += [record("C", 10, head_acc=61.0, seconds=3600.0), record("A", 3, "diverged"), record("C", 3, head_acc=61.0)]
+    more = one(rows, question(smallest_effect=1.0)).more
+    assert f"--seeds 10-{9 + more.seeds} " in more.command  # 10 has been begun; 3 diverged
+    assert more.hours == pytest.approx(2 * more.seeds - 1)
