@@ -140,7 +140,7 @@ def urgent(setup: Setup) -> list[Run]:
             print(f"handed over and refused: {error}", flush=True)
             continue
         records = [run.record() for run in planned]
-        setup.ledger.adopt(records)
+        enter_known(setup.ledger, records, args)
         setup.ledger.write_plan(records, theirs.questions, joining=True)
         settled = setup.ledger.settled()
         setup.arrived.extend(run.name for run in planned)
@@ -243,6 +243,14 @@ def forget(setup: Setup, runs: list[Run]) -> None:
                 setup.ledger.remove(record["run"])
 
 
+def enter_known(ledger: Ledger, planned: list[dict[str, Any]], args: argparse.Namespace) -> None:
+    """Enter under their planned names the results that there are, of other experiments and, if asked for, imported."""
+    ledger.adopt(planned)
+    if args.accept_imported:
+        for line in accept_imported(ledger, planned):
+            print(line)
+
+
 def run(setup: Setup, plans: Iterator[list[Run]]) -> int:
     """Run what is not finished, one plan after the other, and print the answers."""
     from analysis.terminal import print_answers
@@ -258,10 +266,7 @@ def run(setup: Setup, plans: Iterator[list[Run]]) -> int:
             for file in ledger.set_aside():
                 print(f"damaged record, its run is done again: {file}")
             before = list(ledger.records())
-            ledger.adopt(planned)
-            if setup.args.accept_imported:
-                for line in accept_imported(ledger, planned):
-                    print(line)
+            enter_known(ledger, planned, setup.args)
             settled = ledger.settled()
             first = {run.key: run for run in reversed(runs)}  # of several experiments that are the same run
             todo = [run for run in runs if run.name not in settled and run is first[run.key]]
