@@ -91,7 +91,7 @@ def _other_factors(question: Question, rows: Rows, setting: Setting) -> Iterator
     left_out = {"seed", *factor}.union(*(without_effect(part) for part in rows.values()))
     for name in sorted(setting.config - left_out):
         values = {label: _distinct(part, name, missing=True) for label, part in rows.items()}
-        if len(set(values.values())) > 1 and not _alike_within(question, values):
+        if len(set(values.values())) > 1:
             in_force = f"; in force {_sides(_horizons(rows))}" if name == "mixing_horizon" else ""
             yield name, f"also differs in {name} ({_sides(values)}{in_force})"
     horizons = _horizons(rows)
@@ -103,13 +103,6 @@ def _other_factors(question: Question, rows: Rows, setting: Setting) -> Iterator
         and all(horizons.values())
     ):
         yield "horizon in force", f"also differs in the mixing horizon in force ({_sides(horizons)})"
-
-
-def _alike_within(question: Question, values: Mapping[str, tuple[Any, ...]]) -> bool:
-    """Whether a filter's arms vary in a field in the same way."""
-    return (
-        any(not isinstance(arm, str) for arm in question["arms"]) and len({frozenset(v) for v in values.values()}) == 1
-    )
 
 
 def _horizons(rows: Rows) -> dict[str, tuple[str, ...]]:
