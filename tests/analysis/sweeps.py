@@ -1,5 +1,7 @@
 """Results folders and frames made by hand, for the tests of the analysis."""
 
+from analysis.results import Results
+from analysis.verdicts import verdicts
 from raysweep import frames
 from raysweep.ledger import FAILED, FINISHED
 from raysweep.questions import write_down
@@ -59,3 +61,25 @@ def frame(*records):
 def runs_of(experiment, values, metric="head_acc", first=0, **more):
     """A record for each value, with seeds from `first` on."""
     return [record(experiment, first + i, **{metric: value}, **more) for i, value in enumerate(values)]
+
+
+def answered(records, *questions, plan=()):
+    """The verdicts on a frame of these records."""
+    return verdicts(Results(frame=frame(*records), questions=questions, plan=plan))
+
+
+def one(records, *questions, **more):
+    """The only verdict."""
+    (verdict,) = answered(records, *questions, **more)
+    return verdict
+
+
+def timed(name, seconds, accuracies, device="A100", **more):
+    """A record for each time, with its accuracy."""
+    return [
+        record(name, i, train_seconds=s, final_acc=a, device_name=device, **more)
+        for i, (s, a) in enumerate(zip(seconds, accuracies, strict=True))
+    ]
+
+
+TIME = {"kind": "time", "metrics": ["train_seconds"], "better": "lower", "equal": "final_acc", "equal_within": 0.2}

@@ -1,29 +1,14 @@
 """What is answered, and what is said with it, on results made by hand; p-values and intervals are scipy's."""
 
 import math
-from dataclasses import replace
 from statistics import fmean
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.comparability import Comparability
-from analysis.comparison import Contrast
-from analysis.draft import Draft, p_values
-from analysis.results import Results
-from analysis.verdicts import decide, verdicts
 from analysis.wording import answer, basis, further, headline
-from tests.analysis.sweeps import frame, question, record, runs_of
-
-
-def answered(records, *questions, plan=()):
-    return verdicts(Results(frame=frame(*records), questions=questions, plan=plan))
-
-
-def one(records, *questions, **more):
-    (verdict,) = answered(records, *questions, **more)
-    return verdict
+from tests.analysis.sweeps import TIME, answered, one, question, record, runs_of, timed
 
 
 def test_a_difference_is_decided_by_the_paired_t_test():
@@ -171,16 +156,6 @@ def test_an_interaction_is_what_both_do_beyond_each():
     assert one([r for r in rows if r["experiment"] != "other"], asked).reason == "no result of other"
 
 
-def timed(name, seconds, accuracies, device="A100", **more):
-    return [
-        record(name, i, train_seconds=s, final_acc=a, device_name=device, **more)
-        for i, (s, a) in enumerate(zip(seconds, accuracies, strict=True))
-    ]
-
-
-TIME = {"kind": "time", "metrics": ["train_seconds"], "better": "lower", "equal": "final_acc", "equal_within": 0.2}
-
-
 def test_time_is_compared_at_equal_accuracy():
     asked = question(**TIME, smallest_effect=0.02)
     slow = timed("C", [10.0, 10.2, 9.9, 10.1], [94.0, 94.1, 93.9, 94.0])
@@ -286,76 +261,6 @@ def test_different_datasets_are_never_compared():
     assert {v.answer for v in answered(rows, question())} == {"open"}
 
 
-def bound(probability, trials):
-    """What a simulation stays below, but for one in a thousand: three standard errors above."""
-    return probability + 3 * math.sqrt(probability * (1 - probability) / trials)
-
-
-@pytest.mark.parametrize("n_seeds", [3, 6])
-def test_without_any_effect_a_family_says_yes_in_at_most_five_per_cent(n_seeds):
-    """2,000 sweeps of six questions about the same baseline, from the differences on."""
-    rng = np.random.default_rng(n_seeds)
-    names = list("ABDEFG")
-    asked = [question(name=name, arms=[name], family="f", smallest_effect=0.2) for name in names]
-    (setting,) = Results(frame=frame(*(record(name, 0, head_acc=1.0) for name in ["C", *names]))).settings
-    sweeps, said_yes, claimed = 2000, 0, 0
-    for _ in range(sweeps):
-        accuracy = 60 + rng.normal(0, 0.3, (7, n_seeds))
-        drafts = []
-        for q, differences in zip(asked, accuracy[1:] - accuracy[0], strict=True):
-            contrast = Contrast(metric="head_acc", arm=q["arms"][0], baseline="C", values=tuple(differences))
-            draft = Draft(question=q, setting=setting, contrast=contrast, comparable=Comparability(), post_hoc="")
-            p, p_other = p_values(draft)
-            drafts.append(replace(draft, p=p, p_other=p_other))
-        answers = {decision.answer for decision in decide(drafts)}
-        said_yes += "yes" in answers
-        claimed += bool({"yes", "no"} & answers)
-    assert said_yes / sweeps <= 0.05
-    assert claimed / sweeps <= bound(0.05, sweeps)
-
-
-@pytest.mark.slow
-def test_the_same_holds_for_whole_sweeps():
-    """From records to verdicts: every kind of question but the target's, without any effect, 2,000 times."""
-    rng = np.random.default_rng(0)
-    n_seeds, names = 4, ["C", "A", "B", "AB"]
-    asked = [
-        question(name="difference", family="f"),
-        question(name="interaction", kind="interaction", arms=["A", "B", "AB"], family="f"),
-        question(name="trend", kind="trend", baseline="", arms=["C", "A", "B"], over="size", family="f"),
-        question(name="time", **{**TIME, "equal": "head_acc"}, family="f"),
-    ]
-    rows = [
-        record(name, seed, head_acc=0.0, train_seconds=1.0, config={"size": 2**i})
-        for i, name in enumerate(names)
-        for seed in range(n_seeds)
-    ]
-    table, sweeps, said_yes, claimed = frame(*rows), 2000, 0, 0
-    for _ in range(sweeps):
-        table["head_acc"] = 60 + np.tile(rng.normal(0, 0.5, n_seeds), 4) + rng.normal(0, 0.3, len(table))
-        table["train_seconds"] = np.exp(rng.normal(0, 0.05, len(table)))
-        answers = {v.answer for v in verdicts(Results(frame=table, questions=asked))}
-        said_yes += "yes" in answers
-        claimed += bool({"yes", "no"} & answers)
-    assert said_yes / sweeps <= 0.05
-    assert claimed / sweeps <= bound(0.05, sweeps)
-
-
-@pytest.mark.parametrize("deviation", [0.6, 1.0])
-def test_as_many_seeds_as_an_undecided_question_asks_for_decide_it_as_often_as_said(deviation):
-    """The differences of the pilot are scaled to the deviation that the later ones are drawn with."""
-    rng = np.random.default_rng(0)
-    pilot = np.array([-1.0, 0.2, 1.3, -0.4, -0.1])
-    pilot = pilot / pilot.std(ddof=1) * deviation
-    v = one(runs_of("C", [60.0] * 5) + runs_of("A", 60 + pilot), question(smallest_effect=0.5))
-    assert v.answer == "undecided"
-    assert v.more.effect == "a difference of 0.5"
-    n = v.n + v.more.seeds
-    differences = rng.normal(0.5, deviation, (4000, n))
-    decided = (stats.ttest_1samp(differences, 0, axis=1).pvalue <= 0.05) & (differences.mean(axis=1) > 0)
-    assert decided.mean() == pytest.approx(v.more.power, abs=0.05)
-
-
 def test_what_one_image_hides_counts_as_variance():
     """One image of 360 better in each of three seeds is no proof; the same accuracy in each is one, at five seeds."""
     images = {"test_samples": 360}
@@ -407,24 +312,6 @@ def test_the_run_that_isolates_the_factor_is_compared_across_settings():
     *_, isolated = answered([*rows, *alone], asked)
     assert isolated.setting == "digits, across settings"
     assert (isolated.estimate, isolated.confounded, isolated.flags) == (0.5, False, ())
-
-
-def test_a_difference_and_accuracy_are_both_shown_with_the_power_said():
-    """Times and accuracies of as many pairs as an undecided question asks for decide it as often as it says."""
-    rng = np.random.default_rng(0)
-    pilot = np.array([-1.0, 0.2, 1.3, -0.4, -0.1])
-    pilot = pilot / pilot.std(ddof=1)
-    asked = question(**TIME, smallest_effect=0.05)
-    slow = timed("C", [10.0] * 5, [94.0] * 5)
-    v = one(slow + timed("A", 10 * np.exp(0.06 * pilot), 94 + 0.2 * pilot[::-1]), asked)
-    assert v.answer == "undecided"
-    n, trials = v.n + v.more.seeds, 4000
-    logs = rng.normal(-np.log(1.05), 0.06, (trials, n))
-    accuracies = rng.normal(0, 0.2, (trials, n))
-    p_time = stats.ttest_1samp(logs, 0, axis=1).pvalue
-    p_equal = stats.ttest_1samp(accuracies, -0.2, axis=1, alternative="greater").pvalue
-    shown = (np.maximum(p_time, p_equal) <= 0.05) & (logs.mean(axis=1) < 0)
-    assert shown.mean() == pytest.approx(v.more.power, abs=0.05)
 
 
 def test_advice_leaves_out_seeds_that_diverged_and_takes_those_begun():
