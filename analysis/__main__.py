@@ -55,12 +55,14 @@ def show(arguments: Sequence[str]) -> int:
     from analysis.terminal import print_results
     from analysis.verdicts import verdicts
 
+    if args.out:
+        if args.out.exists() and not args.out.is_dir():
+            raise NotADirectoryError(f"--out {args.out} is not a folder")
+        args.out.mkdir(parents=True, exist_ok=True)
     results = Results.read(args.results)
     answers = verdicts(results)
     print_results(results, answers=answers)
     if args.out:
-        if args.out.exists() and not args.out.is_dir():
-            raise NotADirectoryError(f"--out {args.out} is not a folder")
         from analysis.report import write_report
 
         print(f"report: {write_report(results, answers, args.out)}")

@@ -32,7 +32,7 @@ def cascade_table(results: Results) -> Table:
     return Table.of(
         rows,
         name="cascade",
-        title="airbench",
+        title=" · ".join(["airbench", *dict.fromkeys(row["setting"] for row in rows)]),
         columns=(
             Column(name="experiment", heading="step"),
             Column(name="why", heading="adds", wrap=True),

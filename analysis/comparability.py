@@ -94,6 +94,10 @@ def _other_factors(question: Question, rows: Rows, setting: Setting) -> Iterator
         if len(set(values.values())) > 1:
             in_force = f"; in force {_sides(_horizons(rows))}" if name == "mixing_horizon" else ""
             yield name, f"also differs in {name} ({_sides(values)}{in_force})"
+    limits = {label: _epoch_limits(part) for label, part in rows.items()}
+    known = [limit for found in limits.values() for limit in found]
+    if "epochs" in factor and all(limits.values()) and max(known) > UNEQUAL * min(known):
+        yield "epochs in all", f"also differs in the epochs of all phases together ({_sides(limits)})"
     horizons = _horizons(rows)
     asked = {_distinct(part, "mixing_horizon", missing=True) for part in rows.values()}
     if (
@@ -103,6 +107,20 @@ def _other_factors(question: Question, rows: Rows, setting: Setting) -> Iterator
         and all(horizons.values())
     ):
         yield "horizon in force", f"also differs in the mixing horizon in force ({_sides(horizons)})"
+
+
+UNEQUAL = 1.1
+"""Recipes whose epochs are closer than this (the authors': 20 and 150 in two phases, 180 joint) are called equal."""
+
+
+def _epoch_limits(rows: pd.DataFrame) -> tuple[float, ...]:
+    """The epochs that runs may have in all phases together; none where that is not known."""
+    found = set()
+    for run in rows.reindex(columns=["epochs", "lr_epochs", "joint"]).to_dict("records"):
+        head = 0 if run["joint"] is True else run["epochs"] if _missing(run["lr_epochs"]) else run["lr_epochs"]
+        if not _missing(run["epochs"]) and not _missing(run["joint"]):
+            found.add(float(run["epochs"] + head))
+    return tuple(sorted(found))
 
 
 def _horizons(rows: Rows) -> dict[str, tuple[str, ...]]:
@@ -132,11 +150,17 @@ def _early_stops(contrast: Contrast, rows: Rows) -> Iterator[str]:
         needed = [name for name in ("epochs", "lr_epochs", *(f"{phase}_epochs" for phase in phases)) if name in part]
         ends = [stopped_early(run, phase) for run in part[needed].to_dict("records") for phase in phases]
         known = [end for end in ends if end is not None]
+        trained = part[[name for name in needed if name.endswith("_epochs") and name != "lr_epochs"]].max(axis=1)
         if known:
-            said[label] = (sum(known), len(known))
-    shares = {early / n for early, n in said.values()}
-    if len(said) == len(rows) and len(shares) > 1:
-        spoken = ", ".join(f"{label} {early} of {n}" for label, (early, n) in said.items())
+            said[label] = (sum(known), len(known), float(trained.mean()))
+    shares, means = {early / n for early, n, _ in said.values()}, [mean for *_, mean in said.values()]
+    if len(said) < len(rows) or len(said) < 2:
+        return
+    if len(shares) == 1 and shares != {0.0} and max(means) > 1.25 * min(means):
+        spoken = ", ".join(f"{label} {mean:.0f}" for label, (*_, mean) in said.items())
+        yield f"all stopped before the epoch limit, after epochs: {spoken}"
+    if len(shares) > 1:
+        spoken = ", ".join(f"{label} {early} of {n}" for label, (early, n, _) in said.items())
         yield f"stopped before the epoch limit: {spoken} runs"
 
 

@@ -184,7 +184,7 @@ def isolating_command(draft: Draft) -> str:
         value = base[name].iloc[0] if name in base else None
         missing = value is None or (not isinstance(value, list | dict) and pd.isna(value))
         changes[name] = "none" if missing else f"{value:g}" if isinstance(value, float) else str(value)
-    return _run(draft, arm, seeds, changes=changes)
+    return _run(draft, arm, seeds, changes=changes) if changes else ""
 
 
 def _command(draft: Draft, seeds: Sequence[int]) -> str:

@@ -128,8 +128,9 @@ def provenance(results: Results) -> Iterator[tuple[str, str]]:
         times = results.frame["finished"].dropna().astype(str)
         if len(times):
             yield "finished", f"{times.min()} to {times.max()}"
-    questions = [str(question.get("hash", "")) for question in results.questions]
-    yield "questions", f"{len(questions)} written down, {', '.join(questions[:4])}{', ...' * (len(questions) > 4)}"
+    hashes = [str(question.get("hash", "")) for question in results.questions]
+    if hashes:
+        yield "questions", f"{len(hashes)} written down: {', '.join(hashes[:4])}{', ...' * (len(hashes) > 4)}"
     yield "analysis", f"raysweep {version('raysweep')}, scipy {version('scipy')}, pandas {pd.__version__}"
 
 
@@ -160,7 +161,7 @@ def _answers(answers: Sequence[Verdict]) -> str:
 
 def _figure(plot: Plot) -> str:
     encoded = base64.b64encode(plot.png).decode()
-    wide = " wide" if plot.figure.get_size_inches()[0] > 8 else ""
+    wide = " wide" if plot.figure.get_size_inches()[0] > 7 else ""
     alt = html.escape(f"{plot.title}. {plot.caption}")
     picture = f'<div class="scroll"><img class="plot{wide}" alt="{alt}" src="data:image/png;base64,{encoded}"></div>'
     caption = f"<figcaption>{html.escape(plot.caption)}</figcaption>"

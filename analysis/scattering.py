@@ -62,7 +62,7 @@ def cells(setting: Setting) -> list[Cell]:
     named = ("n_blocks", "L", "modulus_type", "mixing_horizon", "train_size")
     further = varied_fields(rows, setting, (*DIFFER, *named))
     found = []
-    for (arch, size), alike in rows.groupby(["arch", "train_size"], sort=True):
+    for arch, alike in rows.groupby("arch", sort=True):
         for suffix, same in _told_apart(alike, further):
             random = same["random_init"].astype(bool)
             sides = [
@@ -71,7 +71,16 @@ def cells(setting: Setting) -> list[Cell]:
             ]
             for (one, wavelets), (other, drawn) in itertools.product(*sides):
                 name = f"{arch}{suffix}{one}{other and f'_against{other}'}"
-                found.append(Cell(arch=name, train_size=float(str(size)), wavelets=wavelets, random=drawn))
+                sizes = sorted({*wavelets["train_size"], *drawn["train_size"]})
+                found += [
+                    Cell(
+                        arch=name,
+                        train_size=float(size),
+                        wavelets=wavelets[wavelets["train_size"] == size],
+                        random=drawn[drawn["train_size"] == size],
+                    )
+                    for size in sizes
+                ]
     return found
 
 
@@ -105,7 +114,39 @@ def implied_questions(setting: Setting) -> list[Question]:
                 "family": "wavelets",
             }
         )
-    return questions
+    by_arch: dict[str, list[Cell]] = {}
+    for cell in cells(setting):
+        if len(cell.wavelets) and len(cell.random):
+            by_arch.setdefault(cell.arch, []).append(cell)
+    return [*questions, *(_implied_trend(arch, found) for arch, found in by_arch.items() if len(found) > 2)]
+
+
+OF_AN_ARCHITECTURE = (
+    *("n_blocks", "L", "modulus_type", "kernel_size", "mixing_horizon", "lowpass_last", "global_avg_pool"),
+    *("random_init", "joint"),
+)
+
+
+def _implied_trend(arch: str, found: Sequence[Cell]) -> Question:
+    """Whether the advantage of wavelets grows with fewer images, over the cells of an architecture."""
+    arms = []
+    for label, runs in (("", found[0].wavelets), ("_rand", found[0].random)):
+        first = runs.iloc[0]
+        known = {name: first[name] for name in OF_AN_ARCHITECTURE if name in runs}
+        fields = {name: None if pd.isna(value) else value for name, value in known.items()}
+        arms.append({"label": f"{arch}{label}", "fields": fields})
+    return {
+        "name": f"advantage_{arch}",
+        "text": f"Do wavelets help {arch} more, the fewer training images there are?",
+        "kind": "trend",
+        "arms": arms[:1],
+        "baseline": arms[1],
+        "metrics": ["final_acc"],
+        "better": "lower",
+        "smallest_effect": 0.25,
+        "factor": [*DIFFER, "train_size"],
+        "family": "wavelets",
+    }
 
 
 def significance_table(results: Results) -> Table:
@@ -169,7 +210,8 @@ def filter_change_table(results: Results) -> Table:
     over seeds."""
     rows = []
     for setting in results.settings:
-        for cell in {id(cell.wavelets): cell for cell in cells(setting)}.values():
+        once = {(cell.arch.partition("_against")[0], cell.train_size): cell for cell in cells(setting)}
+        for (arch, size), cell in once.items():
             part = cell.wavelets
             moved, gain = metric_of(part, "filter_delta_relative"), metric_of(part, "finetune_gain")
             both = moved.index.intersection(gain.index)
@@ -179,8 +221,8 @@ def filter_change_table(results: Results) -> Table:
             known = len(both) > 2 and delta.std() > 0 and gained.std() > 0
             rows.append(
                 {
-                    "arch": cell.arch.partition("_against")[0],
-                    "train_size": cell.train_size,
+                    "arch": arch,
+                    "train_size": size,
                     "delta_mean": delta.mean(),
                     "delta_std": delta.std() if len(both) > 1 else None,
                     "gain_mean": gained.mean(),
@@ -230,6 +272,8 @@ def experiments_table(results: Results) -> Table:
             Column(name="n_blocks", heading="blocks", form="g"),
             Column(name="L", heading="L", form="g"),
             Column(name="modulus_type", heading="modulus"),
+            Column(name="kernel_size", heading="kernel", form="g"),
+            Column(name="init", heading="init"),
             Column(name="lowpass_last", heading="lowpass-last"),
             Column(name="mixing_horizon", heading="horizon", form="g"),
             Column(name="horizon_in_force", heading="in force"),

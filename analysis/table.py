@@ -115,14 +115,14 @@ class Table:
         return self.html(most=200)
 
     def write(self, folder: Path) -> None:
-        """Leave it as NAME.csv, .md, .tex and .html."""
+        """Leave it as NAME.csv, .md, .tex and .html; without rows as an empty CSV alone."""
         forms: Mapping[str, Callable[[], str]] = {
             "csv": self.csv,
             "md": self.markdown,
             "tex": self.latex,
             "html": lambda: PAGE.format(title=html.escape(self.title), body=self.html()),
         }
-        for ending, form in forms.items():
+        for ending, form in forms.items() if len(self.rows) else [("csv", self.csv)]:
             (folder / f"{self.name}.{ending}").write_text(form(), encoding="utf-8")
 
 

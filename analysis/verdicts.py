@@ -82,6 +82,8 @@ class Verdict:
     """In what the arms differ beyond the factor, and whether the question came after its results."""
     lost: tuple[str, ...] = ()
     """Runs of the arms that failed, diverged or are missing."""
+    over: str = ""
+    """Of a trend: the field that it is over."""
     note: str = ""
     isolated_by: str = ""
     """The command for runs that differ in the factor alone."""
@@ -233,6 +235,7 @@ def _verdict(draft: Draft, decision: Decision) -> Verdict:
         family=draft.family,
         lost=tuple(lost(draft)),
         note=question.get("note", ""),
+        over=str(question.get("over", "train_size")),
         relative=draft.kind == "time",
         matters=float(question.get("smallest_effect", 0.5)),
     )

@@ -67,6 +67,8 @@ def estimate(v: Verdict) -> str:
 def basis(v: Verdict) -> str:
     """The means and the tests behind an answer."""
     parts = [f"{label} {mean:.2f}" for label, mean in reversed(list((v.means or {}).items()))]
+    if v.relative and v.n > 1:
+        parts[-1] += " (geometric means)"
     if v.equal:
         parts.append(v.equal)
     if v.n > 1:

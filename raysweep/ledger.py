@@ -251,7 +251,9 @@ class Ledger:
         """The questions that were written down; `altered` are those that are not any more what was."""
         content = self.read_json("questions.json")
         if not isinstance(content, list) or not all(isinstance(question, dict) for question in content):
-            raise LedgerError(f"{self.location}/questions.json is damaged; remove it and run the sweep again")
+            raise LedgerError(
+                f"{self.location}/questions.json is damaged; restore a copy of it, or remove it and run the sweep again"
+            )
         return [{**question, "altered": is_altered(question)} for question in content]
 
     def read_json(self, name: str) -> list[Record]:
@@ -262,7 +264,9 @@ class Ledger:
         except FileNotFoundError:
             return []
         except ValueError:
-            raise LedgerError(f"{self.folder / name} is damaged; remove it and run the sweep again") from None
+            raise LedgerError(
+                f"{self.folder / name} is damaged; restore a copy of it, or remove it and run the sweep again"
+            ) from None
         return content
 
     @contextlib.contextmanager

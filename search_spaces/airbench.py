@@ -55,7 +55,7 @@ CASCADE = {
     "whiten": "whitening in place of the first BatchNorm",
     "dirac": "3x3 convolutions start as the identity",
     "scalebias": "biases of BatchNorm learn 64 times as fast",
-    "freeze": "whitening bias frozen after 3 epochs",
+    "freeze": "whitening bias frozen after the first epochs",
     "lookahead": "lookahead, fast BatchNorm, its own schedule",
     "tta": "six views averaged",
     "mirror": "alternating flip",
@@ -200,7 +200,7 @@ SPEED: dict[str, Any] = {
 def _step_question(before: str, step: str) -> Question:
     return Question(
         name=f"airbench_{step}",
-        text=f"Is {step} ({CASCADE[step]}) faster than {before} at the same accuracy, each at its own epochs?",
+        text=f"Is {step} ({CASCADE[step]}) faster than {before} at the same accuracy?",
         baseline=before,
         arms=(step,),
         smallest_effect=0.02,
@@ -245,7 +245,7 @@ QUESTIONS = (
     ),
     Question(
         name="airbench_muon",
-        text="Is Muon faster than mirror at the same accuracy, each at its own epochs?",
+        text="Is Muon faster than mirror at the same accuracy?",
         baseline="mirror",
         arms=("muon",),
         smallest_effect=0.02,

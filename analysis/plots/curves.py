@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from analysis.plots.style import Plot, look, panels
 from analysis.results import Setting, searched
@@ -33,45 +32,52 @@ def learning_curves(setting: Setting, name: str) -> Plot | None:
     if alone:
         labels = runs["experiment"]
     sizes = [None] if alone else sorted(runs["train_size"].dropna().unique())[:MOST_PANELS]
+    order = list(dict.fromkeys(labels))
+    shown, phases = order[:MOST_LINES], False
     with panels(len(sizes), sharey=True) as (figure, axes):
-        validated = any("val_acc" in point for run in runs["curves"] for point in _points(run))
+        validated = any("val_acc" in point for run in runs["curves"] for name in ORDER for point in run.get(name) or ())
         metric = "val_acc" if validated else "train_loss"
-        order = list(dict.fromkeys(labels))
         for ax, size in zip(axes, sizes, strict=True):
             part = runs if size is None else runs[runs["train_size"] == size]
             of_part = labels[part.index]
-            for label in [label for label in order if (of_part == label).any()][:MOST_LINES]:
+            for label in [label for label in shown if (of_part == label).any()]:
                 style = {**look(order.index(label)), "marker": None}
-                _line(ax, part[of_part == label]["curves"].tolist(), metric, label, style)
+                phases |= _line(ax, part[of_part == label]["curves"].tolist(), metric, label, style)
             if size is not None:
                 ax.set_title(f"{100 * size:g} % of the images" if size <= 1 else f"{size:g} images")
             ax.set_xlabel("epoch")
         axes[0].set_ylabel("validation accuracy, %" if validated else "training loss")
         handles = {line.get_label(): line for ax in axes for line in ax.lines if not line.get_label().startswith("_")}
         figure.legend(handles=handles.values(), loc="outside upper center", ncols=min(4, len(handles)))
-        left_out = f" The first {MOST_LINES} experiments." if len(order) > MOST_LINES else ""
+    said = " Dotted: fine-tuning begins, after the head was trained on frozen filters." if phases else ""
+    said += f" The first {MOST_LINES} of {len(order)}." if len(order) > MOST_LINES else ""
     return Plot(
         name=name,
         title="Learning curves",
-        caption=f"{setting.title}. Lines: mean over seeds; bands: from the lowest to the highest seed. Dotted: "
-        f"fine-tuning begins, after the head was trained on frozen filters.{left_out}",
+        caption=f"{setting.title}. Lines: mean over seeds, as far as all of them were trained; bands: from the lowest "
+        f"to the highest seed.{said}",
         figure=figure,
     )
 
 
-def _points(curves: Mapping[str, Sequence[Mapping[str, float]]]) -> list[Mapping[str, float]]:
-    return [point for name in ORDER for point in curves.get(name) or ()]
-
-
-def _line(ax: Any, runs: Sequence[Mapping[str, Any]], metric: str, label: str, style: dict[str, Any]) -> None:
-    """The mean over runs at each epoch that any of them has, and their range."""
-    curves = [[point.get(metric, np.nan) for point in _points(run)] for run in runs]
-    longest = max(map(len, curves))
-    table = pd.DataFrame([[*curve, *[np.nan] * (longest - len(curve))] for curve in curves], dtype=float)
-    x = np.arange(1, longest + 1)
-    ax.plot(x, table.mean(), label=label, **style)
-    if len(curves) > 1:
-        ax.fill_between(x, table.min(), table.max(), color=style["color"], alpha=0.18, linewidth=0)
-    heads = {len(run.get("phase_a") or ()) for run in runs if run.get("phase_b")}
-    for head in heads:
-        ax.axvline(head + 0.5, color="0.6", linewidth=0.8, linestyle=":")
+def _line(ax: Any, runs: Sequence[Mapping[str, Any]], metric: str, label: str, style: dict[str, Any]) -> bool:
+    """The mean over runs and their range, phase after phase, each to the end of its shortest run. Returns whether
+    fine-tuning follows a head phase."""
+    done = 0
+    follows = False
+    for name in ORDER:
+        curves = [[point.get(metric, np.nan) for point in run.get(name) or ()] for run in runs]
+        curves = [curve for curve in curves if curve]
+        if not curves:
+            continue
+        shortest = min(map(len, curves))
+        table = np.array([curve[:shortest] for curve in curves], dtype=float)
+        x = np.arange(done + 1, done + shortest + 1)
+        ax.plot(x, table.mean(axis=0), label="_" * bool(done) + label, **style)
+        if len(curves) > 1:
+            ax.fill_between(x, table.min(axis=0), table.max(axis=0), color=style["color"], alpha=0.18, linewidth=0)
+        if name == "phase_b" and done:
+            ax.axvline(done + 0.5, color="0.6", linewidth=0.8, linestyle=":")
+            follows = True
+        done += max(map(len, curves))
+    return follows

@@ -1,5 +1,7 @@
 """The plots of all sweeps: the effects that the questions ask about, and accuracy against what it costs."""
 
+import math
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -26,14 +28,12 @@ def forest(answers: Sequence[Verdict]) -> Plot | None:
     shown = compared[:MOST_ROWS]
     if not shown:
         return None
-    units = {
-        unit: rows
-        for unit in ("points", "points per doubling of the field", "%")
-        if (rows := [v for v in shown if _unit(v) == unit])
-    }
-    heights = [0.8 + 0.36 * len(rows) for rows in units.values()]
+    units: dict[str, list[Verdict]] = {}
+    for v in shown:
+        units.setdefault(_unit(v), []).append(v)
+    heights = [0.8 + 0.58 * len(rows) for rows in units.values()]
     several = len({v.setting for v in shown}) > 1
-    with panels(len(units), columns=1, size=(7.4, sum(heights) / len(units)), height_ratios=heights) as (figure, axes):
+    with panels(len(units), columns=1, size=(8.2, sum(heights) / len(units)), height_ratios=heights) as (figure, axes):
         for ax, (unit, rows) in zip(axes, units.items(), strict=True):
             _forest_panel(ax, unit, rows, several)
         found = [answer for answer in ANSWERS if any(v.answer == answer for v in shown)]
@@ -50,33 +50,53 @@ def forest(answers: Sequence[Verdict]) -> Plot | None:
 
 
 def _forest_panel(ax: Any, unit: str, rows: Sequence[Verdict], several: bool) -> None:
-    scale = 100.0 if unit == "%" else 1.0
+    """A row for each effect; ratios are drawn by their logarithms, so that twice and half are equally far."""
+
+    def place(value: float) -> float:
+        return math.log1p(value) if unit == "%" else value
+
     for y, v in enumerate(rows):
         assert v.estimate is not None
         color, marker = ANSWERS[v.answer]
-        matters = scale * v.matters
+        matters = place(v.matters)
         ax.fill_betweenx([y - 0.4, y + 0.4], -matters, matters, color="0.9", linewidth=0, zorder=0)
         if v.interval:
-            ax.plot([scale * end for end in v.interval], [y, y], color=color, linewidth=1.4)
+            ax.plot([place(end) for end in v.interval], [y, y], color=color, linewidth=1.4)
         face = "white" if v.confounded else color
-        ax.plot(scale * v.estimate, y, marker, color=color, markerfacecolor=face, markersize=6)
+        ax.plot(place(v.estimate), y, marker, color=color, markerfacecolor=face, markersize=6)
     ax.axvline(0, color="0.3", linewidth=0.8)
+    if unit == "%":
+        low, high = ax.get_xlim()
+        ticks: list[float] = []
+        for tick in sorted(RATIOS, key=abs):  # from zero outwards, with room between them
+            at = math.log1p(tick)
+            if low <= at <= high and all(abs(at - math.log1p(t)) > 0.09 * (high - low) for t in ticks):
+                ticks.append(tick)
+        ax.set_xticks([math.log1p(tick) for tick in ticks], labels=[f"{100 * tick:+.0f}" for tick in ticks])
     arms: dict[str, set[str]] = {}
     for v in rows:
         arms.setdefault(v.question, set()).add(v.arm)
-    names = [f"{v.question}{f' {v.arm}' * (len(arms[v.question]) > 1)}: {v.metric} (n = {v.n})" for v in rows]
-    if several:
-        names = [f"{name}\n{v.setting[:44]}" for name, v in zip(names, rows, strict=True)]
+    names = [_row_name(v, several, len(arms[v.question]) > 1) for v in rows]
     ax.set_yticks(range(len(rows)), labels=names, fontsize=8)
     ax.set_ylim(len(rows) - 0.4, -0.6)
     ax.grid(visible=False, axis="y")
     ax.set_xlabel(unit)
 
 
+RATIOS = (-0.9, -0.75, -0.5, -0.2, -0.1, -0.05, 0.0, 0.05, 0.1, 0.25, 0.5, 1.0, 3.0, 9.0, 29.0)
+"""Ticks of a panel of ratios less 1, as far as they are in view."""
+
+
+def _row_name(v: Verdict, with_setting: bool, with_arm: bool) -> str:
+    """The question in two lines, then metric, arm and number of seeds."""
+    told = f"{v.metric}{f', {v.arm}' * with_arm}, n = {v.n}{f', {v.setting[:40]}' * with_setting}"
+    return "\n".join([*textwrap.wrap(v.text, 54, max_lines=2, placeholder=" ..."), told])
+
+
 def _unit(v: Verdict) -> str:
     if v.relative:
         return "%"
-    return "points per doubling of the field" if v.kind == "trend" else "points"
+    return f"points per doubling of the {v.over.replace('_', ' ')}" if v.kind == "trend" else "points"
 
 
 def accuracy_against_cost(setting: Setting, name: str) -> Plot | None:
@@ -95,12 +115,13 @@ def accuracy_against_cost(setting: Setting, name: str) -> Plot | None:
                 style = look(i)
                 label = f"{100 * size:g} %" if size <= 1 else f"{size:g}"
                 ax.plot(part[cost], part["accuracy"], style["marker"], color=style["color"], label=label)
-            front = _front(table[[cost, "accuracy"]].dropna())
-            ax.plot(front[cost], front["accuracy"], color="0.5", linewidth=0.9, zorder=0, drawstyle="steps-post")
+                front = _front(part[[cost, "accuracy"]].dropna())
+                ax.plot(front[cost], front["accuracy"], color=style["color"], linewidth=0.8, drawstyle="steps-post")
             named = table.dropna(subset=[cost]) if len(table) <= MOST_NAMES else front.tail(MOST_NAMES)
             for experiment, point in named.iterrows():
+                told = textwrap.shorten(str(experiment).replace("_", " "), LONGEST_NAME, placeholder=" ...")
                 at = (point[cost], point["accuracy"])
-                ax.annotate(str(experiment)[:LONGEST_NAME], at, fontsize=7, xytext=(3, -9), textcoords="offset points")
+                ax.annotate(told, at, fontsize=7, xytext=(3, -9), textcoords="offset points")
             cost_axis(ax, table[cost].dropna().tolist())
             ax.set_xlabel(cost)
             ax.margins(x=0.12, y=0.1)
@@ -110,13 +131,14 @@ def accuracy_against_cost(setting: Setting, name: str) -> Plot | None:
     return Plot(
         name=name,
         title="Accuracy against cost",
-        caption=f"{setting.title}. Means over seeds. The grey line joins what no other experiment beats in both.",
+        caption=f"{setting.title}. Means over seeds. Lines join what no other experiment with the same train size beats"
+        " in both.",
         figure=figure,
     )
 
 
-MOST_NAMES = 8
-LONGEST_NAME = 28
+MOST_NAMES = 4
+LONGEST_NAME = 26
 
 
 def _costs(setting: Setting) -> pd.DataFrame:
@@ -149,6 +171,10 @@ def _front(points: pd.DataFrame) -> pd.DataFrame:
     return ordered[ordered["accuracy"] > ordered["accuracy"].cummax().shift(fill_value=-np.inf)]
 
 
+OFFSETS = ((5, 4), (5, -11), (5, 14), (-40, -11), (-40, 6))
+"""Of names beside their points, in turn, in points."""
+
+
 def accuracy_against_time(timed: pd.DataFrame, dataset: str, title: str, name: str) -> Plot | None:
     """The airbench steps: mean accuracy with its 95 % interval against the seconds of the author's clock."""
     if timed.empty:
@@ -165,13 +191,15 @@ def accuracy_against_time(timed: pd.DataFrame, dataset: str, title: str, name: s
                 error = [[mean - interval[0]], [interval[1] - mean]] if interval else None
                 label = str(device) if j == 0 else None
                 ax.errorbar(seconds, mean, yerr=error, capsize=3, label=label, **{**style, "linestyle": "none"})
-                ax.annotate(str(experiment), (seconds, mean), fontsize=8, xytext=(5, 4), textcoords="offset points")
+                aside = OFFSETS[j % len(OFFSETS)]
+                ax.annotate(str(experiment), (seconds, mean), fontsize=8, xytext=aside, textcoords="offset points")
         if theirs:
             steps = [p for step, p in AIRBENCH.items() if p.seconds and step in set(timed["experiment"])]
             ax.plot([p.seconds for p in steps], [p.mean for p in steps], ".-", label="the author, A100", **PUBLISHED)
         ends = [*timed["train_seconds"], *([p.seconds for p in steps] if theirs else [])]
         cost_axis(ax, [float(end) for end in ends if end])
         ax.margins(x=0.12, y=0.12)
+        ax.set_ylim(bottom=max(0.0, ax.get_ylim()[0]))
         ax.set_xlabel("seconds (whitening, training, evaluation)")
         ax.set_ylabel("accuracy, %")
         ax.legend()

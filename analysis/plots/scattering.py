@@ -9,7 +9,7 @@ from analysis.anchors import SCATTERING, SCATTERING_DATA, TRAIN_SIZES
 from analysis.comparison import metric_of
 from analysis.plots.style import PUBLISHED, Plot, band, log_axis, look, panels, short
 from analysis.results import Results, Setting
-from analysis.scattering import Cell, cells, scattering_runs, significance_table
+from analysis.scattering import Cell, cells, significance_table
 
 MOST_ARCHITECTURES = 8
 
@@ -40,7 +40,7 @@ def data_efficiency(setting: Setting, name: str) -> Plot | None:
                 if known:
                     x, samples = zip(*known, strict=True)
                     band(ax, x, samples, label, **look(i))
-                theirs = SCATTERING.get(arch, {}).get(anchor) if setting.dataset == SCATTERING_DATA else None
+                theirs = SCATTERING.get(arch, {}).get(anchor) if _has_anchors(setting) else None
                 if theirs and known:
                     published = True
                     dash = "--" if random else "-"
@@ -69,7 +69,7 @@ def advantage(results: Results, setting: Setting, name: str) -> Plot | None:
     with panels() as (figure, (ax,)):
         ax.axhline(0, color="0.3", linewidth=0.8)
         archs = list(dict.fromkeys(rows["arch"]))[:MOST_ARCHITECTURES]
-        anchored = any(arch in SCATTERING for arch in archs) and setting.dataset == SCATTERING_DATA
+        anchored = any(arch in SCATTERING for arch in archs) and _has_anchors(setting)
         for i, arch in enumerate(archs):
             part = rows[rows["arch"] == arch].sort_values("train_images")
             x = part["train_images"].to_numpy() * 1.03 ** (i - (len(archs) - 1) / 2)  # side by side
@@ -77,7 +77,8 @@ def advantage(results: Results, setting: Setting, name: str) -> Plot | None:
             ax.errorbar(x, part["delta"], yerr=np.nan_to_num(errors), capsize=3, label=arch, **look(i))
             if anchored and arch in SCATTERING:
                 ahead = np.subtract(SCATTERING[arch]["finetune"], SCATTERING[arch]["joint"])
-                ax.plot([50_000 * s for s in TRAIN_SIZES], ahead, linestyle=("-", "--")[i % 2], **PUBLISHED)
+                theirs = {**PUBLISHED, "color": look(i)["color"], "alpha": 0.7}
+                ax.plot([50_000 * s for s in TRAIN_SIZES], ahead, linestyle="--", **theirs)
         log_axis(ax, [*rows["train_images"], *([50_000 * s for s in TRAIN_SIZES] if anchored else [])])
         ax.set_xlabel("training images")
         ax.set_ylabel("wavelets less random init, points")
@@ -86,7 +87,7 @@ def advantage(results: Results, setting: Setting, name: str) -> Plot | None:
         name=name,
         title="Advantage of wavelets",
         caption=f"{setting.title}. Fine-tuned wavelets less random init trained jointly, paired by seed, with 95 % "
-        f"intervals.{f' Thin grey: {AUTHORS}.' if anchored else ''}",
+        f"intervals.{f' Thin and dashed: by {AUTHORS}.' if anchored else ''}",
         figure=figure,
     )
 
@@ -119,26 +120,19 @@ def gain_by_size(setting: Setting, name: str) -> Plot | None:
 
 def filter_change(setting: Setting, name: str) -> Plot | None:
     """How far the filters moved against what it gained, a point for each run."""
-    rows = scattering_runs(setting)
-    if rows.empty or not {"filter_delta_relative", "finetune_gain"} <= set(rows):
-        return None
-    rows = rows[rows["filter_delta_relative"].notna() & rows["finetune_gain"].notna()]
-    if rows.empty:
-        return None
+    found = {arch.partition("_against")[0]: parts for arch, parts in by_architecture(setting).items()}
     with panels() as (figure, (ax,)):
-        for i, (arch, part) in enumerate(list(rows.groupby("arch", sort=False))[:MOST_ARCHITECTURES]):
-            area = 12 + 60 * part["train_size"].where(part["train_size"] <= 1, 1.0).astype(float)
-            style = look(i)
-            ax.scatter(
-                part["filter_delta_relative"].astype(float),
-                part["finetune_gain"].astype(float),
-                s=area,
-                color=style["color"],
-                marker=style["marker"],
-                alpha=0.65,
-                linewidth=0,
-                label=arch,
-            )
+        for i, (arch, parts) in enumerate(found.items()):
+            runs = pd.concat([cell.wavelets for cell in parts])
+            moved, gained = metric_of(runs, "filter_delta_relative"), metric_of(runs, "finetune_gain")
+            both = moved.index.intersection(gained.index)
+            if len(both):
+                area = 12 + 60 * runs.loc[both, "train_size"].clip(upper=1.0).astype(float)
+                style = look(i)
+                dots = {"color": style["color"], "marker": style["marker"], "alpha": 0.65, "linewidth": 0}
+                ax.scatter(moved[both], gained[both], s=area, label=arch, **dots)
+        if not ax.collections:
+            return None
         ax.locator_params(axis="x", nbins=6)
         ax.set_xlabel("relative change of the filters")
         ax.set_ylabel("gain of fine-tuning, points")
@@ -164,7 +158,7 @@ def heat_map(setting: Setting, name: str) -> Plot | None:
     if len(table.columns) < 2:
         return None
     height = max(1.8, 0.9 + 0.34 * len(table))
-    with panels(size=(max(5.2, 2.4 + 0.7 * len(table.columns)), height)) as (figure, (ax,)):
+    with panels(size=(1.6 + 0.08 * max(map(len, table.index)) + 0.7 * len(table.columns), height)) as (figure, (ax,)):
         image = ax.imshow(table.to_numpy(), cmap="cividis", aspect="auto")
         ax.set_xticks(range(len(table.columns)), labels=[short(float(images)) for images in table.columns])
         ax.set_yticks(range(len(table)), labels=list(table.index))
@@ -188,12 +182,20 @@ def heat_map(setting: Setting, name: str) -> Plot | None:
 MOST_ROWS = 40
 
 
+def _has_anchors(setting: Setting) -> bool:
+    """Whether the authors' means are of the same data, and not of these very runs."""
+    runs = setting.runs
+    theirs = "imported" in runs and runs["imported"].notna().all()
+    return setting.dataset == SCATTERING_DATA and not theirs
+
+
 def by_architecture(setting: Setting) -> dict[str, list[Cell]]:
-    """The first architectures, each with its cells by the number of training images."""
+    """The architectures with most train sizes, each with its cells by the number of training images."""
     found: dict[str, list[Cell]] = {}
     for cell in sorted(cells(setting), key=lambda cell: cell.images):
         found.setdefault(cell.arch, []).append(cell)
-    return dict(sorted(found.items())[:MOST_ARCHITECTURES])
+    largest = sorted(found.items(), key=lambda item: (-len(item[1]), item[0]))[:MOST_ARCHITECTURES]
+    return dict(sorted(largest))
 
 
 def scattering_plots(results: Results, setting: Setting, suffix: str) -> Iterator[Plot | None]:

@@ -130,3 +130,28 @@ def test_the_horizon_in_force_is_the_largest_that_restricts():
         **{"A": "all channels", "B": "75", "C": "all channels", "D": "27", "E": "27"}
     }
     assert horizon_in_force(None) == ""
+
+
+def test_recipes_of_very_different_length_are_said():
+    """The authors' 20 and 150 epochs against 180 count as equal; 6 and 6 against 6 do not."""
+    factor = ["joint", "epochs"]
+
+    def pair(lr_epochs, epochs, joint_epochs):
+        return [
+            *runs_of("C", [60.0], config={"joint": True, "lr_epochs": lr_epochs, "epochs": joint_epochs}),
+            *runs_of("A", [61.0], config={"joint": False, "lr_epochs": lr_epochs, "epochs": epochs}),
+        ]
+
+    assert compared(pair(20, 150, 180), question(factor=factor)).flags == ()
+    v = compared(pair(6, 6, 6), question(factor=factor))
+    assert v.flags == ("also differs in the epochs of all phases together (C 6, A 12)",)
+    assert (v.confounded, v.isolated_by) == (True, "")
+
+
+def test_early_stops_after_very_different_epochs_are_said():
+    rows = [
+        *runs_of("C", [60.0, 61.0], "finetune_acc", config={"epochs": 150}, finetune_epochs=140),
+        *runs_of("A", [60.0, 61.0], "finetune_acc", config={"epochs": 150}, finetune_epochs=60),
+    ]
+    v = compared(rows, question(metrics=["finetune_acc"]))
+    assert v.flags == ("all stopped before the epoch limit, after epochs: C 140, A 60",)
