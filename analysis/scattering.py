@@ -292,17 +292,9 @@ def experiments_table(results: Results) -> Table:
 
 def _experiment(name: str, fields: Mapping[str, Any]) -> dict[str, Any]:
     """A row; the classifier's weights are channels x size^2 x classes, or channels x classes with pooling."""
-    names = (
-        "n_blocks",
-        "L",
-        "modulus_type",
-        "lowpass_last",
-        "mixing_horizon",
-        "global_avg_pool",
-        "train_size",
-        "group",
-    )
-    row = {"experiment": name, **{field: fields.get(field) for field in names}}
+    names = ("n_blocks", "L", "modulus_type", "kernel_size", "lowpass_last", "mixing_horizon", "global_avg_pool")
+    row = {"experiment": name, **{field: fields.get(field) for field in (*names, "train_size", "group")}}
+    row["init"] = "random" if fields.get("random_init") is True else "wavelets"
     oriented = fields["n_blocks"] - (fields.get("lowpass_last") is True)
     channels = 3 * (1 + fields["L"]) ** oriented
     side, classes = fields.get("image_size"), fields.get("num_classes")

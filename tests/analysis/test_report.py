@@ -107,6 +107,14 @@ def test_numbers_are_in_full_in_csv_and_lead_to_their_runs(out, results):
     assert len(answered) == 3
 
 
+def test_the_experiments_are_told_apart(out):
+    table = pd.read_csv(out / "tables" / "experiments.csv").set_index("experiment")
+    assert table["init"].to_dict() == {name: "random" if "rand" in name else "wavelets" for name in table.index}
+    assert set(table["kernel_size"]) == {5}
+    assert set(table["final_channels"]) == {375}
+    assert set(table["classifier_no_gap"]) == {375 * 4 * 4 * 10}
+
+
 def test_markdown_has_a_column_for_each_cell(out):
     for file in (out / "tables").glob("*.md"):
         rows = [line for line in file.read_text().splitlines() if line.startswith("|")]
