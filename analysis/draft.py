@@ -12,6 +12,7 @@ from analysis.comparability import Comparability
 from analysis.comparison import Arm, Contrast, arms_of, contrasts, label_of, metric_of, rows_of
 from analysis.results import Question, Setting
 from analysis.statistics import ALPHA
+from raysweep.experiment import is_of_arm
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,10 +175,7 @@ def lost(draft: Draft) -> Iterable[str]:
 
 def is_planned(arm: Arm, plan: Mapping[str, Any]) -> bool:
     """Whether a planned run belongs to an arm."""
-    if isinstance(arm, str):
-        return bool(plan["experiment"] == arm)
-    config = plan.get("config") or {}
-    return all(config.get(name) == value for name, value in arm["fields"].items())
+    return is_of_arm(arm, plan["experiment"], plan.get("config") or {})
 
 
 def _spoken_seeds(seeds: Iterable[Any]) -> str:

@@ -97,28 +97,26 @@ def _told_apart(rows: pd.DataFrame, fields: Sequence[str]) -> Iterator[tuple[str
 def implied_questions(setting: Setting) -> list[Question]:
     """Whether wavelets help, for each architecture and train size of which there are both: what a folder without
     questions of its own answers. Nobody wrote them down beforehand."""
-    questions: list[Question] = []
-    for cell in cells(setting):
-        if cell.wavelets.empty or cell.random.empty:
-            continue
-        size = cell.train_size
-        spoken = f"{100 * size:g} % of the training images" if size <= 1 else f"{size:g} training images"
-        questions.append(
-            {
-                "name": f"wavelets_{cell.arch}_{size:g}",
-                "text": f"Do wavelets help {cell.arch} at {spoken}?",
-                "arms": list(dict.fromkeys(cell.wavelets["experiment"])),
-                "baseline": next(iter(cell.random["experiment"])),
-                "metrics": ["final_acc"],
-                "factor": list(DIFFER),
-                "family": "wavelets",
-            }
-        )
     by_arch: dict[str, list[Cell]] = {}
     for cell in cells(setting):
         if len(cell.wavelets) and len(cell.random):
             by_arch.setdefault(cell.arch, []).append(cell)
+    questions = [_implied_question(cell) for found in by_arch.values() for cell in found]
     return [*questions, *(_implied_trend(arch, found) for arch, found in by_arch.items() if len(found) > 2)]
+
+
+def _implied_question(cell: Cell) -> Question:
+    size = cell.train_size
+    spoken = f"{100 * size:g} % of the training images" if size <= 1 else f"{size:g} training images"
+    return {
+        "name": f"wavelets_{cell.arch}_{size:g}",
+        "text": f"Do wavelets help {cell.arch} at {spoken}?",
+        "arms": list(dict.fromkeys(cell.wavelets["experiment"])),
+        "baseline": next(iter(cell.random["experiment"])),
+        "metrics": ["final_acc"],
+        "factor": list(DIFFER),
+        "family": "wavelets",
+    }
 
 
 OF_AN_ARCHITECTURE = (

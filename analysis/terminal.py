@@ -64,7 +64,6 @@ def print_results(results: Results, console: Console | None = None, answers: lis
     for answered in by_question([v for v in answers if v.setting not in titles]):
         console.print(answered.setting, style="italic")
         _print_answer(answered, console)
-
     if any(v.more and v.n > 1 for v in answers):
         console.print(Text(LOOKS, style="dim"))
 

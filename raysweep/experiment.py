@@ -109,6 +109,13 @@ Arm = str | Filter
 """An experiment by name, or a filter."""
 
 
+def is_of_arm(arm: str | Mapping[str, Any], experiment: str, config: Mapping[str, Any]) -> bool:
+    """Whether a run belongs to an arm, as it is written down: an experiment's name, or a filter's label and fields."""
+    if isinstance(arm, str):
+        return bool(arm) and experiment == arm
+    return all(config.get(name) == value for name, value in arm["fields"].items())
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Question:
     """What a sweep was set up for: by default the difference of each arm from the baseline, paired by seed.

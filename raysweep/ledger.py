@@ -43,6 +43,9 @@ STOP = "stop"
 """A file in a run's folder that asks it to stop."""
 
 
+DAMAGED = "is damaged; restore a copy of it, or remove it and run the sweep again"
+
+
 class LedgerError(RuntimeError):
     """The results folder cannot be used; the message is one line."""
 
@@ -238,10 +241,10 @@ class Ledger:
             plan = [*(run for run in self.read_json("plan.json") if run["run"] not in names), *plan]
         durable.write_json(self.folder / "plan.json", plan)
         try:
-            earlier = self.read_json("questions.json")
+            earlier = self._written_questions()
         except LedgerError:
             earlier = []  # damaged; those of this sweep take its place
-        finished = [record for record in self.records() if record["status"] == FINISHED]
+        finished = (record for record in self.records() if record["status"] == FINISHED)
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         written = write_down(questions, earlier, finished, now)
         durable.write_json(self.folder / "questions.json", written)
@@ -249,12 +252,7 @@ class Ledger:
 
     def questions(self) -> list[Record]:
         """The questions that were written down; `altered` are those that are not any more what was."""
-        content = self.read_json("questions.json")
-        if not isinstance(content, list) or not all(isinstance(question, dict) for question in content):
-            raise LedgerError(
-                f"{self.location}/questions.json is damaged; restore a copy of it, or remove it and run the sweep again"
-            )
-        return [{**question, "altered": is_altered(question)} for question in content]
+        return [{**question, "altered": is_altered(question)} for question in self._written_questions()]
 
     def read_json(self, name: str) -> list[Record]:
         """The content of plan.json or questions.json; empty where there is none."""
@@ -264,9 +262,7 @@ class Ledger:
         except FileNotFoundError:
             return []
         except ValueError:
-            raise LedgerError(
-                f"{self.folder / name} is damaged; restore a copy of it, or remove it and run the sweep again"
-            ) from None
+            raise LedgerError(f"{self.folder / name} {DAMAGED}") from None
         return content
 
     @contextlib.contextmanager
@@ -296,6 +292,13 @@ class Ledger:
             stream.write(f"{this_process()}\n")
             stream.flush()
             yield
+
+    def _written_questions(self) -> list[Record]:
+        """Raises LedgerError where they are damaged."""
+        content = self.read_json("questions.json")
+        if not isinstance(content, list) or not all(isinstance(question, dict) for question in content):
+            raise LedgerError(f"{self.location}/questions.json {DAMAGED}")
+        return content
 
     def _file(self, run_name: str) -> Path:
         return self.folder / "records" / f"{_safe(run_name)}.json"

@@ -2,8 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
+
+from raysweep.experiment import is_of_arm
 
 Written = dict[str, Any]
 """A question's fields, and beside them what `write_down` adds: hash, written, seen, replaces."""
@@ -12,22 +14,28 @@ ADDED = ("hash", "written", "seen", "replaces", "altered")
 
 
 def write_down(
-    asked: Iterable[Written], earlier: Iterable[Written], results: Sequence[Mapping[str, Any]], now: str
+    asked: Iterable[Written], earlier: Iterable[Written], results: Iterable[Mapping[str, Any]], now: str
 ) -> list[Written]:
     """The questions to keep: the earlier ones, and those asked now that are new or changed.
 
     To a question are added its `hash`, when it was `written`, the datasets of which results of its arms had been `seen`
     by then, and, where it was changed, the hashes that it `replaces`. `results` are the records of finished runs; those
-    that were imported say themselves when they were made.
+    that were imported say themselves when they were made. Where nothing is new they are not read.
     """
     known = {question["name"]: question for question in earlier if "name" in question}
-    for question in asked:
-        old, digest = known.get(question["name"]), hash_of(question)
-        if old and old.get("hash") == digest:
-            continue
-        seen = sorted({str(record.get("dataset")) for record in results if _is_of(question, record)})
+    new = [question for question in asked if known.get(question["name"], {}).get("hash") != hash_of(question)]
+    there = list(results) if new else []
+    for question in new:
+        old = known.get(question["name"])
+        seen = sorted({str(record.get("dataset")) for record in there if _is_of(question, record)})
         replaces = [*old.get("replaces", ()), *filter(None, [old.get("hash")])] if old else []
-        known[question["name"]] = {**question, "hash": digest, "written": now, "seen": seen, "replaces": replaces}
+        known[question["name"]] = {
+            **question,
+            "hash": hash_of(question),
+            "written": now,
+            "seen": seen,
+            "replaces": replaces,
+        }
     return list(known.values())
 
 
@@ -40,13 +48,6 @@ def hash_of(question: Mapping[str, Any]) -> str:
 def is_altered(question: Mapping[str, Any]) -> bool:
     """Whether a question is not what was written down, by its hash."""
     return question.get("hash") != hash_of(question)
-
-
-def is_of_arm(arm: str | Mapping[str, Any], experiment: str, config: Mapping[str, Any]) -> bool:
-    """Whether a run belongs to an arm: the name of an experiment, or the fields of a filter."""
-    if isinstance(arm, str):
-        return bool(arm) and experiment == arm
-    return all(config.get(name) == value for name, value in arm["fields"].items())
 
 
 def _is_of(question: Written, record: Mapping[str, Any]) -> bool:

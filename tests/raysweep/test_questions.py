@@ -2,9 +2,11 @@
 
 from dataclasses import asdict, replace
 
-from raysweep.experiment import Filter, Question
+import pytest
+
+from raysweep.experiment import Filter, Question, is_of_arm
 from raysweep.ledger import Ledger
-from raysweep.questions import hash_of, is_of_arm, write_down
+from raysweep.questions import hash_of, write_down
 from tests.analysis.sweeps import record
 
 DEPTH = Question(name="depth", text="Does a 5th block help?", baseline="C", arms=("A",), metrics=("head_acc",))
@@ -54,3 +56,21 @@ def test_an_arm_is_an_experiment_or_the_fields_of_a_filter():
     assert not is_of_arm("", "", {})
     assert is_of_arm({"label": "x", "fields": {"L": 4}}, "A", {"L": 4, "n_blocks": 3})
     assert not is_of_arm({"label": "x", "fields": {"L": 4, "gap": None}}, "A", {"L": 4, "gap": 1})
+
+
+@pytest.mark.parametrize("content", ["[", "{}", "[1]", "null"])
+def test_a_sweep_writes_its_questions_in_place_of_damaged_ones(content, tmp_path):
+    ledger = Ledger(tmp_path)
+    (tmp_path / "questions.json").write_text(content)
+    ledger.write_plan([], [asdict(DEPTH)])
+    assert [(q["name"], q["altered"]) for q in ledger.questions()] == [("depth", False)]
+
+
+def test_results_are_read_only_for_questions_that_are_new():
+    (known,) = write_down([asdict(DEPTH)], [], [], "now")
+
+    def unread():
+        raise AssertionError("read for nothing")
+        yield
+
+    assert write_down([asdict(DEPTH)], [known], unread(), "later") == [known]
