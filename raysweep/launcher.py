@@ -1,4 +1,4 @@
-"""Runs a plan on Ray: each series of runs is a Tune trial that holds its slots and drives a Ray Train worker group.
+"""Runs a plan on Ray: each series of runs is a Tune trial that drives a Ray Train worker group.
 
 `admission` decides what starts and what makes room, `trial` is what happens in the trials, here both meet Tune. Ray's
 own state is never read back. What survives a crash is the ledger and the trainables' checkpoints, so resuming is
@@ -24,11 +24,14 @@ from ray.tune.search import Searcher
 
 from raysweep.admission import Admission, Series
 from raysweep.cluster import SLOT, Resources
+from raysweep.devices import Devices
 from raysweep.failures import DISK, ERROR, LOST, Failure, one_line
+from raysweep.gate import Gates
 from raysweep.ledger import FINISHED, Ledger, Record
 from raysweep.plan import Run
 from raysweep.progress import Progress
-from raysweep.trial import MAX_RESTARTS, record_failure, run_trial, unrecorded
+from raysweep.recording import record_failure, unrecorded
+from raysweep.trial import MAX_RESTARTS, run_trial
 
 HEAD_NODE = "node:__internal_head__"
 """What Ray gives every head node; a trial must ask for something, and without slots asks for a trace of this."""
@@ -68,11 +71,11 @@ def launch(runs: Sequence[Run], ledger: Ledger, resources: Resources, rules: Rul
     """
     queue = _Queue(ledger, resources, rules)
     queue.add(runs)
-    has_slots = rules.max_concurrent is None
+    takes_slots = not rules.loopback and rules.max_concurrent is None
     trial = tune.with_resources(
         run_trial,
         lambda config: tune.PlacementGroupFactory(
-            [{"CPU": 0, **({SLOT: config["spec"]["slots"]} if has_slots else {HEAD_NODE: 0.001})}]
+            [{"CPU": 0, **({SLOT: config["spec"]["slots"]} if takes_slots else {HEAD_NODE: 0.001})}]
         ),
     )
     tuner = tune.Tuner(
@@ -80,6 +83,7 @@ def launch(runs: Sequence[Run], ledger: Ledger, resources: Resources, rules: Rul
         tune_config=tune.TuneConfig(
             search_alg=queue,
             num_samples=-1,
+            reuse_actors=rules.loopback,  # elsewhere they hold slots
             trial_name_creator=lambda trial: _first(trial)["run"],
             trial_dirname_creator=lambda trial: _first(trial)["run"],
         ),
@@ -115,9 +119,17 @@ class _Queue(Searcher):  # type: ignore[misc]
         self.progress = Progress()
         self.runs: dict[str, Run] = {}
         slots = resources.slots if rules.max_concurrent is None else rules.max_concurrent
-        self.admission = Admission(slots, backfill=rules.backfill, seconds_of=self._seconds_of)
+        self._gates = Gates(ledger.folder) if rules.loopback else None
+        self._devices = Devices(resources.gpu_names or [str(i) for i in range(resources.gpus)])
+        self._next: Series | None = None
+        """Admitted, and still without processes."""
         self._trials: dict[str, tuple[Series, dict[str, Any]]] = {}
+        self._specs: dict[Series, dict[str, Any]] = {}
+        """Of what has processes or is about to have some."""
         self._of_run: dict[str, Series] = {}
+        self.admission = Admission(
+            slots, backfill=rules.backfill, seconds_of=self._seconds_of, fits=self._devices_suffice
+        )
         self._failures: Counter[tuple[str, str]] = Counter()
         self._revision = git_revision()
         self._tended = time.monotonic()
@@ -141,29 +153,51 @@ class _Queue(Searcher):  # type: ignore[misc]
     def suggest(self, trial_id: str) -> Any:
         """The next trial's configuration; None while there is none to start."""
         self.tend()
-        series = self.admission.next()
+        self.admit()
+        series, self._next = self._next, None
+        if not series and self._gates:
+            series = self.admission.to_prepare()
         if series:
-            spec = self._spec(series.runs)
+            spec = self._specs[series] = self._spec(series)
             self._trials[trial_id] = series, spec
             for run in series.runs:
                 self.ledger.let_go_on(run.name)
                 self._of_run[run.name] = series
+            if series in self.admission.running:
+                self._let_in(series)
             return {"spec": spec}
         self._finished = not self.admission.running and (self.admission.closed or not self.admission.waiting)
         return Searcher.FINISHED if self._finished else None
 
+    def admit(self) -> None:
+        """Let in those whose turn it is, as far as they have processes."""
+        while self._next is None and (series := self.admission.next()):
+            if series in self._specs:
+                self._let_in(series)
+            else:
+                self._next = series
+
     def on_trial_complete(self, trial_id: str, result: Record | None = None, error: bool = False) -> None:
-        """A trial has left its slots."""
+        """A trial has left its slots, if it has not done so before."""
         series, spec = self._trials.pop(trial_id)
         self._durations = None
-        stopped = series.asked_to_stop and not error
-        left = {run["record"]["run"] for run in unrecorded(spec)} if stopped else set()
+        self._specs.pop(series)
+        series.prepared = False
+        if self._gates:
+            self._gates.remove(spec["trial"])
+        waits = series in self.admission.waiting
+        left = set()
+        if not error and (waits or series.asked_to_stop):
+            left = {run["record"]["run"] for run in unrecorded(spec)}
         if left:
             series.runs = [run for run in series.runs if run.name in left]
-        self.admission.ended(series, again=bool(left))
+        elif waits:  # it failed before its turn
+            self.admission.waiting.remove(series)
+        self._leave(series, again=bool(left))
 
     def tend(self) -> None:
         """See to what came from outside: urgent runs, Ctrl-C, the end of the budget; ask for room."""
+        self.admit()
         now, rules, admission = time.monotonic(), self.rules, self.admission
         if now - self._tended < TEND_EVERY:
             return
@@ -178,8 +212,7 @@ class _Queue(Searcher):  # type: ignore[misc]
             self._drop(admission.waiting, "the budget is used up")
             self._close(now)
         for series in admission.to_stop():
-            for run in series.runs:
-                self.ledger.ask_to_stop(run.name)
+            self._stop(series)
         if rules.interrupted():
             waits_for = [series for series in admission.running if series.reported]
             if not waits_for or now - self._closed_at > GRACE:
@@ -188,11 +221,15 @@ class _Queue(Searcher):  # type: ignore[misc]
     def reported(self, result: Record) -> None:
         """A trial has said something."""
         run = self.runs[result["run"]]
-        self._of_run[run.name].reported = True
+        series = self._of_run[run.name]
+        series.reported = True
         if result.get("event") != "ended":
             self.progress.report(run, result)
             return
-        self.progress.line(run, result["text"])
+        if series in self.admission.running:
+            self.progress.line(run, result["text"])
+        if result.get("left") == 0:
+            self._leave(series)
         if result.get("kind") == DISK:
             self._drop(self.admission.waiting[:], "the disk cannot be written to")
             self.admission.waiting.clear()
@@ -223,8 +260,33 @@ class _Queue(Searcher):  # type: ignore[misc]
         """Start nothing any more, and stop what runs."""
         self._closed_at = now
         self.admission.close()
+        for series in self.admission.waiting:
+            self._stop(series)
+
+    def _stop(self, series: Series) -> None:
+        """Ask a series to write its checkpoint and end, or not to wait for its turn."""
+        if series in self._specs:
+            for run in series.runs:
+                self.ledger.ask_to_stop(run.name)
+
+    def _let_in(self, series: Series) -> None:
+        """Open the gate of a series, which has its slots from here on."""
+        if self._gates:
+            devices = self._devices.take(series, *_workers_and_share(series)) if self.resources.gpus else []
+            self._gates.open(self._specs[series]["trial"], devices or [])
+
+    def _leave(self, series: Series, *, again: bool = False) -> None:
+        """Take back what a series holds, if anything; with `again` it waits for its turn once more."""
+        if series in self.admission.running:
+            self._devices.release(series)
+            self.admission.ended(series, again=again)
+
+    def _devices_suffice(self, series: Series) -> bool:
+        return not (self._gates and self.resources.gpus) or self._devices.suffice(*_workers_and_share(series))
 
     def _drop(self, series: Sequence[Series], why: str) -> None:
+        for one in series:
+            self._stop(one)
         names = [f"{run.experiment.name} seed {run.config.seed}" for one in series for run in one.runs]
         some = f": {', '.join(names[:4])}{', ...' * (len(names) > 4)}" if names else ""
         print(f"{why}; {len(names)} run{'s' * (len(names) != 1)} not started{some}", flush=True)
@@ -232,17 +294,19 @@ class _Queue(Searcher):  # type: ignore[misc]
     def _slots_of(self, run: Run) -> float:
         return 1 if self.rules.max_concurrent else self.resources.slots_of(run, self.rules.gpus_per_worker)
 
-    def _spec(self, runs: Sequence[Run]) -> dict[str, Any]:
+    def _spec(self, series: Series) -> dict[str, Any]:
         """What a trial is told."""
+        runs = series.runs
+        trial = f"{runs[0].name}-{time.time():.3f}"
         return {
             "runs": [{"record": run.record(), "config": run.config} for run in runs],
             "per_worker": self.resources.per_worker(runs[0], self.rules.gpus_per_worker),
             "slots": self.resources.slots_of(runs[0], self.rules.gpus_per_worker),
             "results": self.ledger.location,
             "folder": str(self.ledger.folder),
-            "trial": f"{runs[0].name}-{time.time():.3f}",
+            "trial": trial,
+            "gate": self._gates.of(trial) if self._gates else "",
             "revision": self._revision,
-            "loopback": self.rules.loopback,
         }
 
     def _seconds_of(self, run: Run) -> float | None:
@@ -275,6 +339,12 @@ class _Watch(tune.Callback):  # type: ignore[misc]
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         self._queue.lost(trial.config["spec"])
+
+
+def _workers_and_share(series: Series) -> tuple[int, float]:
+    """Workers of a series, and the GPUs that each of them takes."""
+    workers = series.runs[0].num_workers
+    return workers, series.slots / workers
 
 
 def _in_series(runs: Sequence[Run]) -> list[list[Run]]:

@@ -1,0 +1,56 @@
+"""Ray Train runs on this machine, with as few processes as they can do with: the workers, and one in which they meet.
+
+By itself a Train run inside a Tune trial also starts a controller, a queue for its reports, a keeper of datasets and a
+cleaner of placement groups, which costs 7.5 s of a core before anything is trained (docs/log.md). Here the controller
+runs in the trial's own process, reports go to Tune directly, there are no datasets, and the workers' placement group
+holds nothing that others could miss: slots are taken at the gate.
+"""
+
+import asyncio
+from typing import Any
+
+from ray import tune
+from ray.train import RunConfig, ScalingConfig, UserCallback
+from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
+from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
+from ray.train.v2._internal.execution.controller import TrainController
+from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
+
+NEXT_TO_NOTHING = 0.001
+"""CPUs that a worker asks of Ray, which takes no placement group that asks for nothing."""
+
+
+class ReportToTune(UserCallback):  # type: ignore[misc]
+    """Hands the reports of the main worker to the Tune trial whose process this is."""
+
+    def after_report(self, run_context: Any, metrics: list[dict[str, Any]], checkpoint: Any) -> None:
+        """Called by the controller for each report of all workers."""
+        tune.report(dict(metrics[0]))
+
+
+class LocalTrainer(DataParallelTrainer):  # type: ignore[misc]
+    """`TorchTrainer` for the inside of a Tune trial on one machine; the train loop sets up its process group itself."""
+
+    def _create_default_callbacks(self) -> list[Any]:
+        left_out = DatasetsCallback, PlacementGroupCleanerCallback
+        return [one for one in super()._create_default_callbacks() if not isinstance(one, left_out)]
+
+    def _initialize_and_run_controller(self, **arguments: Any) -> Any:
+        controller = TrainController(**arguments)
+        asyncio.run(controller.run())
+        return controller.get_result()
+
+
+def trainer(loop: Any, config: dict[str, Any], *, name: str, storage: str, num_workers: int, threads: int) -> Any:
+    """What runs `loop(config)` on so many workers with so many threads each."""
+    return LocalTrainer(
+        loop,
+        train_loop_config=config,
+        scaling_config=ScalingConfig(num_workers=num_workers, resources_per_worker={"CPU": NEXT_TO_NOTHING}),
+        run_config=RunConfig(
+            name=name,
+            storage_path=storage,
+            callbacks=[ReportToTune()],
+            worker_runtime_env={"env_vars": {"OMP_NUM_THREADS": str(threads)}},
+        ),
+    )

@@ -1,0 +1,75 @@
+"""What each worker of a trial does, in a process of its own: run the trainable, report, record the results."""
+
+import contextlib
+import gc
+import importlib
+import sys
+import time
+from typing import Any
+
+import ray.train
+import ray.train.collective
+
+from raysweep import gate
+from raysweep.ledger import FINISHED, Ledger, Record
+from raysweep.recording import ledger_of, record_end
+from raysweep.rendezvous import process_group
+
+
+def train_loop(loop: dict[str, Any]) -> None:
+    """Run the trainable for each run of a trial, report what all workers see, record the results.
+
+    With a gate, what can be done before the trial's turn is done before it.
+    """
+    spec, runs, ledger = loop["spec"], loop["runs"], ledger_of(loop["spec"])
+    trainables = [importlib.import_module(run["record"]["trainable"]).train for run in runs]
+    first = runs[0]["record"]["run"]
+    if spec["gate"] and not gate.enter(spec["gate"], lambda: ledger.is_asked_to_stop(first)):
+        ray.train.report({"event": "ended", "run": first, "text": "", "left": len(runs)})
+        return
+    with _meeting(loop):
+        for i, (run, train) in enumerate(zip(runs, trainables, strict=True)):
+            stopped = _run(loop, run, train, ledger, left=len(runs) - 1 - i)
+            if stopped:
+                return
+
+
+def _meeting(loop: dict[str, Any]) -> contextlib.AbstractContextManager[None]:
+    """The process group of the workers; on a cluster, Ray Train has set it up."""
+    if not loop["rendezvous"]:
+        return contextlib.nullcontext()
+    context, on_gpus = ray.train.get_context(), "GPU" in loop["spec"]["per_worker"]
+    return process_group(loop["rendezvous"], context.get_world_rank(), context.get_world_size(), on_gpus=on_gpus)
+
+
+def _run(loop: dict[str, Any], run: dict[str, Any], train: Any, ledger: Ledger, *, left: int) -> bool:
+    """One run. Whether it was stopped, `left` runs being still to come."""
+    context = ray.train.get_context()
+    main, first_here = context.get_world_rank() == 0, context.get_local_rank() == 0
+    name, started = run["record"]["run"], time.time()
+    report: Record = {}
+    with ledger.at_work(name, context.get_world_rank(), first_here=first_here, meet=ray.train.collective.barrier):
+        for report in train(run["config"]):
+            if report["event"] in ("start", "epoch"):
+                ray.train.report({**report, "run": name})
+    if report["event"] == "stopped":
+        ray.train.report({"event": "ended", "run": name, "text": "stopped with a checkpoint", "left": left + 1})
+        return True
+    ending = {"status": FINISHED, "kind": "", "error": None}
+    ending |= {"results": report["results"], "curves": report["curves"]}
+    said = record_end(loop["spec"], run["record"], ending, started, loop["restarts"]) if main else None
+    seconds = report["results"].get("seconds", time.time() - started)
+    report = ending = {}
+    if not left:
+        _let_go_of_memory()
+    text = said or f"finished, {seconds:.0f} s of training"
+    ray.train.report({"event": "ended", "run": name, "text": text, "left": left})
+    return False
+
+
+def _let_go_of_memory() -> None:
+    """Give back what training has used, since the next trial begins before this process has ended."""
+    gc.collect()
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
