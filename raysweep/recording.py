@@ -3,8 +3,10 @@
 import datetime
 import platform
 import socket
+import subprocess
 import time
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from raysweep.failures import MEMORY, Failure, remedies
@@ -48,6 +50,16 @@ def record_end(spec: dict[str, Any], planned: Record, ending: Record, started: f
     except (OSError, LedgerError) as error:
         return f"{ending['status']}; but its record could not be written ({error}), so it is unfinished"
     return None
+
+
+def git_revision() -> str | None:
+    """The git revision of this code, with a + where it was changed since; None outside of a repository."""
+    folder = str(Path(__file__).parent)
+    command = ["git", "-C", folder, "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
 
 
 def _utc(seconds: float) -> str:

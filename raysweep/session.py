@@ -167,7 +167,8 @@ def _launcher(
         else:
             dashboard = stack.enter_context(cluster.own_cluster(setup.resources))
             print(f"Ray dashboard: http://{dashboard} (token: `ray get-auth-token`)")
-        from raysweep.launcher import Rules, launch
+        from raysweep.launcher import launch
+        from raysweep.trials import Rules
 
         rules = Rules(
             gpus_per_worker=args.gpus_per_worker,
