@@ -9,23 +9,16 @@ holds nothing that others could miss: slots are taken at the gate.
 import asyncio
 from typing import Any
 
-from ray import tune
-from ray.train import RunConfig, ScalingConfig, UserCallback
+from ray.train import RunConfig, ScalingConfig
 from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
 from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
 from ray.train.v2._internal.execution.controller import TrainController
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
+from raysweep.worker import ReportToTune
+
 NEXT_TO_NOTHING = 0.001
 """CPUs that a worker asks of Ray, which takes no placement group that asks for nothing."""
-
-
-class ReportToTune(UserCallback):  # type: ignore[misc]
-    """Hands the reports of the main worker to the Tune trial whose process this is."""
-
-    def after_report(self, run_context: Any, metrics: list[dict[str, Any]], checkpoint: Any) -> None:
-        """Called by the controller for each report of all workers."""
-        tune.report(dict(metrics[0]))
 
 
 class LocalTrainer(DataParallelTrainer):  # type: ignore[misc]

@@ -9,6 +9,7 @@ from typing import Any
 
 import ray.train
 import ray.train.collective
+from ray.train import UserCallback
 
 from raysweep import gate
 from raysweep.ledger import FINISHED, Ledger, Record
@@ -32,6 +33,19 @@ def train_loop(loop: dict[str, Any]) -> None:
             stopped = _run(loop, run, train, ledger, left=len(runs) - 1 - i)
             if stopped:
                 return
+
+
+class ReportToTune(UserCallback):  # type: ignore[misc]
+    """Hands the reports of the main worker to the Tune trial in whose process the controller runs.
+
+    Workers get a copy that they do not use, so it is found here, where they look anyway.
+    """
+
+    def after_report(self, run_context: Any, metrics: list[dict[str, Any]], checkpoint: Any) -> None:
+        """Called by the controller for each report of all workers."""
+        from ray import tune
+
+        tune.report(dict(metrics[0]))
 
 
 def _meeting(loop: dict[str, Any]) -> contextlib.AbstractContextManager[None]:
