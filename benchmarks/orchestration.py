@@ -13,6 +13,7 @@ the first step of the next one.
 """
 
 import argparse
+import datetime
 import json
 import os
 import shutil
@@ -22,6 +23,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +77,18 @@ def in_process_of_its_own(side: str, args: argparse.Namespace) -> Measured:
         return measured
 
 
+class Clock:
+    """Seconds that pass, and seconds of CPU of this process, from now until it is stopped."""
+
+    def __init__(self) -> None:
+        self.wall, self.cpu = -time.monotonic(), -time.process_time()
+
+    def stop(self) -> None:
+        """Both stand still from here on."""
+        self.wall += time.monotonic()
+        self.cpu += time.process_time()
+
+
 def plain_tune(trials: int, cpus: int, seconds: float) -> Measured:
     """Ray Tune alone, with its defaults, one CPU for each trial."""
     os.environ |= {"TUNE_MAX_PENDING_TRIALS_PG": "auto", "TUNE_GLOBAL_CHECKPOINT_S": "auto"}
@@ -94,14 +108,14 @@ def plain_tune(trials: int, cpus: int, seconds: float) -> Measured:
             param_space={"seed": tune.grid_search(list(range(trials)))},
             run_config=tune.RunConfig(storage_path=folder, verbose=0),
         )
-        started = time.monotonic()
+        clock = Clock()
         results = tuner.fit()
-        wall = time.monotonic() - started
+        clock.stop()
         began = time.monotonic()
         frame = results.get_dataframe()
         frame_seconds = time.monotonic() - began
         order = [int(seed) for seed in frame.sort_values("begun")["config/seed"]]
-    return _measured("Ray Tune", trials, cpus, seconds, wall, frame_seconds, order)
+    return _measured("Ray Tune", trials, cpus, seconds, clock, frame_seconds, order)
 
 
 def sweep(trials: int, cpus: int, seconds: float) -> Measured:
@@ -127,32 +141,31 @@ def _swept(side: str, trials: int, cpus: int, seconds: float, *, runs_per_trial:
         ledger, resources = Ledger(folder), Resources(cpus=cpus, gpus=0)
         runs: list[Run] = make_runs([experiment], ledger, family=FAMILY, overrides={})
         with own_cluster(resources), open(os.devnull, "w") as nowhere:
-            from contextlib import redirect_stdout
-
             from raysweep.launcher import launch
 
-            started = time.monotonic()
+            clock = Clock()
             with redirect_stdout(nowhere):
                 launch(runs, ledger, resources)
-            wall = time.monotonic() - started
+            clock.stop()
         began = time.monotonic()
         ledger.write_frame()
         frame = ledger.frame()
         frame_seconds = time.monotonic() - began
         order = [int(seed) for seed in frame.sort_values("begun")["seed"]]
-    return _measured(side, trials, cpus, seconds, wall, frame_seconds, order)
+    return _measured(side, trials, cpus, seconds, clock, frame_seconds, order)
 
 
 def _measured(
-    side: str, trials: int, cpus: int, seconds: float, wall: float, frame_seconds: float, order: Sequence[int]
+    side: str, trials: int, cpus: int, seconds: float, clock: Clock, frame_seconds: float, order: Sequence[int]
 ) -> Measured:
     ideal = -(-trials // cpus) * seconds
     return {
         "side": side,
         "trials": trials,
         "finished": len(order),
-        "wall s": round(wall, 1),
-        "overhead s per trial": round((wall - ideal) / trials, 3),
+        "wall s": round(clock.wall, 1),
+        "overhead s per trial": round((clock.wall - ideal) / trials, 3),
+        "driver CPU s per trial": round(clock.cpu / trials, 3),
         "driver MB": peak_megabytes(),
         "frame s": round(frame_seconds, 2),
         "furthest from the plan's order": max(abs(place - seed) for place, seed in enumerate(order)),
@@ -221,9 +234,7 @@ def _by_a_sweep(data_dir: str, seeds: Sequence[str], epochs: int, results: Path)
 
 
 def _seconds(text: str) -> float:
-    from datetime import datetime
-
-    return datetime.fromisoformat(text).timestamp()
+    return datetime.datetime.fromisoformat(text).timestamp()
 
 
 def table(rows: Sequence[Measured]) -> str:

@@ -64,7 +64,7 @@ def git_revision() -> str | None:
 
 def _utc(seconds: float) -> str:
     """A time for a record."""
-    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).isoformat(timespec="seconds")
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).isoformat(timespec="milliseconds")
 
 
 def _provenance(revision: str | None) -> dict[str, str | None]:
