@@ -5,6 +5,7 @@ own state is never read back. What survives a crash is the ledger and the traina
 launching what is left to do.
 """
 
+import contextlib
 import datetime
 import math
 import os
@@ -25,10 +26,12 @@ from ray.tune.search import Searcher
 from raysweep.admission import Admission, Series
 from raysweep.cluster import SLOT, Resources
 from raysweep.failures import DISK, ERROR, LOST, Failure, one_line
-from raysweep.ledger import FINISHED, Ledger, Record
+from raysweep.ledger import DIVERGED, FAILED, FINISHED, Ledger, Record
 from raysweep.plan import Run
-from raysweep.progress import Progress
+from raysweep.state import STOPPED
+from raysweep.status import Status
 from raysweep.trial import MAX_RESTARTS, record_failure, run_trial, unrecorded
+from raysweep.view import view
 
 HEAD_NODE = "node:__internal_head__"
 """What Ray gives every head node; a trial must ask for something, and without slots asks for a trace of this."""
@@ -60,13 +63,16 @@ class Rules:
     interrupted: Callable[[], bool] = bool
 
 
-def launch(runs: Sequence[Run], ledger: Ledger, resources: Resources, rules: Rules = Rules()) -> float:
+def launch(
+    runs: Sequence[Run], ledger: Ledger, resources: Resources, rules: Rules = Rules(), status: Status | None = None
+) -> float:
     """Run all `runs` in order, as many at a time as there are slots, and record each. Needs an initialised Ray.
 
-    Returns the slots times seconds that it used. Raises ConnectionError where the cluster is lost meanwhile,
-    KeyboardInterrupt where `rules.interrupted` said so.
+    Tells `status`, which has been started, what happens; without one, it is shown for as long as this lasts. Returns
+    the slots times seconds that it used. Raises ConnectionError where the cluster is lost meanwhile, KeyboardInterrupt
+    where `rules.interrupted` said so.
     """
-    queue = _Queue(ledger, resources, rules)
+    queue = _Queue(ledger, resources, rules, status)
     queue.add(runs)
     has_slots = rules.max_concurrent is None
     trial = tune.with_resources(
@@ -92,7 +98,11 @@ def launch(runs: Sequence[Run], ledger: Ledger, resources: Resources, rules: Rul
         ),
     )
     try:
-        tuner.fit()
+        with contextlib.ExitStack() as stack:
+            if status is None:
+                queue.status.start()
+                stack.callback(queue.status.close)
+            tuner.fit()
     except (ray.exceptions.RayError, tune.TuneError) as error:
         raise ConnectionError(f"the Ray cluster was lost ({one_line(error)}); the same command goes on") from None
     if rules.interrupted():
@@ -109,12 +119,12 @@ def _first(trial: Any) -> Record:
 class _Queue(Searcher):  # type: ignore[misc]
     """Gives Tune its trials one by one, when admission says so, and tells admission how they went."""
 
-    def __init__(self, ledger: Ledger, resources: Resources, rules: Rules) -> None:
+    def __init__(self, ledger: Ledger, resources: Resources, rules: Rules, status: Status | None = None) -> None:
         super().__init__()
         self.ledger, self.resources, self.rules = ledger, resources, rules
-        self.progress = Progress()
         self.runs: dict[str, Run] = {}
         slots = resources.slots if rules.max_concurrent is None else rules.max_concurrent
+        self.status = status or Status(ledger, view(), slots=slots, slots_of=self._slots_of)
         self.admission = Admission(slots, backfill=rules.backfill, seconds_of=self._seconds_of)
         self._trials: dict[str, tuple[Series, dict[str, Any]]] = {}
         self._of_run: dict[str, Series] = {}
@@ -135,6 +145,7 @@ class _Queue(Searcher):  # type: ignore[misc]
                 waiting[run.key].urgent = True
         new = [run for run in runs if run.key not in known]
         self.runs |= {run.name: run for run in new}
+        self.status.add(runs, urgent=urgent)
         parts = _in_series(new)
         self.admission.add(Series(part, self._slots_of(part[0]), urgent=urgent) for part in parts)
 
@@ -145,6 +156,7 @@ class _Queue(Searcher):  # type: ignore[misc]
         if series:
             spec = self._spec(series.runs)
             self._trials[trial_id] = series, spec
+            self.status.prepares(series.runs[0])
             for run in series.runs:
                 self.ledger.let_go_on(run.name)
                 self._of_run[run.name] = series
@@ -156,6 +168,10 @@ class _Queue(Searcher):  # type: ignore[misc]
         """A trial has left its slots."""
         series, spec = self._trials.pop(trial_id)
         self._durations = None
+        for run in self.status.active(series.runs):
+            record = self.ledger.record(run.name) or {}
+            said = record["status"] if record.get("trial") == spec["trial"] else STOPPED
+            self.status.ended(run, said, said)
         stopped = series.asked_to_stop and not error
         left = {run["record"]["run"] for run in unrecorded(spec)} if stopped else set()
         if left:
@@ -180,6 +196,7 @@ class _Queue(Searcher):  # type: ignore[misc]
         for series in admission.to_stop():
             for run in series.runs:
                 self.ledger.ask_to_stop(run.name)
+                self.status.stops(run)
         if rules.interrupted():
             waits_for = [series for series in admission.running if series.reported]
             if not waits_for or now - self._closed_at > GRACE:
@@ -190,9 +207,14 @@ class _Queue(Searcher):  # type: ignore[misc]
         run = self.runs[result["run"]]
         self._of_run[run.name].reported = True
         if result.get("event") != "ended":
-            self.progress.report(run, result)
+            self.status.report(run, result)
             return
-        self.progress.line(run, result["text"])
+        text = result["text"]
+        ending = next((status for status in (FINISHED, FAILED, DIVERGED, STOPPED) if text.startswith(status)), None)
+        if ending:
+            self.status.ended(run, text, ending)
+        else:
+            self.status.retries(run, text)
         if result.get("kind") == DISK:
             self._drop(self.admission.waiting[:], "the disk cannot be written to")
             self.admission.waiting.clear()
@@ -210,7 +232,7 @@ class _Queue(Searcher):  # type: ignore[misc]
             name = run["record"]["run"]
             planned = {**run["record"], "attempt": self.ledger.begin(name)}
             text, _ = record_failure(spec, planned, failure, time.time(), MAX_RESTARTS)
-            self.progress.line(self.runs[name], text)
+            self.status.ended(self.runs[name], text, FAILED)
 
     def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
         """Nothing of this is Ray's to keep."""
@@ -225,6 +247,7 @@ class _Queue(Searcher):  # type: ignore[misc]
         self.admission.close()
 
     def _drop(self, series: Sequence[Series], why: str) -> None:
+        self.status.dropped(run for one in series for run in one.runs)
         names = [f"{run.experiment.name} seed {run.config.seed}" for one in series for run in one.runs]
         some = f": {', '.join(names[:4])}{', ...' * (len(names) > 4)}" if names else ""
         print(f"{why}; {len(names)} run{'s' * (len(names) != 1)} not started{some}", flush=True)
@@ -271,7 +294,7 @@ class _Watch(tune.Callback):  # type: ignore[misc]
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         run = self._queue.runs[_first(trial)["run"]]
-        self._queue.progress.line(run, "lost its process; goes on from what its runs have left")
+        self._queue.status.retries(run, "lost its process; goes on from what its runs have left")
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         self._queue.lost(trial.config["spec"])
