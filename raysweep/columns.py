@@ -12,11 +12,11 @@ from raysweep.state import ACTIVE, DROPPED, ENDED, STARTING, STOPPING, TRAINING,
 
 STYLES = {
     STARTING: "cyan",
-    TRAINING: "bold cyan",
+    TRAINING: "cyan",
     STOPPING: "yellow",
     FINISHED: "green",
-    FAILED: "bold red",
-    DIVERGED: "bold magenta",
+    FAILED: "red",
+    DIVERGED: "magenta",
     WAITING: "dim",
     DROPPED: "dim",
 }
@@ -31,13 +31,20 @@ class Column:
     """Of the table: `cell` gives a row's text and its style."""
 
     title: str
+    short: str = ""
+    """The title where there is little room."""
     cell: Callable[[Row], tuple[str, str]]
     right: bool = False
     drop: int = 0
     """Where the columns do not fit, those with the highest number go first; 0 stays."""
 
+    def titled(self, gap: int) -> str:
+        """Its title between gaps of so many cells."""
+        return self.short or self.title if gap == 1 else self.title
+
 
 def columns_of(state: State, now: float, ascii_only: bool) -> list[Column]:
+    """All there are, in order."""
     glyphs = ASCII_GLYPHS if ascii_only else GLYPHS
 
     def left(row: Row) -> tuple[str, str]:
@@ -54,7 +61,7 @@ def columns_of(state: State, now: float, ascii_only: bool) -> list[Column]:
 
     has_accuracy = any(row.val_acc is not None for row in state.rows)
     accuracy = [
-        Column(title="val acc", cell=lambda row: number(row.val_acc, ".2f"), right=True),
+        Column(title="val acc", short="acc", cell=lambda row: number(row.val_acc, ".2f"), right=True),
         Column(title="best", cell=lambda row: number(row.best_acc, ".2f"), right=True, drop=3),
     ]
     loss = [Column(title="loss", cell=lambda row: number(row.train_loss, ".4f"), right=True)]
@@ -68,7 +75,7 @@ def columns_of(state: State, now: float, ascii_only: bool) -> list[Column]:
         Column(title="phase", cell=_phase),
         Column(title="", cell=lambda row: (_epochs_bar(row, ascii_only), "cyan"), drop=5),
         *(accuracy if has_accuracy else loss),
-        Column(title="images/s", cell=lambda row: number(_rate(row), ",.0f"), right=True, drop=1),
+        Column(title="images/s", short="img/s", cell=lambda row: number(_rate(row), ",.0f"), right=True, drop=1),
         Column(title="time left", cell=left),
         Column(title="retries", cell=lambda row: (str(row.retries or ""), "yellow"), right=True, drop=2),
     ]
@@ -106,11 +113,11 @@ def layout(columns: list[Column], rows: Sequence[Row], width: int) -> tuple[list
     texts = {id(column): [cell_len(column.cell(row)[0]) for row in rows] for column in columns}
     columns = [column for column in columns if any(texts[id(column)])]
 
-    def widths(columns: Sequence[Column]) -> list[int]:
-        return [max(cell_len(column.title), *texts[id(column)]) for column in columns]
+    def widths(gap: int) -> list[int]:
+        return [max(len(column.titled(gap)), *texts[id(column)]) for column in columns]
 
     def needed(gap: int) -> int:
-        return sum(widths(columns)) + gap * (len(columns) - 1)
+        return sum(widths(gap)) + gap * (len(columns) - 1)
 
     gap = 2
     while needed(gap) > width and (droppable := [column for column in columns if column.drop]):
@@ -120,7 +127,7 @@ def layout(columns: list[Column], rows: Sequence[Row], width: int) -> tuple[list
             if needed(gap) - width <= MOST_CUT:
                 break
         columns.remove(last)
-    fitted = widths(columns)
+    fitted = widths(gap)
     over = needed(gap) - width
     if over > 0:
         trial = next(i for i, column in enumerate(columns) if column.title == "trial")
@@ -129,14 +136,15 @@ def layout(columns: list[Column], rows: Sequence[Row], width: int) -> tuple[list
 
 
 def line(columns: Sequence[Column], widths: Sequence[int], gap: int, cells: Sequence[tuple[str, str]]) -> Text:
-    line = Text(no_wrap=True, overflow="crop")
+    """Cells side by side; of a text that is too long for its column, the middle is left out."""
+    drawn = Text(no_wrap=True, overflow="crop")
     for column, width, (text, style) in zip(columns, widths, cells, strict=True):
         if cell_len(text) > width:
             half = (width - 1) // 2
             text = f"{text[: width - 1 - half]}…{text[len(text) - half :]}"
         space = " " * (width - cell_len(text))
-        line.append(space * column.right)
-        line.append(text, style=style)
-        line.append(space * (not column.right) + " " * gap)
-    line.rstrip()
-    return line
+        drawn.append(space * column.right)
+        drawn.append(text, style=style)
+        drawn.append(space * (not column.right) + " " * gap)
+    drawn.rstrip()
+    return drawn

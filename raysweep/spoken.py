@@ -18,7 +18,7 @@ def counts(rows: Sequence[Row]) -> Counter[str]:
 def duration(seconds: float) -> str:
     """`45 s`, `12 min`, `2.2 h`, `3.1 d`."""
     size, unit = _unit(seconds)
-    return f"{_number(seconds / size)} {unit}"
+    return f"{_number(seconds / size, unit)} {unit}"
 
 
 def interval(left: Interval, *, ascii_only: bool = False) -> str:
@@ -26,7 +26,7 @@ def interval(left: Interval, *, ascii_only: bool = False) -> str:
     if math.isinf(left.high):
         return f"over {duration(left.seconds)}" if left.seconds else "unknown"
     size, unit = _unit(left.seconds)
-    low, middle, high = (_number(one / size) for one in (left.low, left.seconds, left.high))
+    low, middle, high = (_number(one / size, unit) for one in (left.low, left.seconds, left.high))
     return f"{middle} {unit} ({low}{'-' if ascii_only else '–'}{high})" if low != high else f"{middle} {unit}"
 
 
@@ -66,6 +66,6 @@ def _unit(seconds: float) -> tuple[float, str]:
     return 86400.0, "d"
 
 
-def _number(value: float) -> str:
-    """Two digits, at least."""
-    return f"{value:.1f}" if 0.05 <= value < 9.95 else f"{value:.0f}"
+def _number(value: float, unit: str) -> str:
+    """Two digits, or whole seconds."""
+    return f"{value:.1f}" if unit != "s" and 0.05 <= value < 9.95 else f"{value:.0f}"

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from raysweep import durable
+from raysweep.estimates import Estimates, estimate
 from raysweep.ledger import FINISHED, Ledger, LedgerError, Record, this_process
 from raysweep.plan import Run
 from raysweep.state import (
@@ -29,15 +30,13 @@ from raysweep.state import (
     Row,
     State,
 )
-from raysweep.timeleft import Interval, Pace, Position, until_done
+from raysweep.timeleft import Pace
 from raysweep.view import View, said_after_epoch, said_at_start
 
 WRITE_EVERY, SHARE_EVERY = 1.0, 2.0
 """Seconds between two writes at least: on a file system, and into an object store."""
 IDLE = 300
 """Times what estimating or writing took is waited before it is done again."""
-NEXT = 50
-"""Waiting runs of which the file says how long they will take."""
 
 
 class Status:
@@ -60,7 +59,7 @@ class Status:
         self._rows: dict[str, Row] = {}
         self._started = clock()
         self._ended: float | None = None
-        self._estimates: tuple[float, dict[str, Interval], Interval | None] = (0.0, {}, None)
+        self._estimates = Estimates()
         self._encoder = Encoder()
         self._written: tuple[dict[str, Row] | None, float] = (None, 0.0)
         self._closed = threading.Event()
@@ -154,7 +153,7 @@ class Status:
 
     def state(self) -> State:
         """The sweep at this moment."""
-        estimated, left, total = self._estimates
+        estimates = self._estimates
         return State(
             location=self._ledger.location,
             holder=this_process(),
@@ -163,9 +162,9 @@ class Status:
             written=self._clock(),
             ended=self._ended,
             rows=tuple(self._rows.values()),
-            estimated=estimated,
-            left=left,
-            total=total,
+            estimated=estimates.at,
+            left=estimates.left,
+            total=estimates.total,
         )
 
     def close(self) -> None:
@@ -221,18 +220,8 @@ class Status:
         return rows is not self._rows or self._clock() - at >= SIGN_OF_LIFE
 
     def _estimate(self) -> None:
-        """What is left of each run, and of all."""
-        now, rows = self._clock(), self._rows
-        active = [row for row in rows.values() if row.state in ACTIVE]
-        waiting = [row for row in rows.values() if row.state == WAITING]
-        waiting.sort(key=lambda row: not row.urgent)
-        left = {row.run: self._pace.left(self._runs[row.run], _position(row, now)) for row in active + waiting}
-        total = None
-        if left:
-            running, coming = ([(row.slots, left[row.run]) for row in some] for some in (active, waiting))
-            total = until_done(running, coming, self._slots)
-        told = {row.run: known for row in active + waiting[:NEXT] if (known := left[row.run])}
-        self._estimates = now, told, total
+        rows = self._rows.values()
+        self._estimates = estimate(rows, self._runs, self._pace, slots=self._slots, now=self._clock())
 
     def _write(self) -> None:
         """Bring the state to status.json; where that is not possible now, it is tried again."""
@@ -242,20 +231,6 @@ class Status:
             durable.write_bytes(file, self._encoder.encode(state))
             self._ledger.share(file)
             self._written = rows, state.written
-
-
-def _position(row: Row, now: float) -> Position | None:
-    if row.started is None or not (row.phase or row.state in ACTIVE):
-        return None
-    busy = row.state in ACTIVE
-    return Position(
-        phase=row.phase,
-        epoch=row.epoch,
-        epochs=row.epochs,
-        best_epoch=row.best_epoch,
-        spent=(row.ended or now) - row.started,
-        since=now - row.reported if busy and row.reported else 0.0,
-    )
 
 
 def _seconds(record: Record) -> float | None:

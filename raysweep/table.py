@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
@@ -16,6 +17,10 @@ from raysweep.state import ACTIVE, DONE_BEFORE, DROPPED, ENDED, STARTING, STOPPI
 
 RECENT, COMING = 5, 3
 """Runs that ended last and that come next, of which the table shows at most so many."""
+ROOMY = 30
+"""Lines from which on one is left free."""
+ECHO = 2
+"""Cells at the end of the last line in which a terminal may write ^C."""
 
 
 class Table:
@@ -38,9 +43,14 @@ class Table:
         notice = self._notice()
         height = console.size.height - 1 - len(head) - bool(notice)
         yield from head
+        if height >= ROOMY:
+            height -= 1
+            yield Text()
         yield from _body(state, now, options.max_width, max(0, height), options.ascii_only)
         if notice:
-            yield Text(notice, style="bold", no_wrap=True, overflow="ellipsis")
+            last = Text(notice, style="bold")
+            last.truncate(options.max_width - ECHO, overflow="ellipsis")
+            yield last
 
 
 def _head(state: State, now: float, width: int, ascii_only: bool) -> Iterator[Text]:
@@ -49,13 +59,9 @@ def _head(state: State, now: float, width: int, ascii_only: bool) -> Iterator[Te
     done = sum(n[name] for name in (*ENDED, DONE_BEFORE))
     title = f"{done} of {len(state.rows)} run{'s' * (len(state.rows) != 1)} done "
     yield Text.assemble((title, "bold"), _bar(state.rows, width - len(title), ascii_only))
-    before = f" ({n[DONE_BEFORE]} before)" if n[DONE_BEFORE] else ""
-    n[FINISHED] += n[DONE_BEFORE]
-    labels = {TRAINING: "", STARTING: "", STOPPING: "", WAITING: "", FINISHED: before, FAILED: "", DIVERGED: ""}
-    parts = [Text(f"{n[name]} {name}{more}", style=STYLES[name]) for name, more in labels.items() if n[name]]
-    if n[DROPPED]:
-        parts.append(Text(f"{n[DROPPED]} not started", style=STYLES[DROPPED]))
-    states = Text(", " if ascii_only else " · ").join(parts)
+    states = _states(n, ascii_only, before=f" ({n[DONE_BEFORE]} before)" if n[DONE_BEFORE] else "")
+    if cell_len(states.plain) > width:
+        states = _states(n, ascii_only, before="")
     if state.ended:
         times = f"ended {clock_time(state.ended, now)} after {duration(state.ended - state.started)}"
     else:
@@ -68,6 +74,15 @@ def _head(state: State, now: float, width: int, ascii_only: bool) -> Iterator[Te
         states.truncate(width, overflow="ellipsis")
         yield states
         yield Text(times, no_wrap=True, overflow="ellipsis")
+
+
+def _states(n: Counter[str], ascii_only: bool, *, before: str) -> Text:
+    """How many runs there are in each state."""
+    said = [(name, n[name], name) for name in (TRAINING, STARTING, STOPPING, WAITING)]
+    said += [(FINISHED, n[FINISHED] + n[DONE_BEFORE], f"{FINISHED}{before}"), (FAILED, n[FAILED], FAILED)]
+    said += [(DIVERGED, n[DIVERGED], DIVERGED), (DROPPED, n[DROPPED], "not started")]
+    parts = [Text(f"{count} {label}", style=STYLES[name]) for name, count, label in said if count]
+    return Text(", " if ascii_only else " · ").join(parts)
 
 
 def _bar(rows: Sequence[Row], width: int, ascii_only: bool) -> Text:
@@ -95,7 +110,7 @@ def _body(state: State, now: float, width: int, height: int, ascii_only: bool) -
     if not rows or height < 3:
         return
     columns, widths, gap = layout(columns_of(state, now, ascii_only), rows, width)
-    titles = [(column.title, "bold") for column in columns]
+    titles = [(column.titled(gap), "bold") for column in columns]
     yield line(columns, widths, gap, titles)
     for row in rows:
         yield line(columns, widths, gap, [column.cell(row) for column in columns])
@@ -137,8 +152,8 @@ def _chosen(state: State, lines: int) -> tuple[list[Row], list[Row], list[Row]]:
 
     ended = sorted((row for row in state.rows if row.ended and row.state in ENDED), key=lambda row: -(row.ended or 0))
     if state.ended:
-        ended.sort(key=lambda row: row.state not in (FAILED, DIVERGED))
-        ended = fitting(ended, lines)
+        lost = [row for row in ended if row.state in (FAILED, DIVERGED)]
+        ended = fitting(lost + [row for row in ended if row.state == FINISHED][:RECENT], lines)
     coming = sorted((row for row in state.rows if row.state == WAITING), key=lambda row: not row.urgent)[:COMING]
     active = sorted((row for row in state.rows if row.state in ACTIVE), key=lambda row: row.started or math.inf)
     active = fitting(active, max(lines - used(ended[:RECENT]) - len(coming), (2 * lines + 2) // 3))
