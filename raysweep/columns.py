@@ -21,7 +21,6 @@ STYLES = {
     DROPPED: "dim",
 }
 GLYPHS = {STARTING: "○", TRAINING: "●", STOPPING: "◐", FINISHED: "✓", FAILED: "✗", DIVERGED: "✗", DROPPED: "-"}
-ASCII_GLYPHS = {STARTING: "o", TRAINING: "*", STOPPING: "!", FINISHED: "+", FAILED: "x", DIVERGED: "x", DROPPED: "-"}
 MOST_CUT = 8
 """Cells that a trial's name may lose for a column to stay."""
 
@@ -43,9 +42,8 @@ class Column:
         return self.short or self.title if gap == 1 else self.title
 
 
-def columns_of(state: State, now: float, ascii_only: bool) -> list[Column]:
+def columns_of(state: State, now: float) -> list[Column]:
     """All there are, in order."""
-    glyphs = ASCII_GLYPHS if ascii_only else GLYPHS
 
     def left(row: Row) -> tuple[str, str]:
         if row.state in ENDED and row.ended and row.started:
@@ -54,7 +52,7 @@ def columns_of(state: State, now: float, ascii_only: bool) -> list[Column]:
         if known is None or state.ended:
             return "", ""
         known = known.after(now - state.estimated) if row.state in ACTIVE else known
-        return interval(known, ascii_only=ascii_only), "" if row.state in ACTIVE else "dim"
+        return interval(known), "" if row.state in ACTIVE else "dim"
 
     def number(value: float | None, form: str) -> tuple[str, str]:
         return ("", "") if value is None else (f"{value:{form}}", "")
@@ -66,14 +64,14 @@ def columns_of(state: State, now: float, ascii_only: bool) -> list[Column]:
     ]
     loss = [Column(title="loss", cell=lambda row: number(row.train_loss, ".4f"), right=True)]
     return [
-        Column(title="", cell=lambda row: (glyphs.get(row.state, " "), STYLES.get(row.state, ""))),
+        Column(title="", cell=lambda row: (GLYPHS.get(row.state, " "), STYLES.get(row.state, ""))),
         Column(title="group", cell=lambda row: (row.group, "" if row.state in ACTIVE else "dim"), drop=4),
         Column(title="trial", cell=lambda row: (row.experiment, "dim" if row.state in (WAITING, DROPPED) else "")),
         Column(
             title="seed", cell=lambda row: (str(row.seed), "dim" if row.state in (WAITING, DROPPED) else ""), right=True
         ),
         Column(title="phase", cell=_phase),
-        Column(title="", cell=lambda row: (_epochs_bar(row, ascii_only), "cyan"), drop=5),
+        Column(title="", cell=lambda row: (_epochs_bar(row), "cyan"), drop=5),
         *(accuracy if has_accuracy else loss),
         Column(title="images/s", short="img/s", cell=lambda row: number(_rate(row), ",.0f"), right=True, drop=1),
         Column(title="time left", cell=left),
@@ -97,13 +95,12 @@ def _phase(row: Row) -> tuple[str, str]:
     return row.state, STYLES.get(row.state, "")
 
 
-def _epochs_bar(row: Row, ascii_only: bool, width: int = 10) -> str:
+def _epochs_bar(row: Row, width: int = 10) -> str:
     """How much of its phase is done."""
     if row.state not in ACTIVE or not row.epochs:
         return ""
     done = min(width, int(width * row.epoch / row.epochs))
-    full, rest = "#." if ascii_only else "━╌"
-    return full * done + rest * (width - done)
+    return "━" * done + "╌" * (width - done)
 
 
 def layout(columns: list[Column], rows: Sequence[Row], width: int) -> tuple[list[Column], list[int], int]:

@@ -21,13 +21,13 @@ def duration(seconds: float) -> str:
     return f"{_number(seconds / size, unit)} {unit}"
 
 
-def interval(left: Interval, *, ascii_only: bool = False) -> str:
-    """`12 min (9–15)`; `over 12 min` where it has no upper bound."""
+def interval(left: Interval) -> str:
+    """`12 min (9-15)`; `over 12 min` where it has no upper bound."""
     if math.isinf(left.high):
         return f"over {duration(left.seconds)}" if left.seconds else "unknown"
     size, unit = _unit(left.seconds)
     low, middle, high = (_number(one / size, unit) for one in (left.low, left.seconds, left.high))
-    return f"{middle} {unit} ({low}{'-' if ascii_only else '–'}{high})" if low != high else f"{middle} {unit}"
+    return f"{middle} {unit} ({low}-{high})" if low != high else f"{middle} {unit}"
 
 
 def clock_time(at: float, now: float) -> str:
@@ -38,12 +38,12 @@ def clock_time(at: float, now: float) -> str:
     return f"{when:%a %H:%M}" if abs(at - now) < 6 * 86400 else f"{when.day} {when:%b %H:%M}"
 
 
-def time_left(state: State, now: float, *, ascii_only: bool = False) -> str:
-    """`2.2 h left (1.9–2.7), until about 16:24`; empty where nothing is left."""
+def time_left(state: State, now: float) -> str:
+    """`2.2 h left (1.9-2.7), until about 16:24`; empty where nothing is left."""
     if not state.total or state.ended:
         return ""
     total = state.total.after(now - state.estimated)
-    spoken = interval(total, ascii_only=ascii_only)
+    spoken = interval(total)
     if math.isinf(total.high):
         return "time left unknown yet" if spoken == "unknown" else f"{spoken} left"
     value, bracket, bounds = spoken.partition(" (")

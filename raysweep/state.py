@@ -91,19 +91,19 @@ class Encoder:
 def read_state(ledger: Ledger) -> State:
     """What a sweep has last written. Raises LedgerError where there is nothing, or not a whole one."""
     ledger.fetch(FILE)
+    names = {f.name for f in dataclasses.fields(Row)}
     try:
         content = json.loads((ledger.folder / FILE).read_bytes())
+        return State(
+            rows=[Row(**{name: value for name, value in row.items() if name in names}) for row in content["rows"]],
+            left={name: _interval(left) for name, left in content["left"].items()},
+            total=content["total"] and _interval(content["total"]),
+            **{name: content[name] for name in _HEAD},
+        )
     except FileNotFoundError:
         raise LedgerError(f"no sweep has left its status in {ledger.location}") from None
-    except ValueError:
+    except (ValueError, TypeError, KeyError, AttributeError):
         raise LedgerError(f"{ledger.location}/{FILE} {DAMAGED}") from None
-    names = {f.name for f in dataclasses.fields(Row)}
-    return State(
-        rows=[Row(**{name: value for name, value in row.items() if name in names}) for row in content["rows"]],
-        left={name: _interval(left) for name, left in content["left"].items()},
-        total=content["total"] and _interval(content["total"]),
-        **{name: content[name] for name in _HEAD},
-    )
 
 
 _HEAD = ("location", "holder", "slots", "started", "written", "ended", "estimated")

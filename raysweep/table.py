@@ -39,33 +39,33 @@ class Table:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """At most as many lines as fit, less the one of the cursor."""
         state, now = self._state(), self._clock()
-        head = list(_head(state, now, options.max_width, options.ascii_only))
+        head = list(_head(state, now, options.max_width))
         notice = self._notice()
         height = console.size.height - 1 - len(head) - bool(notice)
         yield from head
         if height >= ROOMY:
             height -= 1
             yield Text()
-        yield from _body(state, now, options.max_width, max(0, height), options.ascii_only)
+        yield from _body(state, now, options.max_width, max(0, height))
         if notice:
             last = Text(notice, style="bold")
             last.truncate(options.max_width - ECHO, overflow="ellipsis")
             yield last
 
 
-def _head(state: State, now: float, width: int, ascii_only: bool) -> Iterator[Text]:
+def _head(state: State, now: float, width: int) -> Iterator[Text]:
     """The bar, how many runs are in which state, and the time."""
     n = counts(state.rows)
     done = sum(n[name] for name in (*ENDED, DONE_BEFORE))
     title = f"{done} of {len(state.rows)} run{'s' * (len(state.rows) != 1)} done "
-    yield Text.assemble((title, "bold"), _bar(state.rows, width - len(title), ascii_only))
-    states = _states(n, ascii_only, before=f" ({n[DONE_BEFORE]} before)" if n[DONE_BEFORE] else "")
+    yield Text.assemble((title, "bold"), _bar(state.rows, width - len(title)))
+    states = _states(n, before=f" ({n[DONE_BEFORE]} before)" if n[DONE_BEFORE] else "")
     if cell_len(states.plain) > width:
-        states = _states(n, ascii_only, before="")
+        states = _states(n, before="")
     if state.ended:
         times = f"ended {clock_time(state.ended, now)} after {duration(state.ended - state.started)}"
     else:
-        left = time_left(state, now, ascii_only=ascii_only)
+        left = time_left(state, now)
         times = ", ".join(filter(None, [left, f"running for {duration(now - state.started)}"]))
     gap = width - cell_len(states.plain) - len(times)
     if gap >= 3:
@@ -76,40 +76,40 @@ def _head(state: State, now: float, width: int, ascii_only: bool) -> Iterator[Te
         yield Text(times, no_wrap=True, overflow="ellipsis")
 
 
-def _states(n: Counter[str], ascii_only: bool, *, before: str) -> Text:
+def _states(n: Counter[str], *, before: str) -> Text:
     """How many runs there are in each state."""
     said = [(name, n[name], name) for name in (TRAINING, STARTING, STOPPING, WAITING)]
     said += [(FINISHED, n[FINISHED] + n[DONE_BEFORE], f"{FINISHED}{before}"), (FAILED, n[FAILED], FAILED)]
     said += [(DIVERGED, n[DIVERGED], DIVERGED), (DROPPED, n[DROPPED], "not started")]
     parts = [Text(f"{count} {label}", style=STYLES[name]) for name, count, label in said if count]
-    return Text(", " if ascii_only else " · ").join(parts)
+    return Text(" · ").join(parts)
 
 
-def _bar(rows: Sequence[Row], width: int, ascii_only: bool) -> Text:
+def _bar(rows: Sequence[Row], width: int) -> Text:
     """A line of `width` cells, shared by the runs that finished, failed, are at it, and are to come."""
     n = counts(rows)
     parts = (
-        (n[FINISHED] + n[DONE_BEFORE], "green", "#"),
-        (n[FAILED] + n[DIVERGED] + n[DROPPED], "red", "x"),
-        (sum(n[name] for name in ACTIVE), "cyan", "="),
-        (n[WAITING], "bright_black", "."),
+        (n[FINISHED] + n[DONE_BEFORE], "green"),
+        (n[FAILED] + n[DIVERGED] + n[DROPPED], "red"),
+        (sum(n[name] for name in ACTIVE), "cyan"),
+        (n[WAITING], "bright_black"),
     )
     bar, ends, seen = Text(), [0], 0
-    for count, _, _ in parts:
+    for count, _ in parts:
         seen += count
         ends.append(round(width * seen / max(1, len(rows))))
-    for (first, last), (_, style, sign) in zip(pairwise(ends), parts, strict=True):
-        bar.append((sign if ascii_only else "━") * (last - first), style=style)
+    for (first, last), (_, style) in zip(pairwise(ends), parts, strict=True):
+        bar.append("━" * (last - first), style=style)
     return bar
 
 
-def _body(state: State, now: float, width: int, height: int, ascii_only: bool) -> Iterator[Text]:
+def _body(state: State, now: float, width: int, height: int) -> Iterator[Text]:
     """The runs of most interest, in the order of time, and how many there are beside."""
     ended, active, coming = _chosen(state, height - 2)
     rows = [*ended, *active, *coming]
     if not rows or height < 3:
         return
-    columns, widths, gap = layout(columns_of(state, now, ascii_only), rows, width)
+    columns, widths, gap = layout(columns_of(state, now), rows, width)
     titles = [(column.titled(gap), "bold") for column in columns]
     yield line(columns, widths, gap, titles)
     for row in rows:

@@ -40,9 +40,10 @@ def view() -> View:
 
 
 def can_redraw() -> bool:
-    """Whether standard output is a terminal that somebody may look at."""
+    """Whether standard output is a terminal that somebody may look at, and that knows the signs of the table."""
     dumb = os.environ.get("TERM", "").lower() in ("dumb", "unknown")
-    return sys.stdout.isatty() and not dumb and not os.environ.get("CI")
+    unicode = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    return sys.stdout.isatty() and unicode and not dumb and not os.environ.get("CI")
 
 
 class Terminal(Console):
@@ -74,7 +75,7 @@ class LinesView:
         now = self._clock()
         if self._state and now - self._summed_up >= SUMMARY_EVERY:
             self._summed_up, state = now, self._state()
-            self._print(", ".join(filter(None, [summary(state), time_left(state, now, ascii_only=True)])))
+            self._print(", ".join(filter(None, [summary(state), time_left(state, now)])))
 
     def close(self) -> None:
         """Nothing is left to be said."""

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -37,6 +38,8 @@ def watch_sweep(results: str | os.PathLike[str] = "results", *, follow: bool = T
         in_notebook = Console().is_jupyter
         table = Table(lambda: seen.state, notice=lambda: seen.notice)
         if not in_notebook and not (follow and seen.is_alive and can_redraw()):
+            if isinstance(sys.stdout, io.TextIOWrapper):
+                sys.stdout.reconfigure(errors="replace")  # where the locale lacks the signs of the table
             Console(width=None if os.isatty(1) else 160, height=HEIGHT).print(table)
             return
         with (
