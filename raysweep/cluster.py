@@ -25,7 +25,7 @@ _ENVIRONMENT = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     # One trial waits for its resources at a time, which makes admission follow the order of the plan.
     "TUNE_MAX_PENDING_TRIALS_PG": "1",
-    # Results are recorded by the ledger, progress is shown by `progress`.
+    # Results are recorded by the ledger, progress is shown by `view`.
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     # What Tune would write down of its own state again and again, nobody reads.
     "TUNE_GLOBAL_CHECKPOINT_S": "1000000",

@@ -5,6 +5,7 @@ own state is never read back. What survives a crash is the ledger and the traina
 launching what is left to do.
 """
 
+import contextlib
 import datetime
 import os
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from raysweep.cluster import SLOT, Resources
 from raysweep.failures import one_line
 from raysweep.ledger import Ledger, Record
 from raysweep.plan import Run
+from raysweep.status import Status
 from raysweep.trial import MAX_RESTARTS, run_trial
 from raysweep.trials import Rules, TrialQueue
 
@@ -25,14 +27,21 @@ HEAD_NODE = "node:__internal_head__"
 """What Ray gives every head node; a trial must ask for something, and without slots asks for a trace of this."""
 
 
-def launch(runs: Sequence[Run], ledger: Ledger, resources: Resources, rules: Rules | None = None) -> float:
+def launch(
+    runs: Sequence[Run],
+    ledger: Ledger,
+    resources: Resources,
+    rules: Rules | None = None,
+    status: Status | None = None,
+) -> float:
     """Run all `runs` in order, as many at a time as there are slots, and record each. Needs an initialised Ray.
 
-    Returns the slots times seconds that it used. Raises ConnectionError where the cluster is lost meanwhile,
-    KeyboardInterrupt where `rules.interrupted` said so.
+    Tells `status`, which has been started, what happens; without one, it is shown for as long as this lasts. Returns
+    the slots times seconds that it used. Raises ConnectionError where the cluster is lost meanwhile, KeyboardInterrupt
+    where `rules.interrupted` said so.
     """
     rules = rules or Rules()
-    queue = TrialQueue(ledger, resources, rules)
+    queue = TrialQueue(ledger, resources, rules, status)
     queue.add(runs)
     takes_slots = not rules.loopback and rules.max_concurrent is None
     trial = tune.with_resources(
@@ -59,7 +68,11 @@ def launch(runs: Sequence[Run], ledger: Ledger, resources: Resources, rules: Rul
         ),
     )
     try:
-        tuner.fit()
+        with contextlib.ExitStack() as stack:
+            if status is None:
+                queue.status.start()
+                stack.callback(queue.status.close)
+            tuner.fit()
     except (ray.exceptions.RayError, tune.TuneError) as error:
         raise ConnectionError(f"the Ray cluster was lost ({one_line(error)}); the same command goes on") from None
     if rules.interrupted():
@@ -87,7 +100,7 @@ class _Watch(tune.Callback):  # type: ignore[misc]
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         run = self._queue.runs[_first(trial)["run"]]
-        self._queue.progress.line(run, "lost its process; goes on from what its runs have left")
+        self._queue.status.retries(run, "lost its process; goes on from what its runs have left")
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         self._queue.lost(trial.config["spec"])

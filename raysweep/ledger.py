@@ -6,6 +6,7 @@
     RESULTS/inbox/                           commands handed over to the sweep that holds the folder
     RESULTS/results.parquet                  all records as one table, a function of the records alone
     RESULTS/damaged/                         records that were found damaged and set aside
+    RESULTS/status.json                      what the last sweep was doing when it last wrote it (see `state`)
     RESULTS/plan.json, questions.json        what the last sweep set out to run, and why
     RESULTS/ray/                             Ray's own files; nothing is read from them
 
@@ -292,6 +293,15 @@ class Ledger:
             stream.write(f"{this_process()}\n")
             stream.flush()
             yield
+
+    def holder(self) -> str | None:
+        """The process that holds the folder now; where the file system knows no locks, the last one that did."""
+        with contextlib.suppress(FileNotFoundError), (self.folder / "lock").open() as stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except OSError:
+                return stream.read().strip() or "another process"
+        return None
 
     def _written_questions(self) -> list[Record]:
         """Raises LedgerError where they are damaged."""

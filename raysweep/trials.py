@@ -20,11 +20,13 @@ from raysweep.cluster import Resources
 from raysweep.devices import Devices
 from raysweep.failures import DISK, ERROR, LOST, Failure
 from raysweep.gate import Gates
-from raysweep.ledger import FINISHED, Ledger, Record
+from raysweep.ledger import DIVERGED, FAILED, FINISHED, Ledger, Record
 from raysweep.plan import Run
-from raysweep.progress import Progress
 from raysweep.recording import git_revision, record_failure, unrecorded
+from raysweep.state import STOPPED
+from raysweep.status import Status
 from raysweep.trial import MAX_RESTARTS
+from raysweep.view import view
 
 TEND_EVERY = 0.5
 """Seconds between two looks at what has come in from outside."""
@@ -56,10 +58,9 @@ class Rules:
 class TrialQueue(Searcher):  # type: ignore[misc]
     """Gives Tune its trials one by one, when admission says so, and tells admission how they went."""
 
-    def __init__(self, ledger: Ledger, resources: Resources, rules: Rules) -> None:
+    def __init__(self, ledger: Ledger, resources: Resources, rules: Rules, status: Status | None = None) -> None:
         super().__init__()
         self.ledger, self.resources, self.rules = ledger, resources, rules
-        self.progress = Progress()
         self.runs: dict[str, Run] = {}
         slots = resources.slots if rules.max_concurrent is None else rules.max_concurrent
         self._gates = Gates(ledger.folder) if rules.loopback else None
@@ -71,6 +72,7 @@ class TrialQueue(Searcher):  # type: ignore[misc]
         self._specs: dict[Series, dict[str, Any]] = {}
         """Of what has processes or is about to have some."""
         self._of_run: dict[str, Series] = {}
+        self.status = status or Status(ledger, view(), slots=slots, slots_of=self._slots_of)
         self.admission = Admission(
             slots, backfill=rules.backfill, seconds_of=self._seconds_of, fits=self._devices_suffice
         )
@@ -91,6 +93,7 @@ class TrialQueue(Searcher):  # type: ignore[misc]
                 waiting[run.key].urgent = True
         new = [run for run in runs if run.key not in known]
         self.runs |= {run.name: run for run in new}
+        self.status.add(runs, urgent=urgent)
         parts = _in_series(new)
         self.admission.add(Series(part, self._slots_of(part[0]), urgent=urgent) for part in parts)
 
@@ -129,6 +132,10 @@ class TrialQueue(Searcher):  # type: ignore[misc]
         series.prepared = False
         if self._gates:
             self._gates.remove(spec["trial"])
+        for run in self.status.active(series.runs):
+            record = self.ledger.record(run.name) or {}
+            said = record["status"] if record.get("trial") == spec["trial"] else STOPPED
+            self.status.ended(run, said, said)
         waits = series in self.admission.waiting
         left = set()
         if not error and (waits or series.asked_to_stop):
@@ -168,10 +175,9 @@ class TrialQueue(Searcher):  # type: ignore[misc]
         series = self._of_run[run.name]
         series.reported = True
         if result.get("event") != "ended":
-            self.progress.report(run, result)
+            self.status.report(run, result)
             return
-        if series in self.admission.running:
-            self.progress.line(run, result["text"])
+        self._say_the_end(run, result["text"])
         if result.get("left") == 0:
             self._leave(series)
         if result.get("kind") == DISK:
@@ -191,7 +197,7 @@ class TrialQueue(Searcher):  # type: ignore[misc]
             name = run["record"]["run"]
             planned = {**run["record"], "attempt": self.ledger.begin(name)}
             text, _ = record_failure(spec, planned, failure, time.time(), MAX_RESTARTS)
-            self.progress.line(self.runs[name], text)
+            self.status.ended(self.runs[name], text, FAILED)
 
     def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
         """Nothing of this is Ray's to keep."""
@@ -212,9 +218,11 @@ class TrialQueue(Searcher):  # type: ignore[misc]
         if series in self._specs:
             for run in series.runs:
                 self.ledger.ask_to_stop(run.name)
+                self.status.stops(run)
 
     def _let_in(self, series: Series) -> None:
         """Open the gate of a series, which has its slots from here on."""
+        self.status.prepares(series.runs[0])
         if self._gates:
             devices = self._devices.take(series, *_workers_and_share(series)) if self.resources.gpus else []
             self._gates.open(self._specs[series]["trial"], devices or [])
@@ -230,7 +238,16 @@ class TrialQueue(Searcher):  # type: ignore[misc]
     def _devices_suffice(self, series: Series) -> bool:
         return not (self._gates and self.resources.gpus) or self._devices.suffice(*_workers_and_share(series))
 
+    def _say_the_end(self, run: Run, text: str) -> None:
+        """Of a run, or of an attempt at it; a text says the status first, where there is one."""
+        ending = next((status for status in (FINISHED, FAILED, DIVERGED, STOPPED) if text.startswith(status)), None)
+        if ending:
+            self.status.ended(run, text, ending)
+        else:
+            self.status.retries(run, text)
+
     def _drop(self, series: Sequence[Series], why: str) -> None:
+        self.status.dropped(run for one in series for run in one.runs)
         for one in series:
             self._stop(one)
         names = [f"{run.experiment.name} seed {run.config.seed}" for one in series for run in one.runs]

@@ -26,7 +26,7 @@ def train_loop(loop: dict[str, Any]) -> None:
     trainables = [importlib.import_module(run["record"]["trainable"]).train for run in runs]
     first = runs[0]["record"]["run"]
     if spec["gate"] and not gate.enter(spec["gate"], lambda: ledger.is_asked_to_stop(first)):
-        ray.train.report({"event": "ended", "run": first, "text": "", "left": len(runs)})
+        ray.train.report({"event": "ended", "run": first, "text": "stopped before its turn", "left": len(runs)})
         return
     with _meeting(loop):
         for i, (run, train) in enumerate(zip(runs, trainables, strict=True)):
