@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from raysweep.commands import commands, flags
 from raysweep.experiment import Experiment
-from raysweep.plan import Run
 from search_spaces import airbench, cifar_scattering, families, imagenet_scattering
+from tests.raysweep.runs import planned
 from trainables.airbench import AirbenchConfig
 from trainables.airbench.__main__ import series
 from trainables.cli import parse
@@ -36,20 +36,6 @@ BASE = (
     "--data-dir /datasets/ImageNet --lr-epochs 20 --print-freq 200"
 )
 """The seed's prefix, its train.py replaced by our module."""
-
-
-def planned(experiment: Experiment, num_workers: int = 1, **changes: Any) -> Run:
-    config = replace(experiment.config, **{"seed": experiment.seeds[0], "save_dir": "results/runs/x", **changes})
-    return Run(
-        name=f"{experiment.name}-s{config.seed}-0123456789",
-        key="0123456789abcdef",
-        experiment=experiment,
-        group="g",
-        config=config,
-        num_workers=num_workers,
-        changed="",
-        facts={},
-    )
 
 
 def arguments(line: str, module: str) -> list[str]:
