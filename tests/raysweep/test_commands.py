@@ -101,7 +101,7 @@ SCATTERING = st.fixed_dictionaries(
         "sync_batch_norm": st.booleans(),
         "precision": st.sampled_from(["float32", "bfloat16", "float16"]),
         "compile": st.booleans(),
-        "micro_batch": OPTIONAL_COUNT,
+        "micro_batch": st.none() | st.integers(2, 1000),
         "half_cache": st.booleans(),
         "seed": st.integers(0, 2**32 - 1),
         "data_dir": st.none() | st.text("ab '\"$\\;|&-é", min_size=1).map("/{}".format),
