@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from raysweep.failures import one_line
-from raysweep.ledger import FINISHED, Record
+from raysweep.ledger import FINISHED, Ledger, Record
 from raysweep.plan import Run
+from raysweep.services import Destination
 
 NOT_MEASURED = {"event", "run", "phase", "epoch", "epochs"}
 """What says in a report when something was measured."""
@@ -51,6 +52,20 @@ class Tracking:
         """`sinks`: the label of each, and what makes it, which may raise and block as well."""
         self._lanes = [_Lane(label, make, say) for label, make in sinks]
         self._steps: dict[str, _Steps] = {}
+
+    @classmethod
+    def of(cls, ledger: Ledger, destination: Destination | None, say: Callable[[str], None] = print) -> "Tracking":
+        """To TensorBoard's files below the results, and to the destination of --track."""
+
+        def event_files() -> Sink:
+            from raysweep.tensorboard import EventFiles  # loads torch, as the launcher does
+
+            return EventFiles(ledger)
+
+        sinks: list[tuple[str, Callable[[], Sink]]] = [("TensorBoard", event_files)]
+        if destination:
+            sinks.append((destination.label, lambda: destination.open(ledger)))
+        return cls(sinks, say)
 
     def report(self, run: Run, report: Mapping[str, Any]) -> None:
         """A run has started, or ended an epoch."""
