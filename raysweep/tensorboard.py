@@ -20,6 +20,10 @@ from raysweep.ledger import FINISHED, Ledger
 from raysweep.plan import Run
 
 
+FLUSH_EVERY = 2.0
+"""Seconds within which what a run writes is brought to disk once: short runs do so at their end alone."""
+
+
 class EventFiles:
     """A sink of `Tracking`; raises OSError where the disk cannot be written to."""
 
@@ -28,6 +32,7 @@ class EventFiles:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._open: dict[str, tuple[EventsWriter, Path]] = {}
+        self._flushed: dict[str, float] = {}
 
     def start(self, run: Run, step: int, fields: Mapping[str, Any]) -> None:
         """A run begins, or goes on after a step: what was written of later ones is not shown any more."""
@@ -44,14 +49,16 @@ class EventFiles:
         # finds out which of them differ; with one, only those of the run that it happens to read first.
         _, session, _ = hparams({name: _spoken(value) for name, value in fields.items()}, {})
         writer.write_event(event_pb2.Event(wall_time=time.time(), step=step, summary=session))
-        writer.flush()
+        self._flushed[run.name] = time.monotonic()
 
     def metrics(self, run: Run, step: int, values: Mapping[str, float]) -> None:
         """Measurements at a step."""
         writer, _ = self._open[run.name]
         for name, value in values.items():
             writer.write_event(event_pb2.Event(wall_time=time.time(), step=step, summary=scalar(name, value)))
-        writer.flush()
+        if time.monotonic() - self._flushed[run.name] >= FLUSH_EVERY:
+            writer.flush()
+            self._flushed[run.name] = time.monotonic()
 
     def end(self, run: Run, status: str) -> None:
         """A run has ended with a status of its record; with "" it may go on."""

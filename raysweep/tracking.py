@@ -25,7 +25,7 @@ OF_TUNE = {
 }
 """What Tune adds to a report."""
 
-MOST_WAITING = 1000
+MOST_WAITING = 10_000
 """Calls that wait for a slow sink before others are lost."""
 LAST_WORDS = 30.0
 """Seconds that all sinks together have at the end to write what waits."""
@@ -74,7 +74,7 @@ class Tracking:
             self._tell("start", run, steps.last, fields_of(run))
         elif report["event"] == "epoch":
             phase = report["phase"]
-            step = self._steps[run.name].count(phase, report["epoch"])
+            step = self._steps.setdefault(run.name, _Steps()).count(phase, report["epoch"])
             measured = _numbers({name: report[name] for name in report if name not in NOT_MEASURED | OF_TUNE})
             self._tell("metrics", run, step, {f"{phase}/{name}": value for name, value in measured.items()})
 
