@@ -19,7 +19,6 @@ from tensorboardX.summary import hparams, scalar  # type: ignore[import-untyped]
 from raysweep.ledger import FINISHED, Ledger
 from raysweep.plan import Run
 
-
 FLUSH_EVERY = 2.0
 """Seconds within which what a run writes is brought to disk once: short runs do so at their end alone."""
 
