@@ -2,7 +2,7 @@
 
 import dataclasses
 import importlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
@@ -142,12 +142,13 @@ def make_runs(
     gpus: float = 0,
     group: str = "",
     selection: str = "",
+    facts_of: Callable[[Experiment, Any, int], dict[str, Any]] | None = None,
 ) -> list[Run]:
     """The runs of experiments of a family, in the order in which they are admitted.
 
     That order is priority, then declaration, then seed. `overrides` are fields of the configurations. An experiment's
-    own number of workers is used where there are as many `gpus`, its own group without `group`. Raises PlanError for a
-    run that cannot be.
+    own number of workers is used where there are as many `gpus`, its own group without `group`, and `check` without
+    `facts_of`. Raises PlanError for a run that cannot be.
     """
     runs = []
     for experiment in sorted(experiments, key=lambda experiment: experiment.priority):
@@ -156,7 +157,7 @@ def make_runs(
         for seed in experiment.seeds if seeds is None else seeds:
             try:
                 config = dataclasses.replace(experiment.config, **{**overrides, "seed": seed})
-                facts = facts or check(experiment, config, workers)  # they are the same for every seed
+                facts = facts or (facts_of or check)(experiment, config, workers)  # they are the same for every seed
             except ValueError as error:
                 raise PlanError(f"{experiment.name}: {error}") from None
             key = run_key(

@@ -7,18 +7,20 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from trainables.airbench.commandline import command
     from trainables.airbench.config import ABLATIONS, AirbenchConfig
     from trainables.airbench.network import AirbenchNet, make_net
     from trainables.airbench.preflight import check
     from trainables.airbench.training import train
 
-__all__ = ["ABLATIONS", "AirbenchConfig", "AirbenchNet", "check", "make_net", "train"]
+__all__ = ["ABLATIONS", "AirbenchConfig", "AirbenchNet", "check", "command", "make_net", "train"]
 
 _HOME = {
     "ABLATIONS": "config",
     "AirbenchConfig": "config",
     "AirbenchNet": "network",
     "check": "preflight",
+    "command": "commandline",
     "make_net": "network",
     "train": "training",
 }

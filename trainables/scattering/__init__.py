@@ -7,18 +7,20 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from trainables.scattering.commandline import command
     from trainables.scattering.config import BlockShape, ScatteringConfig
     from trainables.scattering.network import ScatteringNet
     from trainables.scattering.preflight import check
     from trainables.scattering.training import train
 
-__all__ = ["BlockShape", "ScatteringConfig", "ScatteringNet", "check", "train"]
+__all__ = ["BlockShape", "ScatteringConfig", "ScatteringNet", "check", "command", "train"]
 
 _HOME = {
     "BlockShape": "config",
     "ScatteringConfig": "config",
     "ScatteringNet": "network",
     "check": "preflight",
+    "command": "commandline",
     "train": "training",
 }
 
