@@ -22,6 +22,7 @@ class Gauges:
         )
         self._runs = Gauge("raysweep_runs", "Runs of the sweep by state: done, running, waiting", ("state",))
         self._phases: dict[str, str] = {}
+        self._counted: tuple[int, int, int] | None = None
 
     def report(self, run: Run, report: Mapping[str, Any]) -> None:
         """A run has ended an epoch; other events change nothing."""
@@ -44,10 +45,12 @@ class Gauges:
         if status == FINISHED and record and "final_acc" in record["results"]:
             self._accuracy.set(record["results"]["final_acc"], _tags(run, "final"))
 
-    def runs(self, **states: int) -> None:
-        """How many runs there are: `runs(done=2, running=1, waiting=5)`."""
-        for state, number in states.items():
-            self._runs.set(number, {"state": state})
+    def runs(self, done: int, running: int, waiting: int) -> None:
+        """How many runs of the sweep there are; told again, it changes nothing."""
+        if (done, running, waiting) != self._counted:
+            self._counted = done, running, waiting
+            for state, number in zip(("done", "running", "waiting"), self._counted, strict=True):
+                self._runs.set(number, {"state": state})
 
 
 def _tags(run: Run, phase: str) -> dict[str, str]:

@@ -21,6 +21,7 @@ from raysweep.experiment import Experiment, Family, Question
 from raysweep.imported import accept_imported
 from raysweep.ledger import Ledger
 from raysweep.plan import Run, alike, make_runs, matching
+from raysweep.services import Destination
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,6 +37,8 @@ class Setup:
     resources: cluster.Resources
     arrived: list[str]
     """Names of the runs that other commands have handed over."""
+    destination: Destination | None = None
+    """Where --track sends measurements."""
 
     @property
     def questions(self) -> list[dict[str, Any]]:
@@ -168,9 +171,15 @@ def _launcher(
             dashboard = stack.enter_context(cluster.own_cluster(setup.resources))
             print(f"Ray dashboard: http://{dashboard} (token: `ray get-auth-token`)")
         from raysweep.launcher import launch
+        from raysweep.metrics import Gauges
+        from raysweep.tracking import Tracking
         from raysweep.trials import Rules
 
+        gauges, tracking = Gauges(), Tracking.of(setup.ledger, setup.destination)
+        stack.callback(tracking.close)
         rules = Rules(
+            followers=(gauges, tracking),
+            counted=gauges.runs,
             gpus_per_worker=args.gpus_per_worker,
             max_concurrent=max_concurrent,
             loopback=not args.address,

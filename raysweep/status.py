@@ -142,6 +142,12 @@ class Status:
         """Those of them that have begun and not ended."""
         return [run for run in runs if self._rows[run.name].state in ACTIVE]
 
+    def counts(self) -> tuple[int, int, int]:
+        """How many runs have ended, take part now, and wait."""
+        states = [row.state for row in self._rows.values()]
+        running, waiting = sum(state in ACTIVE for state in states), states.count(WAITING)
+        return len(states) - running - waiting, running, waiting
+
     def dropped(self, runs: Iterable[Run]) -> None:
         """Runs that wait will not be started."""
         for run in runs:

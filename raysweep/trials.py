@@ -8,9 +8,9 @@ import math
 import statistics
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from ray.tune.search import Searcher
 
@@ -36,6 +36,16 @@ GRACE = 60.0
 """Seconds that runs have after Ctrl-C to end their step and write their checkpoint."""
 
 
+class Follower(Protocol):
+    """Who hears what runs report; nothing of it may raise or take long."""
+
+    def report(self, run: Run, report: Mapping[str, Any]) -> None:
+        """A run has started, or ended an epoch."""
+
+    def ended(self, run: Run, status: str, record: Record | None = None) -> None:
+        """A run has ended with a status of its record; with "" it may go on."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rules:
     """What governs a launch, beside the order of the plan."""
@@ -50,6 +60,10 @@ class Rules:
     """On the monotonic clock: when to stop."""
     slot_seconds: float = math.inf
     """What may be used of slots times time before stopping."""
+    followers: Sequence[Follower] = ()
+    """Who else hears what runs report."""
+    counted: Callable[[int, int, int], None] = lambda done, running, waiting: None
+    """Is told how many runs there are, about twice a second."""
     incoming: Callable[[], Sequence[Run]] = list
     """Runs that came in meanwhile and go first."""
     interrupted: Callable[[], bool] = bool
@@ -153,6 +167,7 @@ class TrialQueue(Searcher):  # type: ignore[misc]
         if now - self._tended < TEND_EVERY:
             return
         self._tended = now
+        self.rules.counted(*self.status.counts())
         urgent = () if self._finished or self._closed_at else rules.incoming()
         if urgent:
             self.add(urgent, urgent=True)
@@ -176,6 +191,8 @@ class TrialQueue(Searcher):  # type: ignore[misc]
         series.reported = True
         if result.get("event") != "ended":
             self.status.report(run, result)
+            for follower in self.rules.followers:
+                follower.report(run, result)
             return
         self._say_the_end(run, result["text"])
         if result.get("left") == 0:
@@ -198,6 +215,7 @@ class TrialQueue(Searcher):  # type: ignore[misc]
             planned = {**run["record"], "attempt": self.ledger.begin(name)}
             text, _ = record_failure(spec, planned, failure, time.time(), MAX_RESTARTS)
             self.status.ended(self.runs[name], text, FAILED)
+            self._tell_followers(self.runs[name], FAILED)
 
     def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
         """Nothing of this is Ray's to keep."""
@@ -240,11 +258,18 @@ class TrialQueue(Searcher):  # type: ignore[misc]
 
     def _say_the_end(self, run: Run, text: str) -> None:
         """Of a run, or of an attempt at it; a text says the status first, where there is one."""
-        ending = next((status for status in (FINISHED, FAILED, DIVERGED, STOPPED) if text.startswith(status)), None)
+        ending = next((status for status in (FINISHED, FAILED, DIVERGED, STOPPED) if text.startswith(status)), "")
         if ending:
             self.status.ended(run, text, ending)
         else:
             self.status.retries(run, text)
+        self._tell_followers(run, ending)
+
+    def _tell_followers(self, run: Run, ending: str) -> None:
+        recorded = ending in (FINISHED, FAILED, DIVERGED)
+        record = self.ledger.record(run.name) if recorded and self.rules.followers else None
+        for follower in self.rules.followers:
+            follower.ended(run, ending if recorded else "", record)
 
     def _drop(self, series: Sequence[Series], why: str) -> None:
         self.status.dropped(run for one in series for run in one.runs)
