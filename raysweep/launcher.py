@@ -40,6 +40,8 @@ TEND_EVERY = 0.5
 """Seconds between two looks at what has come in from outside."""
 ALIKE = 3
 """Failures of a group with the same cause after which none of its runs is started any more."""
+ENDINGS = {"finished,": FINISHED, "finished;": FAILED, FAILED: FAILED, DIVERGED: DIVERGED, STOPPED: STOPPED}
+"""How a run has ended, by what is said of it; one whose results could not be recorded is to be done again."""
 GRACE = 60.0
 """Seconds that runs have after Ctrl-C to end their step and write their checkpoint."""
 
@@ -145,7 +147,7 @@ class _Queue(Searcher):  # type: ignore[misc]
                 waiting[run.key].urgent = True
         new = [run for run in runs if run.key not in known]
         self.runs |= {run.name: run for run in new}
-        self.status.add(runs, urgent=urgent)
+        self.status.add([run for run in runs if run.name in self.runs], urgent=urgent)
         parts = _in_series(new)
         self.admission.add(Series(part, self._slots_of(part[0]), urgent=urgent) for part in parts)
 
@@ -210,7 +212,7 @@ class _Queue(Searcher):  # type: ignore[misc]
             self.status.report(run, result)
             return
         text = result["text"]
-        ending = next((status for status in (FINISHED, FAILED, DIVERGED, STOPPED) if text.startswith(status)), None)
+        ending = next((status for start, status in ENDINGS.items() if text.startswith(start)), None)
         if ending:
             self.status.ended(run, text, ending)
         else:
