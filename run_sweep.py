@@ -20,6 +20,8 @@ from raysweep.experiment import Experiment, Family, Question
 from raysweep.ledger import LedgerError, open_ledger
 from raysweep.plan import PlanError, Run, nearest, select, select_family
 from raysweep.search import Results, rounds
+from raysweep.services import reach
+from raysweep.watch import watch_sweep
 from search_spaces import families
 from trainables.cli import UsageError, parse_values
 from trainables.data.catalog import DataError, locate
@@ -35,6 +37,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         print_experiments()
         return 0
     try:
+        if args.status:
+            watch_sweep(args.results)
+            return 0
         return sweep(args, list(sys.argv[1:] if argv is None else argv))
     except (PlanError, LedgerError, UsageError, DataError) as error:
         options.fail(error)
@@ -65,6 +70,7 @@ def sweep(args: argparse.Namespace, argv: list[str]) -> int:
             ledger=open_ledger(args.results),
             resources=resources,
             arrived=[],
+            destination=reach(args.track) if args.track else None,
         )
         runs = plan(setup)
         if args.preempt:

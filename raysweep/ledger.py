@@ -40,6 +40,12 @@ FINISHED, FAILED, DIVERGED = "finished", "failed", "diverged"
 """How a run ends: with results; with an error that a mended cause may not repeat; with a loss that is not a number."""
 
 
+SETTLED = (FINISHED, DIVERGED)
+"""Of these, nothing is to be done again: with the same seed, a run that diverged would once more."""
+
+STOPPED = "stopped"
+"""What is said of a run that is to be gone on with; no record has it."""
+
 STOP = "stop"
 """A file in a run's folder that asks it to stop."""
 
@@ -229,8 +235,8 @@ class Ledger:
         return {record["run"] for record in self.records() if record["status"] == FINISHED}
 
     def settled(self) -> set[str]:
-        """Names of the runs that are not to be done again: with the same seed, a run that diverged would once more."""
-        return {record["run"] for record in self.records() if record["status"] in (FINISHED, DIVERGED)}
+        """Names of the runs that are not to be done again."""
+        return {record["run"] for record in self.records() if record["status"] in SETTLED}
 
     def write_plan(self, plan: list[Record], questions: list[Record], *, joining: bool = False) -> None:
         """Record what a sweep sets out to run; its questions join those of earlier sweeps.

@@ -19,9 +19,11 @@ from raysweep import cluster
 from raysweep.changes import changes
 from raysweep.experiment import Experiment, Family, Question
 from raysweep.imported import accept_imported
-from raysweep.ledger import Ledger
+from raysweep.ledger import SETTLED, Ledger
 from raysweep.plan import Run, alike, make_runs, matching
 from raysweep.services import Destination
+from raysweep.status import Status
+from raysweep.view import view
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,7 +78,7 @@ def run(setup: Setup, plans: Iterator[list[Run]], incoming: Callable[[], Sequenc
     names: dict[str, None] = {}
     interrupted = False
     with contextlib.ExitStack() as stack:
-        launch: Callable[[list[Run]], None] | None = None
+        launch: Callable[[list[Run], list[Run]], None] | None = None
         for runs in plans:
             names |= dict.fromkeys(run.name for run in runs)
             planned = [run.record() for run in runs]
@@ -86,7 +88,7 @@ def run(setup: Setup, plans: Iterator[list[Run]], incoming: Callable[[], Sequenc
                 continue
             try:
                 launch = launch or stack.enter_context(_launcher(setup, runs, incoming))
-                launch(todo)
+                launch(todo, runs)
             except KeyboardInterrupt:
                 interrupted = True
                 print("interrupted; the same command goes on from the last checkpoints")
@@ -158,8 +160,8 @@ def _notice_interrupts() -> Callable[[], bool]:
 @contextlib.contextmanager
 def _launcher(
     setup: Setup, runs: list[Run], incoming: Callable[[], Sequence[Run]]
-) -> Iterator[Callable[[list[Run]], None]]:
-    """What launches runs on the cluster of --address, or on one of our own that ends with this context."""
+) -> Iterator[Callable[[list[Run], list[Run]], None]]:
+    """What launches runs, out of those of a plan, on the cluster of --address, or on one of our own that ends with this context."""
     args, max_concurrent = setup.args, None
     hours, of_gpus = args.budget_hours or (math.inf, False)
     left = 3600 * hours if of_gpus else math.inf  # of slots times seconds
@@ -189,8 +191,19 @@ def _launcher(
             interrupted=_notice_interrupts(),
         )
 
-        def start(todo: list[Run]) -> None:
+        status = Status(
+            setup.ledger,
+            view(),
+            slots=max_concurrent or setup.resources.slots,
+            slots_of=lambda run: 1 if max_concurrent else setup.resources.slots_of(run, args.gpus_per_worker),
+        )
+        status.start()
+        stack.callback(status.close)
+
+        def start(todo: list[Run], planned: list[Run]) -> None:
             nonlocal left
-            left -= launch(todo, setup.ledger, setup.resources, replace(rules, slot_seconds=left))
+            done = {record["run"]: record for record in setup.ledger.records() if record["status"] in SETTLED}
+            status.add([run for run in planned if run.name in done or run in todo], done)
+            left -= launch(todo, setup.ledger, setup.resources, replace(rules, slot_seconds=left), status)
 
         yield start

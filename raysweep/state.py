@@ -10,7 +10,7 @@ from typing import Any
 from raysweep.ledger import DAMAGED, DIVERGED, FAILED, FINISHED, Ledger, LedgerError
 from raysweep.timeleft import Interval
 
-WAITING, STARTING, TRAINING, STOPPING, STOPPED = "waiting", "starting", "training", "stopping", "stopped"
+WAITING, STARTING, TRAINING, STOPPING = "waiting", "starting", "training", "stopping"
 DONE_BEFORE, DROPPED = "done before", "dropped"
 ACTIVE = (STARTING, TRAINING, STOPPING)
 ENDED = (FINISHED, FAILED, DIVERGED, DROPPED)

@@ -13,7 +13,7 @@ from typing import Any
 
 from raysweep import durable
 from raysweep.estimates import Estimates, estimate
-from raysweep.ledger import FINISHED, Ledger, LedgerError, Record, this_process
+from raysweep.ledger import FINISHED, STOPPED, Ledger, LedgerError, Record, this_process
 from raysweep.plan import Run
 from raysweep.state import (
     ACTIVE,
@@ -22,7 +22,6 @@ from raysweep.state import (
     FILE,
     SIGN_OF_LIFE,
     STARTING,
-    STOPPED,
     STOPPING,
     TRAINING,
     WAITING,

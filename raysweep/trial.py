@@ -26,6 +26,7 @@ from ray.tune.integration.ray_train import TuneReportCallback
 
 from raysweep import local
 from raysweep.failures import HUNG, MEMORY, Failure, failure_of
+from raysweep.ledger import FAILED, STOPPED
 from raysweep.recording import ledger_of, record_failure, unrecorded
 from raysweep.watchdog import Watchdog
 from raysweep.worker import train_loop
@@ -51,7 +52,7 @@ def run_trial(config: dict[str, Any]) -> None:
     while runs := unrecorded(spec):
         first = runs[0]["record"]["run"]
         if ledger.is_asked_to_stop(first):
-            tune.report({"event": "ended", "run": first, "text": "stopped"})
+            tune.report({"event": "ended", "run": first, "status": STOPPED, "text": "stopped"})
             return
         for run in runs:
             run["record"]["attempt"] = ledger.begin(run["record"]["run"])
@@ -68,16 +69,16 @@ def run_trial(config: dict[str, Any]) -> None:
         name = failed["record"]["run"]
         if failure.kind == MEMORY and _cut(failed):
             text = f"out of memory; goes on with batches in {failed['record']['config'][PARTS]} parts"
-            tune.report({"event": "ended", "run": name, "text": text})
+            tune.report({"event": "ended", "run": name, "status": "", "text": text})
             continue
         if not failure.status and restarts < MAX_RESTARTS:
             text = f"interrupted: {failure.cause}; goes on from its last checkpoint"
-            tune.report({"event": "ended", "run": name, "text": text})
+            tune.report({"event": "ended", "run": name, "status": "", "text": text})
             restarts += 1
             continue
         said = record_failure(spec, failed["record"], failure, started, restarts)
         signature = {"signature": failure.signature, "kind": failure.kind}
-        tune.report({"event": "ended", "run": name, "text": said[0], **signature})
+        tune.report({"event": "ended", "run": name, "status": failure.status or FAILED, "text": said[0], **signature})
         if not said[1]:
             return
 

@@ -20,10 +20,9 @@ from raysweep.cluster import Resources
 from raysweep.devices import Devices
 from raysweep.failures import DISK, ERROR, LOST, Failure
 from raysweep.gate import Gates
-from raysweep.ledger import DIVERGED, FAILED, FINISHED, Ledger, Record
+from raysweep.ledger import DIVERGED, FAILED, FINISHED, STOPPED, Ledger, Record
 from raysweep.plan import Run
 from raysweep.recording import git_revision, record_failure, unrecorded
-from raysweep.state import STOPPED
 from raysweep.status import Status
 from raysweep.trial import MAX_RESTARTS
 from raysweep.view import view
@@ -107,7 +106,7 @@ class TrialQueue(Searcher):  # type: ignore[misc]
                 waiting[run.key].urgent = True
         new = [run for run in runs if run.key not in known]
         self.runs |= {run.name: run for run in new}
-        self.status.add(runs, urgent=urgent)
+        self.status.add([run for run in runs if run.name in self.runs], urgent=urgent)
         parts = _in_series(new)
         self.admission.add(Series(part, self._slots_of(part[0]), urgent=urgent) for part in parts)
 
@@ -194,7 +193,7 @@ class TrialQueue(Searcher):  # type: ignore[misc]
             for follower in self.rules.followers:
                 follower.report(run, result)
             return
-        self._say_the_end(run, result["text"])
+        self._say_the_end(run, result["status"], result["text"])
         if result.get("left") == 0:
             self._leave(series)
         if result.get("kind") == DISK:
@@ -256,14 +255,13 @@ class TrialQueue(Searcher):  # type: ignore[misc]
     def _devices_suffice(self, series: Series) -> bool:
         return not (self._gates and self.resources.gpus) or self._devices.suffice(*_workers_and_share(series))
 
-    def _say_the_end(self, run: Run, text: str) -> None:
-        """Of a run, or of an attempt at it; a text says the status first, where there is one."""
-        ending = next((status for status in (FINISHED, FAILED, DIVERGED, STOPPED) if text.startswith(status)), "")
-        if ending:
-            self.status.ended(run, text, ending)
+    def _say_the_end(self, run: Run, status: str, text: str) -> None:
+        """Of a run, or without a status of an attempt at it."""
+        if status:
+            self.status.ended(run, text, status)
         else:
             self.status.retries(run, text)
-        self._tell_followers(run, ending)
+        self._tell_followers(run, status)
 
     def _tell_followers(self, run: Run, ending: str) -> None:
         recorded = ending in (FINISHED, FAILED, DIVERGED)

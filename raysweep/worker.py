@@ -12,7 +12,7 @@ import ray.train.collective
 from ray.train import UserCallback
 
 from raysweep import gate
-from raysweep.ledger import FINISHED, Ledger, Record
+from raysweep.ledger import FAILED, FINISHED, STOPPED, Ledger, Record
 from raysweep.recording import ledger_of, record_end
 from raysweep.rendezvous import process_group
 
@@ -26,7 +26,9 @@ def train_loop(loop: dict[str, Any]) -> None:
     trainables = [importlib.import_module(run["record"]["trainable"]).train for run in runs]
     first = runs[0]["record"]["run"]
     if spec["gate"] and not gate.enter(spec["gate"], lambda: ledger.is_asked_to_stop(first)):
-        ray.train.report({"event": "ended", "run": first, "text": "stopped before its turn", "left": len(runs)})
+        ray.train.report(
+            {"event": "ended", "run": first, "status": STOPPED, "text": "stopped before its turn", "left": len(runs)}
+        )
         return
     with _meeting(loop):
         for i, (run, train) in enumerate(zip(runs, trainables, strict=True)):
@@ -67,7 +69,9 @@ def _run(loop: dict[str, Any], run: dict[str, Any], train: Any, ledger: Ledger, 
             if report["event"] in ("start", "epoch"):
                 ray.train.report({**report, "run": name})
     if report["event"] == "stopped":
-        ray.train.report({"event": "ended", "run": name, "text": "stopped with a checkpoint", "left": left + 1})
+        ray.train.report(
+            {"event": "ended", "run": name, "status": STOPPED, "text": "stopped with a checkpoint", "left": left + 1}
+        )
         return True
     ending = {"status": FINISHED, "kind": "", "error": None}
     ending |= {"results": report["results"], "curves": report["curves"]}
@@ -76,8 +80,12 @@ def _run(loop: dict[str, Any], run: dict[str, Any], train: Any, ledger: Ledger, 
     report = ending = {}
     if not left:
         _let_go_of_memory()
-    text = said or f"finished, {seconds:.0f} s of training"
-    ray.train.report({"event": "ended", "run": name, "text": text, "left": left})
+    ended = (
+        {"status": FAILED, "text": said}
+        if said
+        else {"status": FINISHED, "text": f"finished, {seconds:.0f} s of training"}
+    )
+    ray.train.report({"event": "ended", "run": name, "left": left, **ended})
     return False
 
 

@@ -10,9 +10,9 @@ import pytest
 
 from raysweep import durable
 from raysweep.experiment import Experiment
-from raysweep.ledger import DIVERGED, FAILED, FINISHED, Ledger, LedgerError
+from raysweep.ledger import DIVERGED, FAILED, FINISHED, STOPPED, Ledger, LedgerError
 from raysweep.plan import Run
-from raysweep.state import DONE_BEFORE, DROPPED, FILE, STARTING, STOPPED, STOPPING, TRAINING, WAITING, read_state
+from raysweep.state import DONE_BEFORE, DROPPED, FILE, STARTING, STOPPING, TRAINING, WAITING, read_state
 from raysweep.status import Status
 from raysweep.timeleft import Interval, until_done
 from tests.fake_trainable import FakeConfig
