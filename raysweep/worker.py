@@ -26,9 +26,7 @@ def train_loop(loop: dict[str, Any]) -> None:
     trainables = [importlib.import_module(run["record"]["trainable"]).train for run in runs]
     first = runs[0]["record"]["run"]
     if spec["gate"] and not gate.enter(spec["gate"], lambda: ledger.is_asked_to_stop(first)):
-        ray.train.report(
-            {"event": "ended", "run": first, "status": STOPPED, "text": "stopped before its turn", "left": len(runs)}
-        )
+        _report_end(first, STOPPED, "stopped before its turn", left=len(runs))
         return
     with _meeting(loop):
         for i, (run, train) in enumerate(zip(runs, trainables, strict=True)):
@@ -69,9 +67,7 @@ def _run(loop: dict[str, Any], run: dict[str, Any], train: Any, ledger: Ledger, 
             if report["event"] in ("start", "epoch"):
                 ray.train.report({**report, "run": name})
     if report["event"] == "stopped":
-        ray.train.report(
-            {"event": "ended", "run": name, "status": STOPPED, "text": "stopped with a checkpoint", "left": left + 1}
-        )
+        _report_end(name, STOPPED, "stopped with a checkpoint", left=left + 1)
         return True
     ending = {"status": FINISHED, "kind": "", "error": None}
     ending |= {"results": report["results"], "curves": report["curves"]}
@@ -80,13 +76,16 @@ def _run(loop: dict[str, Any], run: dict[str, Any], train: Any, ledger: Ledger, 
     report = ending = {}
     if not left:
         _let_go_of_memory()
-    ended = (
-        {"status": FAILED, "text": said}
-        if said
-        else {"status": FINISHED, "text": f"finished, {seconds:.0f} s of training"}
-    )
-    ray.train.report({"event": "ended", "run": name, "left": left, **ended})
+    if said:
+        _report_end(name, FAILED, said, left=left)
+    else:
+        _report_end(name, FINISHED, f"finished, {seconds:.0f} s of training", left=left)
     return False
+
+
+def _report_end(run: str, status: str, text: str, *, left: int) -> None:
+    """Say how a run has ended; `left` runs of this trial are still to come."""
+    ray.train.report({"event": "ended", "run": run, "status": status, "text": text, "left": left})
 
 
 def _let_go_of_memory() -> None:
