@@ -47,11 +47,16 @@ class _Column:
 def plan_table(rows: Sequence[Row], width: int) -> Table:
     """One line for the neighbouring runs of an experiment that are in the same state, for a terminal of `width`."""
     table = Table(title="Plan, in the order of execution", title_justify="left", pad_edge=False)
-    columns = [column for column in COLUMNS if column.least_width <= width]
+    parts = [
+        list(part)
+        for _, part in itertools.groupby(
+            rows, key=lambda row: (row.run.experiment, row.run.group, row.state, row.risk, row.forecast.seconds)
+        )
+    ]
+    columns = [c for c in COLUMNS if c.least_width <= width and any(map(c.text, parts))]
     for column in columns:
         table.add_column(column.heading, justify="right" if column.right else "left", overflow="ellipsis", no_wrap=True)
-    for _, part in itertools.groupby(rows, key=lambda row: (row.run.experiment, row.run.group, row.state, row.risk)):
-        together = list(part)
+    for together in parts:
         style = COLORS.get(together[0].risk or "", "") or ("dim" if not together[0].to_do else "")
         table.add_row(*(escape(column.text(together)) for column in columns), style=style or None)
     return table
@@ -126,7 +131,7 @@ def _shape(rows: Sequence[Row]) -> str:
 
 def _params(rows: Sequence[Row]) -> str:
     extractor, classifier = rows[0].fact("n_params_extractor"), rows[0].fact("n_params_classifier")
-    return "" if extractor is None or classifier is None else f"{size(extractor)} + {size(classifier)}"
+    return "" if extractor is None or classifier is None else size(extractor + classifier)
 
 
 def _flops(name: str) -> Callable[[Sequence[Row]], str]:
@@ -135,8 +140,9 @@ def _flops(name: str) -> Callable[[Sequence[Row]], str]:
 
 def _seconds(rows: Sequence[Row]) -> str:
     """Of one run."""
-    left = " left" if rows[0].forecast.remaining else ""
-    return f"{duration(rows[0].forecast.seconds)}{left}"
+    forecast = rows[0].forecast
+    rough, left = "~" * (forecast.basis == "rough"), " left" * forecast.remaining
+    return f"{rough}{duration(forecast.seconds)}{left}" if forecast.seconds is not None else ""
 
 
 def _interval(rows: Sequence[Row]) -> str:
@@ -153,21 +159,21 @@ def _risk(rows: Sequence[Row]) -> str:
 
 
 COLUMNS = (
-    _Column(heading="prio", text=lambda rows: str(rows[0].run.experiment.priority), least_width=120),
+    _Column(heading="prio", text=lambda rows: str(rows[0].run.experiment.priority), least_width=160),
     _Column(heading="experiment", text=_name, right=False),
-    _Column(heading="group", text=lambda rows: rows[0].run.group, least_width=160, right=False),
-    _Column(heading="seeds", text=_seeds, least_width=120, right=False),
-    _Column(heading="workers", text=lambda rows: str(rows[0].run.num_workers), least_width=160),
+    _Column(heading="group", text=lambda rows: rows[0].run.group, least_width=200, right=False),
+    _Column(heading="seeds", text=_seeds, least_width=200, right=False),
+    _Column(heading="workers", text=lambda rows: str(rows[0].run.num_workers), least_width=200),
     _Column(heading="state", text=lambda rows: rows[0].state, right=False),
-    _Column(heading="output", text=_shape, least_width=160),
-    _Column(heading="parameters", text=_params),
-    _Column(heading="FLOPs", text=_flops("flops_forward"), least_width=160),
-    _Column(heading="to train", text=_flops("flops_train"), least_width=120),
+    _Column(heading="output", text=_shape, least_width=200),
+    _Column(heading="params", text=_params),
+    _Column(heading="forward", text=_flops("flops_forward"), least_width=160),
+    _Column(heading="FLOPs", text=_flops("flops_train"), least_width=120),
     _Column(heading="memory", text=lambda rows: size(rows[0].fact("memory_bytes"), "B")),
-    _Column(heading="runs out", text=_risk, least_width=120, right=False),
-    _Column(heading="epoch", text=_each, least_width=160),
-    _Column(heading="time each", text=_seconds),
+    _Column(heading="too much", text=_risk, least_width=160, right=False),
+    _Column(heading="an epoch", text=_each, least_width=160),
+    _Column(heading="time", text=_seconds),
     _Column(heading="interval", text=_interval, least_width=120),
-    _Column(heading="basis", text=lambda rows: rows[0].forecast.basis, right=False),
+    _Column(heading="basis", text=lambda rows: rows[0].forecast.basis, least_width=120, right=False),
 )
-"""Parameters of extractor + classifier, operations for each image, memory of a worker, time of one run."""
+"""Parameters in all, operations of a training step for each image, memory of a worker, time of one run."""

