@@ -19,7 +19,6 @@ def _short(monkeypatch):
     monkeypatch.setattr(scattering_measuring, "TRAINING_SECONDS", 0.2)
     monkeypatch.setattr(scattering_measuring, "VALIDATION_SECONDS", 0.2)
     monkeypatch.setattr(airbench_measuring, "TRAINING_SECONDS", 0.2)
-    monkeypatch.setattr(airbench_measuring, "EVALUATION_SECONDS", 0.2)
 
 
 def times(results):
