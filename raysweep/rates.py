@@ -53,7 +53,7 @@ class Shape:
             f.name for f in dataclasses.fields(run.config) if f.name != "seed" and not f.metadata.get("cosmetic")
         ]
         facts, config = record.get("facts") or {}, record["config"]
-        what = {**{name: facts.get(name) for name in DATA}, **{name: config.get(name) for name in names}}
+        what = {**{name: config.get(name) for name in names}, **{name: facts.get(name) for name in DATA}}
         return cls(
             trainable=record["trainable"],
             num_workers=record["num_workers"],

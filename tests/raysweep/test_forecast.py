@@ -149,3 +149,12 @@ def test_a_calibration_is_for_one_share_of_the_machine(ledger, tmp_path):
     alone = replace(SHARE, at_once=1)
     (found,) = forecasts(runs, [], lambda _: alone, tmp_path / "cache")
     assert found.basis == "unknown"
+
+
+def test_the_size_of_the_images_belongs_to_the_shape(ledger, tmp_path):
+    """Also where the configuration leaves it to the data, and so says the same of any."""
+    (done,) = planned(ledger)
+    record(ledger, replace(done, facts={**done.facts, "image_size": 32}))
+    (run,) = planned(ledger, seeds=(1,))
+    same, larger = (replace(run, facts={**run.facts, "image_size": size}) for size in (32, 224))
+    assert [found.basis for found in forecast(ledger, [same, larger], tmp_path)] == ["measured", "unknown"]
