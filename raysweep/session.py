@@ -161,7 +161,7 @@ def _notice_interrupts() -> Callable[[], bool]:
 def _launcher(
     setup: Setup, runs: list[Run], incoming: Callable[[], Sequence[Run]]
 ) -> Iterator[Callable[[list[Run], list[Run]], None]]:
-    """What launches runs, out of those of a plan, on the cluster of --address or one of our own, which ends with this."""
+    """Launches runs out of those of a plan, on the cluster of --address or one of our own that ends with this."""
     args, max_concurrent = setup.args, None
     hours, of_gpus = args.budget_hours or (math.inf, False)
     left = 3600 * hours if of_gpus else math.inf  # of slots times seconds

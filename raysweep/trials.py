@@ -21,7 +21,7 @@ from raysweep.devices import Devices
 from raysweep.failures import DISK, ERROR, LOST, Failure
 from raysweep.gate import Gates
 from raysweep.ledger import DIVERGED, FAILED, FINISHED, STOPPED, Ledger, Record
-from raysweep.plan import Run
+from raysweep.plan import Run, in_series
 from raysweep.recording import git_revision, record_failure, unrecorded
 from raysweep.status import Status
 from raysweep.trial import MAX_RESTARTS
@@ -107,8 +107,7 @@ class TrialQueue(Searcher):  # type: ignore[misc]
         new = [run for run in runs if run.key not in known]
         self.runs |= {run.name: run for run in new}
         self.status.add([run for run in runs if run.name in self.runs], urgent=urgent)
-        parts = _in_series(new)
-        self.admission.add(Series(part, self._slots_of(part[0]), urgent=urgent) for part in parts)
+        self.admission.add(Series(part, self._slots_of(part[0]), urgent=urgent) for part in in_series(new))
 
     def suggest(self, trial_id: str) -> Any:
         """The next trial's configuration; None while there is none to start."""
@@ -325,15 +324,3 @@ def _workers_and_share(series: Series) -> tuple[int, float]:
     """Workers of a series, and the GPUs that each of them takes."""
     workers = series.runs[0].num_workers
     return workers, series.slots / workers
-
-
-def _in_series(runs: Sequence[Run]) -> list[list[Run]]:
-    """Neighbouring runs of one experiment in parts of at most `runs_per_trial`."""
-    series: list[list[Run]] = []
-    for run in runs:
-        last = series[-1] if series else []
-        if last and last[0].experiment == run.experiment and len(last) < run.experiment.runs_per_trial:
-            last.append(run)
-        else:
-            series.append([run])
-    return series

@@ -4,13 +4,18 @@ from typing import Any
 
 from trainables.airbench.config import AirbenchConfig
 from trainables.data.catalog import DataError, locate
+from trainables.data.counts import test_images
 
 NUMERICS = 1
 """Goes up when the same configuration starts to give other numbers, so that older runs are not taken for new ones."""
 
 
+RATE_FIELDS = ("dataset", "stem", "freeze", "lookahead", "tta", "compile", "muon", "batch_size", "precision")
+"""Fields on which it depends how many images pass in a second."""
+
+
 def check(config: AirbenchConfig, num_workers: int) -> dict[str, Any]:
-    """Facts about the run (data, steps). Raises ValueError, in one line, for one that cannot run."""
+    """Facts about the run (data, steps, images). Raises ValueError, in one line, for one that cannot run."""
     if config.batch_size % num_workers or config.batch_size < 2 * num_workers:
         below = config.batch_size // num_workers * num_workers
         near = f"{below} or {below + num_workers}" if below >= 2 * num_workers else f"{2 * num_workers}"
@@ -21,10 +26,22 @@ def check(config: AirbenchConfig, num_workers: int) -> dict[str, Any]:
     info = locate(config.dataset, config.data_dir)
     if config.batch_size > info.n_train:
         raise DataError(f"batch_size={config.batch_size} is more than the {info.n_train} images of {info.dataset}")
+    steps, steps_per_epoch = config.total_steps(info.n_train), info.n_train // config.batch_size
+    phase = {
+        "phase": "train",
+        "epochs": steps / steps_per_epoch,
+        "least_epochs": steps / steps_per_epoch,
+        "train_images": steps_per_epoch * config.batch_size,
+        "validation_images": 0,
+        "validation_images_once": config.views * test_images(info),  # each view of an image passes the network
+        "cached": False,
+    }
     return {
         "numerics": NUMERICS,
         "data": info.fingerprint(),
         "image_size": info.image_size,
         "num_classes": info.num_classes,
-        "steps": config.total_steps(info.n_train),
+        "steps": steps,
+        "phases": [phase],
+        "rate_fields": RATE_FIELDS,
     }

@@ -7,13 +7,15 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from trainables.scattering.checkpoint import position
     from trainables.scattering.commandline import command
     from trainables.scattering.config import BlockShape, ScatteringConfig
+    from trainables.scattering.measuring import measure
     from trainables.scattering.network import ScatteringNet
     from trainables.scattering.preflight import check
     from trainables.scattering.training import train
 
-__all__ = ["BlockShape", "ScatteringConfig", "ScatteringNet", "check", "command", "train"]
+__all__ = ["BlockShape", "ScatteringConfig", "ScatteringNet", "check", "command", "measure", "position", "train"]
 
 _HOME = {
     "BlockShape": "config",
@@ -21,6 +23,8 @@ _HOME = {
     "ScatteringNet": "network",
     "check": "preflight",
     "command": "commandline",
+    "measure": "measuring",
+    "position": "checkpoint",
     "train": "training",
 }
 

@@ -25,14 +25,17 @@ class Validation:
 
     def cache_bytes(self) -> int:
         """Size of the features of this worker's images in the cache's precision."""
-        config, size = self.config, self.net.image_size
-        side = 1 if config.global_avg_pool else config.final_size(size)
         own = -(-len(self.batches.images) // self.workers.world_size)
-        return own * config.final_channels() * side * side * (2 if config.half_cache else 4)
+        return self.config.feature_cache_bytes(self.net.image_size, own)
 
     def fits_cache(self) -> bool:
         """Whether the features stay within the budget."""
         return self.cache_bytes() <= self.config.feature_cache_gb * 2**30
+
+    @property
+    def has_features(self) -> bool:
+        """Whether the features are in the cache already."""
+        return self._features is not None
 
     @torch.inference_mode()
     def __call__(self, *, frozen: bool) -> dict[str, float]:
