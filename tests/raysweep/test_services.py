@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from raysweep import services
+from raysweep.cluster import prepare_own_environment
 from raysweep.ledger import FAILED, FINISHED, Ledger
 from raysweep.plan import PlanError
 from raysweep.services import Destination, reach
@@ -23,6 +24,7 @@ MLFLOW = Destination(kind="mlflow", where="http://server")
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder that is the server, and the services' packages in its place."""
+    prepare_own_environment()  # before Ray's callbacks import Ray, for the clusters of later tests
     monkeypatch.setenv("FAKE_SERVICE", str(tmp_path))
     monkeypatch.syspath_prepend(str(ROOT / "tests" / "services"))
     for name in ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "MLFLOW_HTTP_REQUEST_TIMEOUT", "WANDB_SILENT"):
