@@ -9,22 +9,28 @@ Rerunning a command is how one resumes: finished runs are skipped, interrupted o
 
 import argparse
 import contextlib
+import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, get_args
 
-from raysweep import cluster, handover, options, session
+from raysweep import cluster, handover, options, planning, session
+from raysweep.calibration import calibrate
+from raysweep.commands import commands
 from raysweep.experiment import Experiment, Family, Question
 from raysweep.ledger import LedgerError, open_ledger
+from raysweep.past import past_error
 from raysweep.plan import PlanError, Run, nearest, select, select_family
+from raysweep.plan_view import print_plan
+from raysweep.rates import cache_folder
 from raysweep.search import Results, rounds
 from raysweep.services import reach
 from raysweep.watch import watch_sweep
 from search_spaces import families
 from trainables.cli import UsageError, parse_values
-from trainables.data.catalog import DataError, locate
+from trainables.data.catalog import DataError, locate, published_sizes
 from trainables.scattering.config import DatasetName
 
 DATASETS = get_args(DatasetName)
@@ -55,11 +61,15 @@ def sweep(args: argparse.Namespace, argv: list[str]) -> int:
 
     family = select_family(families(), args.group or (), args.only)
     question = searched(args, family)
-    overrides, data = data_and_overrides(args, family)
     with contextlib.ExitStack() as stack:
+        if args.plan or args.print_commands:  # for machines that may have other data and devices
+            stack.enter_context(published_sizes())
+        overrides, data = data_and_overrides(args, family)
         use_gpus = args.gpus_per_worker != 0
         if args.address:
             resources = stack.enter_context(cluster.running_cluster(args.address, use_gpus=use_gpus))
+        elif args.print_commands:  # each experiment's own number of workers
+            resources = cluster.Resources(cpus=sys.maxsize, gpus=sys.maxsize)
         else:
             resources = cluster.local_resources(use_gpus=use_gpus)
         setup = session.Setup(
@@ -73,6 +83,12 @@ def sweep(args: argparse.Namespace, argv: list[str]) -> int:
             destination=reach(args.track) if args.track else None,
         )
         runs = plan(setup)
+        if args.print_commands:
+            print_commands(setup, runs)
+            return 0
+        if args.plan:
+            show_plan(setup, runs, data)
+            return 0
         if args.preempt:
             if question or args.redo:
                 raise UsageError("--preempt goes with neither a search nor --redo")
@@ -87,6 +103,31 @@ def sweep(args: argparse.Namespace, argv: list[str]) -> int:
         print_answers(setup.ledger.location, names)
         setup.ledger.write_frame()
         return 130 if interrupted else int(bool(set(names) - setup.ledger.finished()))
+
+
+def print_commands(setup: session.Setup, runs: list[Run]) -> None:
+    """The runs as commands for a shell. Raises UsageError for a search."""
+    if setup.question:
+        name = setup.args.group[0]
+        raise UsageError(f"{name} is a search: which runs it does follows from results, so it has no commands")
+    print(*commands(runs), sep="\n")
+
+
+def show_plan(setup: session.Setup, runs: list[Run], data: str) -> None:
+    """What the runs are, need and take, as a table or for scripts."""
+    args = setup.args
+    setting = planning.setting_of(setup.resources, args.gpus_per_worker, cache_folder())
+    if args.calibrate:
+        calibrate(runs, setting.share_of, setting.cache, say=lambda line: print(line, file=sys.stderr))
+    rows = planning.rows_of(runs, setup.ledger, setting)
+    if args.json:
+        print(json.dumps(planning.as_json(rows), indent=1))
+        return
+    print(data)
+    total, error = planning.total_of(rows, setting), past_error(setup.ledger.records())
+    print_plan(rows, total, error, resources=str(setup.resources))
+    if setup.question:
+        print("these are the first runs of a search; which others follow depends on their results")
 
 
 def urgent(setup: session.Setup) -> list[Run]:
@@ -150,9 +191,10 @@ def plan(setup: session.Setup) -> list[Run]:
             left_out.append(str(error))
     if not runs:
         raise PlanError(f"--grid leaves nothing to run: {left_out[0]}")
-    setup.resources.require_room(runs, args.gpus_per_worker)
+    if not args.plan:  # it may be for another machine
+        setup.resources.require_room(runs, args.gpus_per_worker)
     for line in left_out:
-        print(f"left out: {line}")
+        print(f"left out: {line}", file=sys.stderr if args.plan or args.print_commands else sys.stdout)
     return sorted(runs, key=lambda run: run.experiment.priority)
 
 

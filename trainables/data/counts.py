@@ -6,13 +6,12 @@ from collections.abc import Sequence
 
 import pyarrow.parquet as pq
 
-from trainables.data.catalog import CIFAR_LABEL, DataError, DataInfo, image_files
+from trainables.data.catalog import CIFAR_LABEL, PUBLISHED, DataError, DataInfo, image_files
 from trainables.data.subset import class_share
 
 DIGITS = (151, 161, 143, 131, 147, 154, 150, 136, 127, 138)
 """Training images of each class of the embedded digits."""
 DIGITS_TEST = 359
-CIFAR_TEST = 10_000
 OWN_SPLIT = 0.1
 """Part held out of folders that bring no validation images."""
 
@@ -49,8 +48,8 @@ def test_images(info: DataInfo) -> int:
     """Images of the split that is not trained on; 0 where the data bring none."""
     if info.layout == "embedded":
         return DIGITS_TEST
-    if info.layout == "torchvision":
-        return CIFAR_TEST
+    if info.layout in ("torchvision", "published"):
+        return PUBLISHED[info.dataset][1]
     if info.layout == "parquet":
         return sum(pq.ParquetFile(file).metadata.num_rows for file in info.test)
     return len(image_files(info.test[0], info.classes)[0]) if info.test else 0
@@ -61,8 +60,9 @@ def _class_sizes(info: DataInfo) -> tuple[int, ...]:
     """Training images of each class that has any."""
     if info.layout == "embedded":
         return DIGITS
-    if info.layout == "torchvision":
-        return (info.n_train // info.num_classes,) * info.num_classes
+    if info.layout in ("torchvision", "published"):
+        share, more = divmod(info.n_train, info.num_classes)
+        return tuple(share + (i < more) for i in range(info.num_classes))
     labels: Sequence[int]
     if info.layout == "parquet":
         column = CIFAR_LABEL[info.dataset]
