@@ -49,6 +49,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return sweep(args, list(sys.argv[1:] if argv is None else argv))
     except (PlanError, LedgerError, UsageError, DataError) as error:
         options.fail(error)
+    except BrokenPipeError:
+        raise
     except OSError as error:  # a full disk, a results folder of another user
         options.fail(error, code=1)
     except KeyboardInterrupt:  # before anything was started

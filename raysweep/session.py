@@ -11,16 +11,20 @@ import shlex
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from raysweep import cluster
 from raysweep.changes import changes
 from raysweep.experiment import Experiment, Family, Question
+from raysweep.forecast import forecasts
 from raysweep.imported import accept_imported
 from raysweep.ledger import SETTLED, Ledger
+from raysweep.past import past_error, predicted
 from raysweep.plan import Run, alike, make_runs, matching
+from raysweep.planning import setting_of
+from raysweep.rates import cache_folder
 from raysweep.services import Destination
 from raysweep.status import Status
 from raysweep.view import view
@@ -76,18 +80,20 @@ def run(setup: Setup, plans: Iterator[list[Run]], incoming: Callable[[], Sequenc
     """
     ledger = setup.ledger
     names: dict[str, None] = {}
+    expected: dict[str, tuple[float, float, float]] = {}
     interrupted = False
     with contextlib.ExitStack() as stack:
         launch: Callable[[list[Run], list[Run]], None] | None = None
         for runs in plans:
             names |= dict.fromkeys(run.name for run in runs)
+            runs = foresee(setup, runs, expected)
             planned = [run.record() for run in runs]
             todo = to_do(setup, runs, planned)
             ledger.write_plan(planned, setup.questions)
             if not todo:
                 continue
             try:
-                launch = launch or stack.enter_context(_launcher(setup, runs, incoming))
+                launch = launch or stack.enter_context(_launcher(setup, runs, incoming, expected))
                 launch(todo, runs)
             except KeyboardInterrupt:
                 interrupted = True
@@ -97,6 +103,21 @@ def run(setup: Setup, plans: Iterator[list[Run]], incoming: Callable[[], Sequenc
                 ledger.adopt(planned)
     names |= dict.fromkeys(setup.arrived)
     return list(names), interrupted
+
+
+def foresee(setup: Setup, runs: list[Run], expected: dict[str, tuple[float, float, float]]) -> list[Run]:
+    """The runs with what is expected of their times by what is known now, for their records.
+
+    `expected` takes in the seconds, with bounds, by name.
+    """
+    setting = setting_of(setup.resources, setup.args.gpus_per_worker, cache_folder())
+    records = list(setup.ledger.records())
+    error = past_error(records)
+    known = forecasts(runs, records, setting.share_of, setting.cache, error=error.spread if error else 0.0)
+    for run, forecast in zip(runs, known, strict=True):
+        if forecast.seconds is not None and forecast.low is not None and forecast.high is not None:
+            expected[run.name] = forecast.seconds, forecast.low, forecast.high
+    return [replace(run, predicted=predicted(forecast)) for run, forecast in zip(runs, known, strict=True)]
 
 
 def to_do(setup: Setup, runs: list[Run], planned: list[dict[str, Any]]) -> list[Run]:
@@ -159,7 +180,10 @@ def _notice_interrupts() -> Callable[[], bool]:
 
 @contextlib.contextmanager
 def _launcher(
-    setup: Setup, runs: list[Run], incoming: Callable[[], Sequence[Run]]
+    setup: Setup,
+    runs: list[Run],
+    incoming: Callable[[], Sequence[Run]],
+    expected: Mapping[str, tuple[float, float, float]],
 ) -> Iterator[Callable[[list[Run], list[Run]], None]]:
     """Launches runs out of those of a plan, on the cluster of --address or one of our own that ends with this."""
     args, max_concurrent = setup.args, None
@@ -196,6 +220,7 @@ def _launcher(
             view(),
             slots=max_concurrent or setup.resources.slots,
             slots_of=lambda run: 1 if max_concurrent else setup.resources.slots_of(run, args.gpus_per_worker),
+            predicted=expected,
         )
         status.start()
         stack.callback(status.close)
