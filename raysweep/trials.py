@@ -113,9 +113,11 @@ class TrialQueue(Searcher):  # type: ignore[misc]
         """The next trial's configuration; None while there is none to start."""
         self.tend()
         self.admit()
-        series, self._next = self._next, None
-        if not series and self._gates:
-            series = self.admission.to_prepare()
+        series = None
+        if not (self._gates and self._some_leave()):  # whose process is free in a moment, and need not be started
+            series, self._next = self._next, None
+            if not series and self._gates:
+                series = self.admission.to_prepare()
         if series:
             spec = self._specs[series] = self._spec(series)
             self._trials[trial_id] = series, spec
@@ -235,6 +237,11 @@ class TrialQueue(Searcher):  # type: ignore[misc]
             for run in series.runs:
                 self.ledger.ask_to_stop(run.name)
                 self.status.stops(run)
+
+    def _some_leave(self) -> bool:
+        """Whether the process of a trial is about to be free for another one."""
+        here = {*self.admission.running, *self.admission.waiting}
+        return any(series not in here for series, _ in self._trials.values())
 
     def _let_in(self, series: Series) -> None:
         """Open the gate of a series, which has its slots from here on."""
