@@ -6,16 +6,18 @@ The rates are those of finished runs of the same shape on this device ("measured
 follow from floating-point operations, at the speed of what has been rated ("rough", within a factor of two).
 """
 
+import contextlib
+import dataclasses
 import math
 import statistics
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from raysweep.ledger import FINISHED, Record
 from raysweep.plan import Run
-from raysweep.rates import Rated, Rates, Shape, Share, cached, from_records
+from raysweep.rates import Rated, Rates, Shape, Share, all_cached, cached, from_records
 
 Basis = Literal["measured", "calibrated", "rough", "unknown"]
 Phase = Mapping[str, Any]
@@ -24,6 +26,8 @@ Flops = Callable[[Run], Mapping[str, tuple[float, float]] | None]
 
 LEAST_SPREAD: Mapping[Basis, float] = {"measured": 0.05, "calibrated": 0.15}
 """Relative standard deviation of a predicted time that is assumed at least."""
+MOST_OTHERS = 20
+"""Rated runs that the speed of rough forecasts is taken from."""
 ROUGH = 2.0
 """Factor between a rough forecast and either end of its interval."""
 
@@ -72,7 +76,15 @@ def forecasts(
         complete = known if known and _fits(known, run) else None
         basis: Basis = "measured" if complete else "calibrated" if calibrated else "unknown"
         bases.append((basis, complete or calibrated))
-    speed = _speed([(run, rates.rates) for run, (_, rates) in zip(runs, bases, strict=True) if rates], flops)
+    mates = [(run, rates) for run, (_, rates) in zip(runs, bases, strict=True) if rates]
+    unrated = len(mates) < len(runs)
+    if unrated and not mates:
+        mates = [
+            mate
+            for share in {share_of(run) for run in runs}
+            for mate in _others(runs, {**measured[share.device_name], **all_cached(share, cache)})
+        ]
+    speed = _speed(mates[:MOST_OTHERS] if unrated else [], flops)
     return [
         _forecast(run, basis, rates, speed, flops, _usual_epochs(run, records), error, position(run))
         for run, (basis, rates) in zip(runs, bases, strict=True)
@@ -185,14 +197,27 @@ def _usual_epochs(run: Run, records: Iterable[Record]) -> dict[str, float]:
     return {phase: statistics.median(epochs) for phase, epochs in found.items()}
 
 
-def _speed(rated: Sequence[tuple[Run, Rates]], flops: Flops) -> float | None:
+def _others(runs: Sequence[Run], known: Mapping[Shape, Rated]) -> Iterator[tuple[Run, Rated]]:
+    """Rated runs outside of the plan, as far as their configurations are still possible ones."""
+    first = {run.experiment.trainable: run for run in reversed(runs)}
+    for shape, rated in known.items():
+        run = first.get(shape.trainable)
+        if run:
+            names = {f.name for f in dataclasses.fields(run.config)} & rated.config.keys()
+            with contextlib.suppress(ValueError, TypeError):
+                config = dataclasses.replace(run.config, **{name: rated.config[name] for name in names})
+                yield dataclasses.replace(run, config=config, num_workers=shape.num_workers), rated
+
+
+def _speed(rated: Sequence[tuple[Run, Rated]], flops: Flops) -> float | None:
     """Floating-point operations per second that rated runs reach on average in training (geometric mean)."""
     logs = []
-    for run, rates in rated:
-        for phase, (_, training) in (flops(run) or {}).items():
-            rate = rates.get(f"{phase}_images_per_second")
-            if rate and training:
-                logs.append(math.log(training * rate))
+    for run, known in rated:
+        with contextlib.suppress(ValueError):  # data that are no more where they were
+            for phase, (_, training) in (flops(run) or {}).items():
+                rate = known.rates.get(f"{phase}_images_per_second")
+                if rate and training:
+                    logs.append(math.log(training * rate))
     return math.exp(statistics.mean(logs)) if logs else None
 
 

@@ -2,12 +2,23 @@
 
 import math
 import statistics
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
-from raysweep.forecast import Forecast
+from raysweep.forecast import Forecast, forecasts
 from raysweep.ledger import FINISHED, Record
+from raysweep.plan import Run
+from raysweep.rates import Share
+
+
+def with_predictions(
+    runs: Sequence[Run], records: Sequence[Record], share_of: Callable[[Run], Share], cache: Path
+) -> list[Run]:
+    """The runs with what is expected of them now, for their records."""
+    known = forecasts(runs, records, share_of, cache)
+    return [replace(run, predicted=predicted(forecast)) for run, forecast in zip(runs, known, strict=True)]
 
 
 def predicted(forecast: Forecast) -> dict[str, Any]:
@@ -40,7 +51,8 @@ def past_error(records: Iterable[Record]) -> PastError | None:
         if seconds and took:
             for phase, (epochs, one) in record.get("predicted_epochs", {}).items():
                 seconds -= (epochs - record["results"].get(f"{phase}_epochs", epochs)) * one
-            logs.append(math.log(took / seconds))
+            if seconds > 0:
+                logs.append(math.log(took / seconds))
     if not logs:
         return None
     spread = statistics.stdev(logs) if len(logs) > 1 else 0.0

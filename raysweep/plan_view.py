@@ -46,7 +46,7 @@ class _Column:
 
 def plan_table(rows: Sequence[Row], width: int) -> Table:
     """One line for the neighbouring runs of an experiment that are in the same state, for a terminal of `width`."""
-    table = Table(title="Plan, in the order of execution", title_justify="left", pad_edge=False)
+    table = Table(title="Plan", title_justify="left", pad_edge=False)
     parts = [
         list(part)
         for _, part in itertools.groupby(

@@ -4,6 +4,7 @@ Runs of one shape (`Shape`) go equally fast: what they differ in (seed, number o
 does not change how many images pass in a second.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -115,6 +116,17 @@ def cached(shape: Shape, share: Share, cache: Path) -> Rated | None:
         return rated(content["measured"], content["config"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
+
+
+def all_cached(share: Share, cache: Path) -> dict[Shape, Rated]:
+    """All calibrations for such a share, with this version of torch."""
+    found = {}
+    for file in sorted((cache / "rates").glob("*.json")):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            shape = Shape(**json.loads(file.read_bytes())["shape"])
+            if known := cached(shape, share, cache):
+                found[shape] = known
+    return found
 
 
 def keep(shape: Shape, share: Share, cache: Path, measured: Sequence[Rates], config: Mapping[str, Any]) -> None:

@@ -135,6 +135,23 @@ def test_an_unmeasured_shape_is_rated_by_its_operations(ledger, tmp_path):
     assert (wide.low, wide.high) == (pytest.approx(wide.seconds / 2), pytest.approx(wide.seconds * 2))
 
 
+@pytest.mark.parametrize("source", ["ledger", "cache"])
+def test_the_speed_of_shapes_outside_of_the_plan_serves_too(ledger, tmp_path, source):
+    (done,) = planned(ledger)
+    if source == "ledger":
+        record(ledger, done)
+    else:
+        calibrated(done, tmp_path)
+    (wide,) = forecast(
+        ledger,
+        planned(ledger, width=3),
+        tmp_path,
+        flops=lambda run: dict.fromkeys(("head", "finetune"), (run.config.width, 2 * run.config.width)),
+    )
+    assert wide.basis == "rough"
+    assert wide.seconds_per_epoch["head"] == pytest.approx(1000 * 6 / (2 * 100 * 2 * 10) ** 0.5)
+
+
 def test_imported_and_adopted_records_are_not_measurements_of_ours(ledger, tmp_path):
     (done,) = planned(ledger)
     record(ledger, done)

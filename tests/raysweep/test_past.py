@@ -6,7 +6,7 @@ import pytest
 
 from raysweep.forecast import forecasts
 from raysweep.ledger import Ledger
-from raysweep.past import past_error, predicted
+from raysweep.past import past_error, predicted, with_predictions
 from tests.raysweep.plans import HEAD, SHARE, TUNING, WHOLE, planned, record
 
 
@@ -62,3 +62,10 @@ def test_interrupted_runs_tell_nothing(ledger, prediction):
     record(ledger, replace(run, predicted=prediction), seconds=WHOLE)
     ledger.write({**ledger.record(run.name), "restarts": 1})
     assert past_error(ledger.records()) is None
+
+
+def test_runs_take_their_predictions_along_and_keep_their_keys(ledger, prediction, tmp_path):
+    runs = planned(ledger, seeds=(1,)) + planned(ledger, width=2)
+    told = with_predictions(runs, list(ledger.records()), lambda _: SHARE, tmp_path / "cache")
+    assert [run.predicted for run in told] == [prediction, {}], "nothing is known of the other shape"
+    assert [(run.name, run.key) for run in told] == [(run.name, run.key) for run in runs]
