@@ -1,6 +1,7 @@
 """Where the processes of a trial wait for their turn: started, with everything imported, holding nothing yet.
 
-    RESULTS/ray/gates/TRIAL     appears when the trial is admitted, and says which GPUs are its own
+    RESULTS/ray/gates/TRIAL          appears when the trial is admitted, and says which GPUs are its own
+    RESULTS/ray/gates/TRIAL.here     appears when a worker of the trial has come to it
 
 The trials of a sweep on one machine start this way while others train, so that it does not wait for imports. What
 holds slots is decided by `admission` alone; Ray has no part in it.
@@ -15,6 +16,7 @@ from pathlib import Path
 
 LOOK_EVERY = 0.02
 """Seconds between two looks at a gate."""
+HERE = ".here"
 
 
 class Gates:
@@ -35,9 +37,14 @@ class Gates:
         beside.write_text(json.dumps(devices))
         beside.replace(self._folder / trial)
 
+    def is_reached(self, trial: str) -> bool:
+        """Whether a trial has come as far as its gate."""
+        return os.path.exists(self.of(trial) + HERE)
+
     def remove(self, trial: str) -> None:
         """Forget a trial that has ended."""
-        (self._folder / trial).unlink(missing_ok=True)
+        for name in (trial, trial + HERE):
+            (self._folder / name).unlink(missing_ok=True)
 
 
 def enter(gate: str, is_stopped: Callable[[], bool]) -> bool:
@@ -46,6 +53,7 @@ def enter(gate: str, is_stopped: Callable[[], bool]) -> bool:
     Nothing in this process may have looked for GPUs before.
     """
     file = Path(gate)
+    Path(gate + HERE).touch()
     while True:
         try:
             devices = json.loads(file.read_text())

@@ -5,6 +5,7 @@
 
 import datetime
 import math
+import os
 import statistics
 import time
 from collections import Counter
@@ -31,6 +32,7 @@ TEND_EVERY = 0.5
 """Seconds between two looks at what has come in from outside."""
 ALIKE = 3
 """Failures of a group with the same cause after which none of its runs is started any more."""
+CORES = len(os.sched_getaffinity(0))
 GRACE = 60.0
 """Seconds that runs have after Ctrl-C to end their step and write their checkpoint."""
 
@@ -113,11 +115,7 @@ class TrialQueue(Searcher):  # type: ignore[misc]
         """The next trial's configuration; None while there is none to start."""
         self.tend()
         self.admit()
-        series = None
-        if not (self._gates and self._some_leave()):  # whose process is free in a moment, and need not be started
-            series, self._next = self._next, None
-            if not series and self._gates:
-                series = self.admission.to_prepare()
+        series = self._to_start()
         if series:
             spec = self._specs[series] = self._spec(series)
             self._trials[trial_id] = series, spec
@@ -238,10 +236,22 @@ class TrialQueue(Searcher):  # type: ignore[misc]
                 self.ledger.ask_to_stop(run.name)
                 self.status.stops(run)
 
-    def _some_leave(self) -> bool:
-        """Whether the process of a trial is about to be free for another one."""
-        here = {*self.admission.running, *self.admission.waiting}
-        return any(series not in here for series, _ in self._trials.values())
+    def _to_start(self) -> Series | None:
+        """The series whose processes to start now; the earlier ones first.
+
+        On a machine of our own no more trials start at once than it has cores, and none while the process of another
+        one is about to be free for it.
+        """
+        if self._gates:
+            here = {*self.admission.running, *self.admission.waiting}
+            leaving = any(series not in here for series, _ in self._trials.values())
+            starting = sum(not self._gates.is_reached(spec["trial"]) for _, spec in self._trials.values())
+            if leaving or starting >= CORES:
+                return None
+        series, self._next = self._next, None
+        if not series and self._gates:
+            series = self.admission.to_prepare()
+        return series
 
     def _let_in(self, series: Series) -> None:
         """Open the gate of a series, which has its slots from here on."""
