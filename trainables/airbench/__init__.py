@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from trainables.airbench.config import ABLATIONS, AirbenchConfig
+    from trainables.airbench.costs import cost
     from trainables.airbench.network import AirbenchNet, make_net
     from trainables.airbench.preflight import check
     from trainables.airbench.training import train
 
-__all__ = ["ABLATIONS", "AirbenchConfig", "AirbenchNet", "check", "make_net", "train"]
+__all__ = ["ABLATIONS", "AirbenchConfig", "AirbenchNet", "check", "cost", "make_net", "train"]
 
 _HOME = {
     "ABLATIONS": "config",
     "AirbenchConfig": "config",
     "AirbenchNet": "network",
     "check": "preflight",
+    "cost": "costs",
     "make_net": "network",
     "train": "training",
 }

@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from trainables.scattering.config import BlockShape, ScatteringConfig
+    from trainables.scattering.costs import cost
     from trainables.scattering.network import ScatteringNet
     from trainables.scattering.preflight import check
     from trainables.scattering.training import train
 
-__all__ = ["BlockShape", "ScatteringConfig", "ScatteringNet", "check", "train"]
+__all__ = ["BlockShape", "ScatteringConfig", "ScatteringNet", "check", "cost", "train"]
 
 _HOME = {
     "BlockShape": "config",
     "ScatteringConfig": "config",
     "ScatteringNet": "network",
     "check": "preflight",
+    "cost": "costs",
     "train": "training",
 }
 

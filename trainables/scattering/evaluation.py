@@ -14,6 +14,12 @@ from trainables.scattering.network import ScatteringNet
 from trainables.scattering.step import autocast
 
 
+def feature_bytes(config: ScatteringConfig, image_size: int) -> int:
+    """Size of one image's features in the cache's precision."""
+    side = 1 if config.global_avg_pool else config.final_size(image_size)
+    return config.final_channels() * side * side * (2 if config.half_cache else 4)
+
+
 class Validation:
     """Measures `net` on all images of `batches`, each counted once over all workers."""
 
@@ -25,10 +31,8 @@ class Validation:
 
     def cache_bytes(self) -> int:
         """Size of the features of this worker's images in the cache's precision."""
-        config, size = self.config, self.net.image_size
-        side = 1 if config.global_avg_pool else config.final_size(size)
         own = -(-len(self.batches.images) // self.workers.world_size)
-        return own * config.final_channels() * side * side * (2 if config.half_cache else 4)
+        return own * feature_bytes(self.config, self.net.image_size)
 
     def fits_cache(self) -> bool:
         """Whether the features stay within the budget."""
@@ -38,6 +42,8 @@ class Validation:
     def __call__(self, *, frozen: bool) -> dict[str, float]:
         """Mean loss, top-1 and top-5 accuracy in percent; `frozen` where the extractor never learnt so far."""
         net, workers = self.net, self.workers
+        if not frozen:
+            self._features = None  # of no more use
         workers.broadcast(list(net.buffers()))
         net.eval()
         sums = torch.zeros(3, dtype=torch.float64, device=workers.device)

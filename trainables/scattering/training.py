@@ -32,7 +32,7 @@ from trainables.scattering.config import ScatteringConfig
 from trainables.scattering.evaluation import Validation
 from trainables.scattering.network import ScatteringNet, initial_blocks
 from trainables.scattering.preflight import NUMERICS
-from trainables.scattering.step import Step, micro_batches
+from trainables.scattering.step import Step, make_optimizer, micro_batches
 
 Report = dict[str, Any]
 
@@ -131,7 +131,7 @@ class _Run:
         if "n_params_total" not in self.results:
             self.results.update(net.parameter_counts())
         epochs = config.head_epochs if phase == "head" else config.epochs
-        optimizer = torch.optim.AdamW(self._groups(phase), weight_decay=config.weight_decay, fused=True)
+        optimizer = make_optimizer(net, config, phase)
         rates = [group["lr"] for group in optimizer.param_groups]
         anchor = self._anchor() if phase == "finetune" and config.l2_penalty else None
         take_step = Step(net, optimizer, config, self.workers, anchor=anchor)
@@ -200,13 +200,6 @@ class _Run:
             self.net.freeze_extractor()
         else:
             self.net.unfreeze_extractor()
-
-    def _groups(self, phase: str) -> list[dict[str, Any]]:
-        head = {"params": self.net.head_parameters(), "lr": self.config.lr_head}
-        if phase == "head":
-            return [head]
-        rate = self.config.lr_extractor if phase == "finetune" else self.config.lr_head
-        return [{"params": list(self.net.extractor_parameters()), "lr": rate}, head]
 
     def _anchor(self) -> list[Tensor]:
         """The extractor before fine-tuning, which is its initial state: the head phase leaves it alone."""
@@ -297,6 +290,7 @@ class _Run:
             moved, norm = self._filter_change()
             results["filter_delta_l2"] = moved
             results["filter_delta_relative"] = moved / norm if norm else 0.0
+        results |= self.workers.memory()
         results["seconds"] = self._seconds()
         report = {"event": "result", "results": results, "curves": self.curves}
         if self.workers.is_main:
