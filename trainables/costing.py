@@ -21,10 +21,20 @@ from torch.utils.flop_counter import FlopCounterMode
 from trainables.data.catalog import DataInfo, image_files
 from trainables.device import cpu_as_gpu
 
-PROCESS_BYTES = 700 * 2**20
-"""Resident memory of a process that has imported the project and trained a network of ten weights for one step on a
-CPU, with torch 2.14.1 for CPUs on Linux: 540 MB of imports, 160 MB that the first step adds (torch's own imports, code
-and kernels that are read when first used)."""
+PROCESS_BYTES = 715 * 2**20
+"""Resident memory of a process that has trained a network of ten weights on ten images on a CPU: 542 MB of imports,
+150 MB that torch imports for its first optimiser, 20 MB of its code read in the first steps. torch 2.14.1 for CPUs,
+Linux, the same with one thread and two; a third is private, the rest pages of torch's library."""
+
+COPIES_FORWARD, COPIES_BACKWARD = 2, 3
+"""Of the weights, while oneDNN convolves on a CPU: channels last, and in blocks as its kernels want them; backward the
+gradient in blocks as well. Within 10 % for dense and grouped weights of 0.4 to 47 MB, float32 and bfloat16, one thread
+and two, as the growth of the resident memory in a single call (oneDNN of torch 2.14.1)."""
+
+OWN_MAPPING = 2**25
+"""Blocks from this size on go back to the system when they are freed (`trainables.memory`)."""
+KEPT_AT_MOST = 2**30
+"""Freed memory of smaller blocks that the process keeps for the next ones."""
 
 PATH_BYTES = 49 + 8 + 28
 """Of a file in a list of images, beside its characters: Python's string, two references, a small part of a label."""
@@ -36,27 +46,36 @@ def shapes_only(device: str) -> Iterator["Memory"]:
 
     All of them say that they are on the CPU: torch wants a driver to compute gradients of those that say otherwise.
     """
-    with nullcontext() if device == "cpu" else cpu_as_gpu(), FakeTensorMode(), Memory() as memory:
+    on_cpu = device == "cpu"
+    with nullcontext() if on_cpu else cpu_as_gpu(), FakeTensorMode(), Memory(on_cpu=on_cpu) as memory:
         yield memory
 
 
 class Memory(TorchDispatchMode):
-    """Bytes of all tensors that are alive, and their parts at the moment when they were most.
+    """The most bytes that tensors have taken, and their parts at that moment.
 
-    `parts` says, at such a moment, which bytes are of a kind of their own; the rest are activations.
+    On a CPU also what the library copies meanwhile (`library`), what the allocator has kept of blocks that were freed
+    (`kept`), and a file that is read (`checkpoint`). `name_parts` says which bytes are of a kind of their own at the
+    moment of the call; the rest are `activations`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, on_cpu: bool) -> None:
         super().__init__()
-        self.live = self.peak = 0
+        self.on_cpu = on_cpu
+        self.peak = self.small = self.large = self.most_small = 0
         self.at_peak: dict[str, int] = {}
-        self.parts: Callable[[], dict[str, int]] = dict
+        self.name_parts: Callable[[], dict[str, int]] = dict
         self._known: set[int] = set()
 
-    def restart(self, parts: Callable[[], dict[str, int]]) -> None:
-        """Forget earlier moments."""
-        self.parts, self.peak = parts, 0
-        self._look()
+    def restart(self, name_parts: Callable[[], dict[str, int]], *, most_small: int = 0) -> None:
+        """Forget earlier moments; `most_small` are the bytes that small blocks have taken before in this process."""
+        self.name_parts, self.peak, self.most_small = name_parts, 0, max(self.small, most_small)
+        self._look({})
+
+    def reading(self, file_bytes: int) -> None:
+        """Count a file that is mapped at this moment, on a CPU, where its pages are the process's own."""
+        if self.on_cpu:
+            self._look({"checkpoint": file_bytes})
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run an operation and count the memory that it asked for."""
@@ -64,25 +83,49 @@ class Memory(TorchDispatchMode):
         for tensor in tree_leaves(out):
             if isinstance(tensor, Tensor):
                 self._add(tensor.untyped_storage())
+        if self.on_cpu and (copies := _copies_of_weights(func, args)):
+            for block in copies:
+                self._count(block)
+            self._look({"library": sum(copies)})
+            for block in copies:
+                self._count(-block)
         return out
 
     def _add(self, storage: torch.UntypedStorage) -> None:
         key, size = storage._cdata, storage.nbytes()
         if key not in self._known:
             self._known.add(key)
-            self.live += size
             weakref.finalize(storage, self._remove, key, size)
-            self._look()
+            self._count(size)
+            self._look({})
 
     def _remove(self, key: int, size: int) -> None:
         self._known.discard(key)
-        self.live -= size
+        self._count(-size)
 
-    def _look(self) -> None:
-        if self.live > self.peak:
-            self.peak = self.live
-            named = self.parts()
-            self.at_peak = named | {"activations": self.live - sum(named.values())}
+    def _count(self, size: int) -> None:
+        if abs(size) >= OWN_MAPPING:
+            self.large += size
+        else:
+            self.small += size
+            kept = KEPT_AT_MOST if self.on_cpu else 0
+            self.most_small = max(self.small, min(self.most_small, self.small + kept))
+
+    def _look(self, named: dict[str, int]) -> None:
+        held = self.large + self.most_small + named.get("checkpoint", 0)
+        if held > self.peak:
+            self.peak = held
+            named = self.name_parts() | {"kept": self.most_small - self.small} | named
+            self.at_peak = named | {"activations": held - sum(named.values())}
+
+
+def _copies_of_weights(func: Any, args: Any) -> list[int]:
+    """Sizes of the blocks that a convolution of the library takes for itself."""
+    if func is torch.ops.aten.convolution.default:
+        return [args[1].nbytes] * COPIES_FORWARD
+    if func is torch.ops.aten.convolution_backward.default:
+        return [args[2].nbytes] * (COPIES_BACKWARD if args[10][1] else COPIES_FORWARD)
+    return []
 
 
 def count_flops(work: Callable[[], object]) -> int:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from trainables.airbench.config import AirbenchConfig
+from trainables.airbench.config import FINAL_SIZE, WIDTHS, AirbenchConfig
 from trainables.data.catalog import DataError, locate
 
 NUMERICS = 1
@@ -10,7 +10,7 @@ NUMERICS = 1
 
 
 def check(config: AirbenchConfig, num_workers: int) -> dict[str, Any]:
-    """Facts about the run (data, steps). Raises ValueError, in one line, for one that cannot run."""
+    """Facts about the run (data, parameters, steps). Raises ValueError, in one line, for one that cannot run."""
     if config.batch_size % num_workers or config.batch_size < 2 * num_workers:
         below = config.batch_size // num_workers * num_workers
         near = f"{below} or {below + num_workers}" if below >= 2 * num_workers else f"{2 * num_workers}"
@@ -26,5 +26,9 @@ def check(config: AirbenchConfig, num_workers: int) -> dict[str, Any]:
         "data": info.fingerprint(),
         "image_size": info.image_size,
         "num_classes": info.num_classes,
+        "final_channels": WIDTHS[-1],
+        "final_size": FINAL_SIZE,
+        "n_params_extractor": config.n_params_extractor(),
+        "n_params_classifier": config.n_params_classifier(info.num_classes),
         "steps": config.total_steps(info.n_train),
     }

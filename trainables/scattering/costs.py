@@ -9,7 +9,7 @@ from unittest import mock
 import torch
 from torch import Tensor
 
-from trainables.costing import PROCESS_BYTES, Buckets, count_flops, data_bytes, parts_of, shapes_only
+from trainables.costing import PROCESS_BYTES, Buckets, count_flops, data_bytes, nbytes, parts_of, shapes_only
 from trainables.data.batches import BATCHES_AHEAD
 from trainables.data.catalog import DataInfo, locate
 from trainables.distributed import Workers
@@ -30,9 +30,10 @@ def cost(config: ScatteringConfig, num_workers: int, device: str = "cpu") -> dic
     """
     info = locate(config.dataset, config.data_dir, config.image_size)
     around = _around_tensors(config, info, num_workers) if device == "cpu" else {}
-    phases, parts = [], {}
+    phases, parts, most_small = [], {}, 0
     for phase in config.phases:
-        costs = _Phase(config, info, phase, num_workers, device).costs()
+        costs = _Phase(config, info, phase, num_workers, device).costs(most_small)
+        most_small = costs.pop("most_small")
         parts[phase] = around | costs.pop("memory")
         phases.append({"phase": phase, **costs, "memory_bytes": sum(parts[phase].values())})
     highest = max(phases, key=lambda costs: costs["memory_bytes"])
@@ -72,7 +73,8 @@ class _Phase:
         # What a compiler saves is not known beforehand. One worker alone cuts its share as several cut the batch.
         self.config = replace(config, compile=False, global_batch_size=self.share)
 
-    def costs(self) -> dict[str, Any]:
+    def costs(self, most_small: int) -> dict[str, Any]:
+        """Operations and memory; `most_small` is what small blocks took in earlier phases, and then in this one, too."""
         config = self.config
         with shapes_only(self.device) as memory:
             net = self._net()
@@ -84,13 +86,13 @@ class _Phase:
             buckets = Buckets(net) if self.num_workers > 1 else None
             with mock.patch.object(filtering, "chunks", _all_at_once):  # and the optimiser's state appears
                 flops = self._flops(step)
-            memory.restart(parts_of(net, [optimizer], buckets))
+            memory.restart(parts_of(net, [optimizer], buckets), most_small=most_small)
             cache = list(self._cache()) if self.phase == "head" and config.head_epochs > 1 else []
             with mock.patch.object(filtering, "chunks", _first_alone):
                 self._train(step)
                 self._validate(net, cache)
-            parts = memory.at_peak
-        return {**flops, "memory": parts}
+            memory.reading(nbytes(net.learnt_state().values()))
+        return {**flops, "memory": memory.at_peak, "most_small": memory.most_small}
 
     def _flops(self, step: Step) -> dict[str, float]:
         part = math.ceil(self.share / micro_batches(self.share, 1, self.config.micro_batch, self.config.batch_parts))
@@ -129,7 +131,8 @@ class _Phase:
         own = math.ceil(_validation_images(self.config, self.info) / self.num_workers)
         size = feature_bytes(self.config, self.info.image_size)
         if own * size <= self.config.feature_cache_gb * 2**30:
-            yield torch.empty(own * size, dtype=torch.uint8)
+            for first in range(0, own, self.share):
+                yield torch.empty(min(self.share, own - first) * size, dtype=torch.uint8)
 
     @torch.no_grad()
     def _validate(self, net: ScatteringNet, cache: list[Tensor]) -> None:
