@@ -1,8 +1,9 @@
 """What a scattering run computes and holds, from its own modules on tensors without memory (`trainables.costing`)."""
 
+import functools
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 from unittest import mock
 
@@ -32,11 +33,11 @@ def cost(config: ScatteringConfig, num_workers: int, device: str = "cpu") -> dic
     around = _around_tensors(config, info, num_workers) if device == "cpu" else {}
     phases, parts, most_small = [], {}, 0
     for phase in config.phases:
-        costs = _Phase(config, info, phase, num_workers, device).costs(most_small)
-        most_small = costs.pop("most_small")
-        parts[phase] = around | costs.pop("memory")
-        phases.append({"phase": phase, **costs, "memory_bytes": sum(parts[phase].values())})
-    highest = max(phases, key=lambda costs: costs["memory_bytes"])
+        costs = _Phase.of(config, info, phase, num_workers, device).costs(most_small)
+        most_small = costs.most_small
+        parts[phase] = around | costs.memory
+        phases.append({"phase": phase, **costs.flops, "memory_bytes": sum(parts[phase].values())})
+    highest = max(phases, key=lambda row: row["memory_bytes"])
     return {
         "flops_forward": phases[-1]["flops_forward"],
         "flops_train": phases[-1]["flops_train"],
@@ -51,94 +52,116 @@ def _around_tensors(config: ScatteringConfig, info: DataInfo, num_workers: int) 
     data = data_bytes(info)
     if not info.in_memory:
         batches_read = BATCHES_AHEAD + 2  # one more is being submitted, one being normalised
-        data += batches_read * _images_per_step(config, num_workers) * 3 * info.image_size**2
+        data += batches_read * math.ceil(config.global_batch_size / num_workers) * 3 * info.image_size**2
     return {"process": PROCESS_BYTES, "data": data}
 
 
-def _images_per_step(config: ScatteringConfig, num_workers: int) -> int:
-    return math.ceil(config.global_batch_size / num_workers)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Costs:
+    flops: dict[str, float]
+    memory: dict[str, int]
+    most_small: int
+    """What small blocks have taken so far in the process."""
 
 
-def _validation_images(config: ScatteringConfig, info: DataInfo) -> int:
-    held_out = config.val_split or (0.1 if info.layout == "classes" else 0.0)
-    return math.ceil(held_out * info.n_train) or info.n_test
-
-
+@dataclass(frozen=True, kw_only=True, slots=True)
 class _Phase:
-    """One phase as one worker sees it."""
+    """One phase as one worker sees it; runs that differ in seed or train size alone have the same."""
 
-    def __init__(self, config: ScatteringConfig, info: DataInfo, phase: str, num_workers: int, device: str) -> None:
-        self.info, self.phase, self.num_workers, self.device = info, phase, num_workers, device
-        self.share = _images_per_step(config, num_workers)
-        # What a compiler saves is not known beforehand. One worker alone cuts its share as several cut the batch.
-        self.config = replace(config, compile=False, global_batch_size=self.share)
+    config: ScatteringConfig
+    """Of a single worker, whose batch is this one's share: it is cut as several workers cut theirs."""
+    phase: str
+    image_size: int
+    num_classes: int
+    n_validation: int
+    several_workers: bool
+    device: str
 
-    def costs(self, most_small: int) -> dict[str, Any]:
-        """Operations and memory; `most_small` is what small blocks took in earlier phases, and then in this one, too."""
+    @classmethod
+    def of(cls, config: ScatteringConfig, info: DataInfo, phase: str, num_workers: int, device: str) -> "_Phase":
+        """Raises ValueError where the blocks use up the image."""
+        held_out = config.val_split or (0.1 if info.layout == "classes" else 0.0)
+        return cls(
+            config=replace(
+                config,
+                global_batch_size=math.ceil(config.global_batch_size / num_workers),
+                compile=False,  # what a compiler keeps is not known beforehand
+                **{"train_size": 1.0, "val_split": 0.0, "seed": 0, "data_dir": None, "save_dir": ""},
+            ),
+            phase=phase,
+            image_size=info.image_size,
+            num_classes=info.num_classes,
+            n_validation=math.ceil((math.ceil(held_out * info.n_train) or info.n_test) / num_workers),
+            several_workers=num_workers > 1,
+            device=device,
+        )
+
+    @functools.lru_cache(maxsize=256)  # noqa: B019
+    def costs(self, most_small: int) -> _Costs:
+        """Operations for an image and peak memory, where small blocks took `most_small` bytes in earlier phases."""
         config = self.config
         with shapes_only(self.device) as memory:
             net = self._net()
             optimizer = make_optimizer(net, config, self.phase)
             pull = self.phase == "finetune" and config.l2_penalty
             anchor = [p.detach() for p in initial_blocks(config).parameters()] if pull else None
-            alone = Workers(rank=0, world_size=1, device=CPU)
-            step = Step(net, optimizer, config, alone, anchor=anchor)
-            buckets = Buckets(net) if self.num_workers > 1 else None
+            step = Step(net, optimizer, config, Workers(rank=0, world_size=1, device=CPU), anchor=anchor)
+            buckets = Buckets(net) if self.several_workers else None
             with mock.patch.object(filtering, "chunks", _all_at_once):  # and the optimiser's state appears
                 flops = self._flops(step)
             memory.restart(parts_of(net, [optimizer], buckets), most_small=most_small)
-            cache = list(self._cache()) if self.phase == "head" and config.head_epochs > 1 else []
+            features = self._features() if self.phase == "head" and config.head_epochs > 1 else []
             with mock.patch.object(filtering, "chunks", _first_alone):
                 self._train(step)
-                self._validate(net, cache)
+                features = features or (self._features() if self.phase == "head" else [])
+                self._validate(net)
             memory.reading(nbytes(net.learnt_state().values()))
-        return {**flops, "memory": memory.at_peak, "most_small": memory.most_small}
-
-    def _flops(self, step: Step) -> dict[str, float]:
-        part = math.ceil(self.share / micro_batches(self.share, 1, self.config.micro_batch, self.config.batch_parts))
-        x, _ = self._images(part)
-        return {
-            "flops_forward": count_flops(lambda: self._forward(step.net, x)) / part,
-            "flops_train": count_flops(lambda: self._train(step)) / self.share,
-        }
-
-    def _train(self, step: Step) -> None:
-        step(*self._images(self.share), self.share)
-        step.optimizer.zero_grad()
+        return _Costs(flops=flops, memory=memory.at_peak, most_small=memory.most_small)
 
     def _net(self) -> ScatteringNet:
-        net = ScatteringNet(self.config, image_size=self.info.image_size, num_classes=self.info.num_classes)
+        net = ScatteringNet(self.config, image_size=self.image_size, num_classes=self.num_classes)
         if self.phase == "head":
-            net.requires_grad_(False)
-            for p in net.head_parameters():
-                p.requires_grad_(True)
+            for p in net.extractor_parameters():
+                p.requires_grad_(False)
             if not self.config.random_init:
                 for block in net.blocks:
                     block.share_bank(None if block.collapse is None else math.sqrt(0.5))
         return net.train()
 
     def _images(self, n: int) -> tuple[Tensor, Tensor]:
-        size = self.info.image_size
-        labels = torch.zeros(n, dtype=torch.int64)
-        return torch.empty(n, 3, size, size), labels
+        return torch.empty(n, 3, self.image_size, self.image_size), torch.zeros(n, dtype=torch.int64)
+
+    def _flops(self, step: Step) -> dict[str, float]:
+        config = self.config
+        share = config.global_batch_size
+        part = math.ceil(share / micro_batches(share, 1, config.micro_batch, config.batch_parts))
+        x, _ = self._images(part)
+        return {
+            "flops_forward": count_flops(lambda: self._forward(step.net, x)) / part,
+            "flops_train": count_flops(lambda: self._train(step)) / share,
+        }
 
     def _forward(self, net: ScatteringNet, x: Tensor) -> Tensor:
         with autocast(self.config, CPU):
             return net(x)
 
-    def _cache(self) -> Iterator[Tensor]:
-        """The validation images' features, where they fit the budget."""
-        own = math.ceil(_validation_images(self.config, self.info) / self.num_workers)
-        size = feature_bytes(self.config, self.info.image_size)
-        if own * size <= self.config.feature_cache_gb * 2**30:
-            for first in range(0, own, self.share):
-                yield torch.empty(min(self.share, own - first) * size, dtype=torch.uint8)
+    def _train(self, step: Step) -> None:
+        share = self.config.global_batch_size
+        step(*self._images(share), share)
+        step.optimizer.zero_grad()
+
+    def _features(self) -> list[Tensor]:
+        """Of the validation images, where they fit the budget."""
+        size, n, share = feature_bytes(self.config, self.image_size), self.n_validation, self.config.global_batch_size
+        if n * size > self.config.feature_cache_gb * 2**30:
+            return []
+        return [torch.empty(min(share, n - first) * size, dtype=torch.uint8) for first in range(0, n, share)]
 
     @torch.no_grad()
-    def _validate(self, net: ScatteringNet, cache: list[Tensor]) -> None:
+    def _validate(self, net: ScatteringNet) -> None:
+        """One batch."""
         net.eval()
-        cache = cache or (list(self._cache()) if self.phase == "head" else [])
-        x, _ = self._images(min(self.share, math.ceil(_validation_images(self.config, self.info) / self.num_workers)))
+        x, _ = self._images(min(self.config.global_batch_size, self.n_validation))
         with autocast(self.config, CPU):
             net.classify(net.features(x)).float()
 
