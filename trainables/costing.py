@@ -168,15 +168,17 @@ class Buckets:
 def parts_of(
     net: nn.Module, optimizers: list[torch.optim.Optimizer], buckets: Buckets | None = None
 ) -> Callable[[], dict[str, int]]:
-    """What network, gradients and optimisers, after their first step, hold at the moment of the call."""
-    parameters = list(net.parameters())
-    fixed = {
-        "parameters": nbytes([*parameters, *net.buffers()]),
-        "optimizer": nbytes(t for o in optimizers for t in tree_leaves(list(o.state.values())) if torch.is_tensor(t)),
-    }
+    """What network, gradients and optimisers hold at the moment of the call."""
+    learnt = list(net.parameters())
+    parameters = nbytes([*learnt, *net.buffers()])
 
     def parts() -> dict[str, int]:
-        return fixed | {"gradients": nbytes(buckets.tensors if buckets else (p.grad for p in parameters))}
+        state = (tensor for o in optimizers for of_one in o.state.values() for tensor in of_one.values())
+        return {
+            "parameters": parameters,
+            "gradients": nbytes(buckets.tensors if buckets else (p.grad for p in learnt)),
+            "optimizer": nbytes(tensor for tensor in state if torch.is_tensor(tensor)),
+        }
 
     return parts
 

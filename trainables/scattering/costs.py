@@ -116,6 +116,9 @@ class _Phase:
                 features = features or (self._features() if self.phase == "head" else [])
                 self._validate(net)
             memory.reading(nbytes(net.learnt_state().values()))
+            optimizer.state.clear()
+            if self.phase == "finetune":
+                _compare(net)
         return _Costs(flops=flops, memory=memory.at_peak, most_small=memory.most_small)
 
     def _net(self) -> ScatteringNet:
@@ -164,6 +167,13 @@ class _Phase:
         x, _ = self._images(min(self.config.global_batch_size, self.n_validation))
         with autocast(self.config, CPU):
             net.classify(net.features(x)).float()
+
+
+@torch.no_grad()
+def _compare(net: ScatteringNet) -> None:
+    """As at the end of a run with its beginning, in double precision."""
+    for p, p0 in zip(net.extractor_parameters(), initial_blocks(net.config).parameters(), strict=True):
+        (p - p0).double().square_().sum()
 
 
 # Shared filters work on a few channels at a time, of up to 19,683. The operations of all chunks are those of a single

@@ -303,6 +303,6 @@ class _Run:
         """L2 distance of the extractor from its state before fine-tuning, and the norm of that state."""
         moved = norm = 0.0
         for p, p0 in zip(self.net.extractor_parameters(), self._anchor(), strict=True):
-            moved += (p - p0).double().square().sum().item()
-            norm += p0.double().square().sum().item()
+            moved += (p - p0).double().square_().sum().item()
+            norm += p0.double().square_().sum().item()
         return math.sqrt(moved), math.sqrt(norm)
