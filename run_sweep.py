@@ -254,7 +254,9 @@ def data_and_overrides(args: argparse.Namespace, family: Family) -> tuple[dict[s
     locate(dataset, args.data_dir)
     data = {"dataset": dataset, "data_dir": args.data_dir}
     if dataset != "digits":
-        return {**overrides, **data}, f"Data: {dataset} in {args.data_dir}"
+        elsewhere = locate(dataset, args.data_dir).layout == "published"
+        where = "as it was published (its files are not here)" if elsewhere else f"in {args.data_dir}"
+        return {**overrides, **data}, f"Data: {dataset} {where}"
     given = overrides.keys() | options.pairs(args.grid, "--grid").keys()
     own = {name: value for name, value in family.embedded.items() if name not in given}
     defaults = ", ".join(f"{name}={value}" for name, value in own.items())

@@ -7,6 +7,7 @@ these are None, and so are times and risks that would follow from them.
 
 import dataclasses
 import importlib
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -89,6 +90,8 @@ def setting_of(resources: Resources, gpus_per_worker: float | None, cache: Path)
         return Share(device_name=device, threads=threads, at_once=at_once(run), gpus=resources.gpus)
 
     def memory_of(run: Run) -> int | None:
+        if resources.slots_of(run, gpus_per_worker) > resources.slots:
+            return None  # it is planned for another machine
         room = worker_memory(1 if gpu else at_once(run) * run.num_workers, gpu=gpu)
         return room if room is None or not gpu else int(room * min(1.0, gpus_per_worker or 1.0))
 
@@ -155,7 +158,7 @@ def as_json(rows: Sequence[Row]) -> list[dict[str, Any]]:
             "group": row.run.group,
             "num_workers": row.run.num_workers,
             "state": row.state,
-            **{name: row.fact(name) for name in SIZES},
+            **{name: _whole(row.fact(name)) for name in SIZES},
             "seconds": row.forecast.seconds,
             "seconds_low": row.forecast.low,
             "seconds_high": row.forecast.high,
@@ -168,6 +171,10 @@ def as_json(rows: Sequence[Row]) -> list[dict[str, Any]]:
         }
         for row in rows
     ]
+
+
+def _whole(number: float | None) -> int | None:
+    return None if number is None else round(number)
 
 
 SIZES = (
@@ -219,16 +226,27 @@ def _risk(run: Run, cost: Mapping[str, Any], room: int | None, costs: _Costs) ->
     if needed * (1 + MARGIN) <= room:
         return "none", ""
     risk: Risk = "certain" if needed * (1 - MARGIN) > room else "likely"
-    names = {f.name for f in dataclasses.fields(run.config)}
+    names = {f.name for f in dataclasses.fields(run.config)} & dict(REMEDIES).keys()
     for name, value in REMEDIES:
         before = getattr(run.config, name) if name in names else value
         if before == value or (before and name != "global_avg_pool" and before <= value):
             continue
         if name == "global_batch_size" and value % run.num_workers:
             continue
+        if _at_least(run, needed, name, value) > room:
+            continue
         if costs.memory(run, replace(run.config, **{name: value})) * (1 + MARGIN) <= room:
             return risk, f"{name}={value} (another experiment)"
-    return risk, "none of the seed's remedies fits by itself" if names & dict(REMEDIES).keys() else ""
+    return risk, "none of the seed's remedies fits by itself" if names else ""
+
+
+def _at_least(run: Run, needed: int, name: str, value: Any) -> float:
+    """Memory that a remedy leaves at least: of a batch its part of all, else all but what parameters can take (the
+    weight, its gradient, two moments and two copies, in single precision). Saves working out what cannot fit."""
+    if name == "global_batch_size":
+        return float(needed * value / getattr(run.config, name))
+    parameters = run.facts.get("n_params_extractor", math.inf) + run.facts.get("n_params_classifier", math.inf)
+    return needed - 24 * float(parameters)
 
 
 def _position(run: Run) -> tuple[str, int] | None:

@@ -15,6 +15,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from trainables.memory import peak_resident_bytes
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Workers:
@@ -71,6 +73,15 @@ class Workers:
         of_all = [torch.empty_like(own) for _ in range(self.world_size)]
         dist.all_gather(of_all, own)
         return [tensor.tolist() for tensor in of_all]
+
+    def memory(self) -> dict[str, int]:
+        """`peak_memory_bytes`, the most that a worker has held: of its GPU, else of the machine; and the GPU's own."""
+        on_gpu = self.device.type == "cuda"
+        own = torch.cuda.max_memory_allocated(self.device) if on_gpu else peak_resident_bytes()
+        peak = {"peak_memory_bytes": int(max(held for (held,) in self.gather(own)))}
+        if on_gpu:
+            peak["device_memory_bytes"] = torch.cuda.get_device_properties(self.device).total_memory
+        return peak
 
     def agree(self, value: float, file: object) -> None:
         """Raises OSError on every process unless all found the same in a file, as on storage that lags behind."""

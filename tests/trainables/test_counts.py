@@ -15,7 +15,7 @@ from trainables.airbench import ABLATIONS
 from trainables.airbench.preflight import check as check_airbench
 from trainables.data.batches import Batches
 from trainables.data.catalog import DataError, locate
-from trainables.data.counts import DIGITS, DIGITS_TEST, image_counts, images_of_an_epoch
+from trainables.data.counts import DIGITS, image_counts, images_of_an_epoch
 from trainables.data.loading import load
 from trainables.distributed import Workers
 from trainables.scattering import ScatteringConfig
@@ -26,7 +26,7 @@ def test_the_digits_of_each_class_are_counted_right():
     labels = load_digits().target
     is_test = np.arange(len(labels)) % 5 == 4
     assert tuple(np.bincount(labels[~is_test])) == DIGITS
-    assert is_test.sum() == DIGITS_TEST
+    assert is_test.sum() == 359
 
 
 @pytest.fixture(scope="module")
@@ -81,8 +81,8 @@ def test_phases_say_epochs_images_and_whether_features_are_cached():
     used = sum(count // 2 for count in DIGITS)
     assert used % 128 >= 2
     assert head["train_images"] == tuned["train_images"] == used
-    assert head["validation_images"] == tuned["validation_images"] == DIGITS_TEST
-    assert (head["validation_images_once"], tuned["validation_images_once"]) == (0, DIGITS_TEST)
+    assert head["validation_images"] == tuned["validation_images"] == 359
+    assert (head["validation_images_once"], tuned["validation_images_once"]) == (0, 359)
     uncached = ScatteringConfig(feature_cache_gb=0.001)
     assert check(uncached, 1)["phases"][0]["cached"] is False
     (joint,) = check(ScatteringConfig(joint=True, epochs=3), 1)["phases"]
@@ -93,7 +93,7 @@ def test_a_timed_run_counts_whole_batches_and_evaluates_once():
     config = ABLATIONS["mirror"]
     (phase,) = check_airbench(config, 1)["phases"]
     assert phase["train_images"] * phase["epochs"] == 1024 * 10, "one batch of 1024 from 1438 digits, 9.9 times"
-    assert (phase["validation_images"], phase["validation_images_once"]) == (0, 6 * DIGITS_TEST)
+    assert (phase["validation_images"], phase["validation_images_once"]) == (0, 6 * 359)
 
 
 def test_counting_loads_no_torch():

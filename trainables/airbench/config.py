@@ -21,6 +21,8 @@ WIDTHS = (64, 256, 256)
 """Output channels of the three groups."""
 STEM_CHANNELS = 24
 """Outputs of the first convolution: the 12 eigenvectors of 2x2 patches of 3 channels and their negatives."""
+FINAL_SIZE = 3
+"""Side of the last group's output: 32 pixels, 31 after the stem, halved and rounded down in each group."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -139,6 +141,17 @@ class AirbenchConfig:
         if step < peak:
             return self.lr_start + (1 - self.lr_start) * step / peak
         return 1 + (self.lr_end - 1) * (step - peak) / (total_steps - peak)
+
+    def n_params_extractor(self) -> int:
+        """Parameters of stem and groups, those that do not learn included: filters, and two per channel of a norm."""
+        total = STEM_CHANNELS * (4 * 3 + (2 if self.stem == "norm" else 1))
+        for channels, width in zip((STEM_CHANNELS, *WIDTHS), WIDTHS, strict=False):
+            total += 9 * width * (channels + width) + 4 * width
+        return total
+
+    def n_params_classifier(self, num_classes: int = 10) -> int:
+        """Weights of the head, which has no bias."""
+        return WIDTHS[-1] * num_classes
 
     def flops_forward(self, num_classes: int = 10) -> int:
         """Floating-point operations of one 32x32 image through the network: two for each multiply-add of the

@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from trainables.device import on_cpu
+
 CHUNK = 128
 """Images at a time: their maps take some megabytes."""
 
@@ -21,7 +23,7 @@ def conv_pool(x: Tensor, weight: Tensor) -> Tensor:
 
     `x` and `weight` have the same type.
     """
-    if x.device.type != "cpu" or torch.compiler.is_compiling():
+    if not on_cpu(x) or torch.compiler.is_compiling():
         return F.max_pool2d(F.conv2d(x, weight, padding=1), 2)
     return _ConvPool.apply(x, weight)
 
@@ -32,7 +34,7 @@ def whitened(x: Tensor, weight: Tensor, bias: Tensor, dtype: torch.dtype) -> Ten
     A frozen weight is applied in the type of `x`: whitening takes small differences of neighbours, which half precision
     would round away.
     """
-    if x.device.type != "cpu" or torch.compiler.is_compiling() or weight.requires_grad:
+    if not on_cpu(x) or torch.compiler.is_compiling() or weight.requires_grad:
         return F.conv2d(x.to(dtype), weight.to(dtype), bias.to(dtype))
     return _Whitened.apply(x, weight, bias, dtype)
 

@@ -2,9 +2,8 @@
 
 from typing import Any
 
-from trainables.airbench.config import AirbenchConfig
+from trainables.airbench.config import FINAL_SIZE, WIDTHS, AirbenchConfig
 from trainables.data.catalog import DataError, locate
-from trainables.data.counts import test_images
 
 NUMERICS = 1
 """Goes up when the same configuration starts to give other numbers, so that older runs are not taken for new ones."""
@@ -15,7 +14,7 @@ RATE_FIELDS = ("dataset", "stem", "freeze", "lookahead", "tta", "compile", "muon
 
 
 def check(config: AirbenchConfig, num_workers: int) -> dict[str, Any]:
-    """Facts about the run (data, steps, images). Raises ValueError, in one line, for one that cannot run."""
+    """Facts about the run: data, parameters, steps, images. Raises ValueError, in a line, for one that cannot run."""
     if config.batch_size % num_workers or config.batch_size < 2 * num_workers:
         below = config.batch_size // num_workers * num_workers
         near = f"{below} or {below + num_workers}" if below >= 2 * num_workers else f"{2 * num_workers}"
@@ -33,7 +32,7 @@ def check(config: AirbenchConfig, num_workers: int) -> dict[str, Any]:
         "least_epochs": steps / steps_per_epoch,
         "train_images": steps_per_epoch * config.batch_size,
         "validation_images": 0,
-        "validation_images_once": config.views * test_images(info),  # each view of an image passes the network
+        "validation_images_once": config.views * info.n_test,  # each view of an image passes the network
         "cached": False,
     }
     return {
@@ -41,6 +40,10 @@ def check(config: AirbenchConfig, num_workers: int) -> dict[str, Any]:
         "data": info.fingerprint(),
         "image_size": info.image_size,
         "num_classes": info.num_classes,
+        "final_channels": WIDTHS[-1],
+        "final_size": FINAL_SIZE,
+        "n_params_extractor": config.n_params_extractor(),
+        "n_params_classifier": config.n_params_classifier(info.num_classes),
         "steps": steps,
         "phases": [phase],
         "rate_fields": RATE_FIELDS,

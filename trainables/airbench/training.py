@@ -296,4 +296,5 @@ class _Run:
             "computed_in": str(bench.dtype).removeprefix("torch."),
             "device": device.type,
             "device_name": self.workers.device_name(),
+            **self.workers.memory(),
         }

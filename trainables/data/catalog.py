@@ -41,6 +41,8 @@ class DataInfo:
     classes: tuple[str, ...]
     n_train: int
     """Training images."""
+    n_test: int
+    """Test images; 0 where the data bring no split."""
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     flip: bool
@@ -158,6 +160,7 @@ def _published(dataset: str, image_size: int | None) -> DataInfo:
         image_size=32 if dataset in _CIFAR else image_size or FOLDER_IMAGE_SIZE,
         classes=tuple(str(i) for i in range(num_classes)),
         n_train=PUBLISHED[dataset][0],
+        n_test=PUBLISHED[dataset][1],
         mean=statistics[0],
         std=statistics[1],
         flip=True,
@@ -178,6 +181,7 @@ def _digits() -> DataInfo:
         image_size=32,
         classes=tuple("0123456789"),
         n_train=1438,
+        n_test=359,
         mean=(0.3058, 0.3058, 0.3058),
         std=(0.3241, 0.3241, 0.3241),
         flip=False,
@@ -195,13 +199,12 @@ def _cifar(dataset: str, root: Path) -> DataInfo:
         for file in (*train, *test):
             if not file.is_file():
                 raise DataError(f"{file} is missing")
-        n_train = 50_000
+        n_train, n_test = 50_000, 10_000
     else:
         layout = "parquet"
         train, test = (_parquet_split(parquet, split, root) for split in ("train", "test"))
         n_train = sum(_parquet_rows(file, label) for file in train)
-        for file in test:
-            _parquet_rows(file, label)
+        n_test = sum(_parquet_rows(file, label) for file in test)
     return DataInfo(
         dataset=dataset,
         layout=layout,
@@ -210,6 +213,7 @@ def _cifar(dataset: str, root: Path) -> DataInfo:
         image_size=32,
         classes=tuple(str(i) for i in range(num_classes)),
         n_train=n_train,
+        n_test=n_test,
         mean=mean,
         std=std,
         flip=True,
@@ -271,8 +275,7 @@ def _folders(dataset: str, root: Path, image_size: int) -> DataInfo:
     else:
         layout, train, test = "classes", (root,), ()
         classes = _class_folders(root)
-    if test:
-        image_files(test[0], classes)  # an unreadable or empty folder is found before anything starts
+    n_test = len(image_files(test[0], classes)[0]) if test else 0
     if len(classes) < 2:
         raise DataError(f"{train[0]} holds {len(classes)} class folder(s); at least 2 are needed")
     return DataInfo(
@@ -283,6 +286,7 @@ def _folders(dataset: str, root: Path, image_size: int) -> DataInfo:
         image_size=image_size,
         classes=classes,
         n_train=len(image_files(train[0], classes)[0]),
+        n_test=n_test,
         mean=mean,
         std=std,
         flip=True,

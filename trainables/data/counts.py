@@ -6,12 +6,11 @@ from collections.abc import Sequence
 
 import pyarrow.parquet as pq
 
-from trainables.data.catalog import CIFAR_LABEL, PUBLISHED, DataError, DataInfo, image_files
+from trainables.data.catalog import CIFAR_LABEL, DataError, DataInfo, image_files
 from trainables.data.subset import class_share
 
 DIGITS = (151, 161, 143, 131, 147, 154, 150, 136, 127, 138)
 """Training images of each class of the embedded digits."""
-DIGITS_TEST = 359
 OWN_SPLIT = 0.1
 """Part held out of folders that bring no validation images."""
 
@@ -28,7 +27,7 @@ def image_counts(info: DataInfo, *, train_size: float, val_split: float) -> tupl
         if train_size > sum(kept):
             raise DataError(f"train_size={train_size:g} is more than the {sum(kept)} training images")
         kept = [class_share(count, sum(kept), train_size) for count in kept if count]
-    return sum(kept), sum(held_out) if held_out else test_images(info)
+    return sum(kept), sum(held_out) if held_out else info.n_test
 
 
 def images_of_an_epoch(images: int, *, global_batch_size: int, world_size: int) -> int:
@@ -41,18 +40,6 @@ def images_of_an_epoch(images: int, *, global_batch_size: int, world_size: int) 
     if not used:
         raise DataError(f"{images} training image(s) are too few for {world_size} worker(s)")
     return used
-
-
-@functools.lru_cache(maxsize=8)
-def test_images(info: DataInfo) -> int:
-    """Images of the split that is not trained on; 0 where the data bring none."""
-    if info.layout == "embedded":
-        return DIGITS_TEST
-    if info.layout in ("torchvision", "published"):
-        return PUBLISHED[info.dataset][1]
-    if info.layout == "parquet":
-        return sum(pq.ParquetFile(file).metadata.num_rows for file in info.test)
-    return len(image_files(info.test[0], info.classes)[0]) if info.test else 0
 
 
 @functools.lru_cache(maxsize=8)

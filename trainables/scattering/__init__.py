@@ -10,12 +10,23 @@ if TYPE_CHECKING:
     from trainables.scattering.checkpoint import position
     from trainables.scattering.commandline import command
     from trainables.scattering.config import BlockShape, ScatteringConfig
+    from trainables.scattering.costs import cost
     from trainables.scattering.measuring import measure
     from trainables.scattering.network import ScatteringNet
     from trainables.scattering.preflight import check
     from trainables.scattering.training import train
 
-__all__ = ["BlockShape", "ScatteringConfig", "ScatteringNet", "check", "command", "measure", "position", "train"]
+__all__ = [
+    "BlockShape",
+    "ScatteringConfig",
+    "ScatteringNet",
+    "check",
+    "command",
+    "cost",
+    "measure",
+    "position",
+    "train",
+]
 
 _HOME = {
     "BlockShape": "config",
@@ -23,6 +34,7 @@ _HOME = {
     "ScatteringNet": "network",
     "check": "preflight",
     "command": "commandline",
+    "cost": "costs",
     "measure": "measuring",
     "position": "checkpoint",
     "train": "training",

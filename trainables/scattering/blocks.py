@@ -63,15 +63,25 @@ class ScatteringBlock(nn.Module):
     def freeze(self) -> None:
         """Stop learning. A block whose filters still are the wavelets then filters every channel by the same bank."""
         self.requires_grad_(False)
+        self._at_wavelet_init = None
         matches = []
         for weight, bank in zip(self._filters(), self._wavelet_bank(), strict=True):
             own = own_channel(weight, self.shape)
             same = bool((own == bank.to(weight.device)).all())
             matches.append(same and torch.count_nonzero(weight) == torch.count_nonzero(own))
+        collapse = None
         if self.collapse is not None:
-            self._frozen_collapse = self.collapse[0, 0].item()
-            matches.append(bool((self.collapse == self._frozen_collapse).all()))
-        self._at_wavelet_init = self._versions() if all(matches) else None
+            collapse = self.collapse[0, 0].item()
+            matches.append(bool((self.collapse == collapse).all()))
+        if all(matches):
+            self.share_bank(collapse)
+
+    def share_bank(self, collapse: float | None) -> None:
+        """Filter every channel by the wavelets, which the filters must be, until a weight changes.
+
+        `collapse` is the value of all its weights, None without phase_relu.
+        """
+        self._at_wavelet_init, self._frozen_collapse = self._versions(), collapse
 
     def unfreeze(self) -> None:
         """Learn again."""

@@ -41,6 +41,8 @@ class Validation:
     def __call__(self, *, frozen: bool) -> dict[str, float]:
         """Mean loss, top-1 and top-5 accuracy in percent; `frozen` where the extractor never learnt so far."""
         net, workers = self.net, self.workers
+        if not frozen:
+            self._features = None  # of no more use
         workers.broadcast(list(net.buffers()))
         net.eval()
         sums = torch.zeros(3, dtype=torch.float64, device=workers.device)

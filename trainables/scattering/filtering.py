@@ -19,6 +19,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from trainables.device import on_cpu
+
 EPSILON = 1e-8
 """Under the root of the modulus, as in the original."""
 
@@ -31,7 +33,7 @@ LARGE_WEIGHTS = 12 * 2**20
 
 def own_filters(x: Tensor, weight: Tensor, pool: Tensor, groups: int) -> Tensor:
     """Filter [B, C, M, N] by weights [O, C / groups, K, K] and the 2x2 kernel: [B, O, M // 2, N // 2]."""
-    if x.device.type == "cpu" or (groups == 1 and _compute_dtype(x) != torch.float32):
+    if on_cpu(x) or (groups == 1 and _compute_dtype(x) != torch.float32):
         x = x.contiguous(memory_format=torch.channels_last)
     if torch.is_grad_enabled() and weight.requires_grad and not x.requires_grad:  # images: no gradient of u either
         return F.conv2d(x, _fused(weight, pool), stride=2, padding=weight.shape[-1] // 2, groups=groups)
@@ -52,7 +54,7 @@ def shared_filters(x: Tensor, bank: Tensor, pool: Tensor, collapse: float | None
     """
     x = x.to(_compute_dtype(x))
     fused = _fused(bank[:, None], pool).to(x.dtype)
-    if x.device.type == "cpu":
+    if on_cpu(x):
         return _shared_filters_on_cpu(x, fused, collapse)
     B, C, M, N = x.shape
     L = len(bank) // 2
@@ -62,6 +64,12 @@ def shared_filters(x: Tensor, bank: Tensor, pool: Tensor, collapse: float | None
     if L:
         _modulus(y[:, :, 1 : 1 + L], y[:, :, 1 + L :], collapse, out=out[:, C:].unflatten(1, (C, L)))
     return out
+
+
+def chunks(C: int, channel_bytes: int) -> list[slice]:
+    """The channels that shared filters work on at a time."""
+    step = max(1, CHUNK_BYTES // channel_bytes)
+    return [slice(start, min(start + step, C)) for start in range(0, C, step)]
 
 
 def _shared_filters_on_cpu(x: Tensor, fused: Tensor, collapse: float | None) -> Tensor:
@@ -79,16 +87,16 @@ def _shared_filters_on_cpu(x: Tensor, fused: Tensor, collapse: float | None) -> 
     low, *oriented = fused[:, None].expand(-1, B, -1, -1, -1)
     out = x.new_empty(C * (1 + L), M // 2, N // 2, B).permute(0, 3, 1, 2)
     moduli = out[C:].unflatten(0, (C, L)).unbind(1) if L else ()
-    for start in range(0, C, step := max(1, CHUNK_BYTES // images[0].nbytes)):
-        part = images[start : start + step]
+    for chunk in chunks(C, images[0].nbytes):
+        part = images[chunk]
 
         def filtered(taps: Tensor, part: Tensor = part) -> Tensor:
             return F.conv2d(part, taps, stride=2, padding=(taps.shape[-1] - 1) // 2, groups=B)
 
-        out[start : start + len(part)] = filtered(low)
+        out[chunk] = filtered(low)
         for i, modulus in enumerate(moduli):
             re, im = filtered(oriented[i]), filtered(oriented[L + i])
-            _modulus(re, im, collapse, out=modulus[start : start + len(part)])
+            _modulus(re, im, collapse, out=modulus[chunk])
     return out.transpose(0, 1)
 
 
@@ -176,7 +184,7 @@ class _LowpassAndModulus(torch.autograd.Function):
 
 def _backward_as_matrix_product(u: Tensor, weight: Tensor, groups: int) -> bool:
     """Whether the library's backward convolutions are slower on CPU than a matrix product over unfolded patches."""
-    if u.device.type != "cpu" or not torch.is_grad_enabled():
+    if not on_cpu(u) or not torch.is_grad_enabled():
         return False
     half = _compute_dtype(u).itemsize == 2
     positions = ((u.shape[-2] - 1) // 2) * ((u.shape[-1] - 1) // 2)

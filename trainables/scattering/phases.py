@@ -6,7 +6,7 @@ from torch import Tensor
 from trainables.distributed import Workers
 from trainables.scattering.config import ScatteringConfig
 from trainables.scattering.network import ScatteringNet, initial_blocks
-from trainables.scattering.step import Step
+from trainables.scattering.step import Step, make_optimizer
 
 
 def begin_phase(net: ScatteringNet, config: ScatteringConfig, workers: Workers, phase: str) -> Step:
@@ -15,11 +15,7 @@ def begin_phase(net: ScatteringNet, config: ScatteringConfig, workers: Workers, 
         net.freeze_extractor()
     else:
         net.unfreeze_extractor()
-    groups = [{"params": net.head_parameters(), "lr": config.lr_head}]
-    if phase != "head":
-        rate = config.lr_extractor if phase == "finetune" else config.lr_head
-        groups.insert(0, {"params": list(net.extractor_parameters()), "lr": rate})
-    optimizer = torch.optim.AdamW(groups, weight_decay=config.weight_decay, fused=True)
+    optimizer = make_optimizer(net, config, phase)
     anchored = phase == "finetune" and config.l2_penalty
     return Step(net, optimizer, config, workers, anchor=anchor(config, workers.device) if anchored else None)
 

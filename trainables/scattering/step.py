@@ -31,6 +31,15 @@ def micro_batches(batch_size: int, world_size: int, micro_batch: int | None, bat
     return min(batch_parts * math.ceil(largest / (micro_batch or largest)), max(1, smallest // 2))
 
 
+def make_optimizer(net: ScatteringNet, config: ScatteringConfig, phase: str) -> torch.optim.Optimizer:
+    """AdamW on what learns in a phase: norm and classifier at `lr_head`, and the blocks unless it is the head phase."""
+    groups: list[dict[str, Any]] = [{"params": net.head_parameters(), "lr": config.lr_head}]
+    if phase != "head":
+        rate = config.lr_extractor if phase == "finetune" else config.lr_head
+        groups.insert(0, {"params": list(net.extractor_parameters()), "lr": rate})
+    return torch.optim.AdamW(groups, weight_decay=config.weight_decay, fused=True)
+
+
 class Step:
     """Trains `net` by one global batch at a time; its parameters' `requires_grad` say what learns."""
 

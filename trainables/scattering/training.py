@@ -302,6 +302,7 @@ class _Run:
             moved, norm = self._filter_change()
             results["filter_delta_l2"] = moved
             results["filter_delta_relative"] = moved / norm if norm else 0.0
+        results |= self.workers.memory()
         results["seconds"] = self._seconds()
         report = {"event": "result", "results": results, "curves": self.curves}
         if self.workers.is_main:
@@ -314,6 +315,6 @@ class _Run:
         """L2 distance of the extractor from its state before fine-tuning, and the norm of that state."""
         moved = norm = 0.0
         for p, p0 in zip(self.net.extractor_parameters(), anchor(self.config, self.workers.device), strict=True):
-            moved += (p - p0).double().square().sum().item()
-            norm += p0.double().square().sum().item()
+            moved += (p - p0).double().square_().sum().item()
+            norm += p0.double().square_().sum().item()
         return math.sqrt(moved), math.sqrt(norm)
