@@ -16,18 +16,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, get_args
 
-from raysweep import cluster, handover, options, planning, session
-from raysweep.calibration import calibrate
+from raysweep import cluster, handover, options, session
 from raysweep.commands import commands
 from raysweep.experiment import Experiment, Family, Question
+from raysweep.forecasts import planning
+from raysweep.forecasts.calibration import calibrate
+from raysweep.forecasts.past import past_error
+from raysweep.forecasts.plan_view import print_plan
+from raysweep.forecasts.rates import cache_folder
 from raysweep.ledger import LedgerError, open_ledger
-from raysweep.past import past_error
+from raysweep.live.watch import watch_sweep
 from raysweep.plan import PlanError, Run, nearest, select, select_family
-from raysweep.plan_view import print_plan
-from raysweep.rates import cache_folder
 from raysweep.search import Results, rounds
-from raysweep.services import reach
-from raysweep.watch import watch_sweep
+from raysweep.tracking.services import reach
 from search_spaces import families
 from trainables.cli import UsageError, parse_values
 from trainables.data.catalog import DataError, locate, published_sizes

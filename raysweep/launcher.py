@@ -18,8 +18,8 @@ from ray import tune
 from raysweep.cluster import SLOT, Resources
 from raysweep.failures import one_line
 from raysweep.ledger import Ledger, Record
+from raysweep.live.status import Status
 from raysweep.plan import Run
-from raysweep.status import Status
 from raysweep.trial import MAX_RESTARTS, run_trial
 from raysweep.trials import Rules, TrialQueue
 

@@ -18,16 +18,16 @@ from typing import Any
 from raysweep import cluster
 from raysweep.changes import changes
 from raysweep.experiment import Experiment, Family, Question
-from raysweep.forecast import forecasts
+from raysweep.forecasts.forecast import forecasts
+from raysweep.forecasts.past import past_error, predicted
+from raysweep.forecasts.planning import setting_of
+from raysweep.forecasts.rates import cache_folder
 from raysweep.imported import accept_imported
 from raysweep.ledger import SETTLED, Ledger
-from raysweep.past import past_error, predicted
+from raysweep.live.status import Status
+from raysweep.live.view import view
 from raysweep.plan import Run, alike, make_runs, matching
-from raysweep.planning import setting_of
-from raysweep.rates import cache_folder
-from raysweep.services import Destination
-from raysweep.status import Status
-from raysweep.view import view
+from raysweep.tracking.services import Destination
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -197,8 +197,8 @@ def _launcher(
             dashboard = stack.enter_context(cluster.own_cluster(setup.resources))
             print(f"Ray dashboard: http://{dashboard} (token: `ray get-auth-token`)")
         from raysweep.launcher import launch
-        from raysweep.metrics import Gauges
-        from raysweep.tracking import Tracking
+        from raysweep.tracking.followers import Tracking
+        from raysweep.tracking.gauges import Gauges
         from raysweep.trials import Rules
 
         gauges, tracking = Gauges(), Tracking.of(setup.ledger, setup.destination)

@@ -22,11 +22,11 @@ from raysweep.devices import Devices
 from raysweep.failures import DISK, ERROR, LOST, Failure
 from raysweep.gate import Gates
 from raysweep.ledger import DIVERGED, FAILED, FINISHED, STOPPED, Ledger, Record
+from raysweep.live.status import Status
+from raysweep.live.view import view
 from raysweep.plan import Run, in_series
 from raysweep.recording import git_revision, record_failure, unrecorded
-from raysweep.status import Status
 from raysweep.trial import MAX_RESTARTS
-from raysweep.view import view
 
 TEND_EVERY = 0.5
 """Seconds between two looks at what has come in from outside."""

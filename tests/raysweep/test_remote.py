@@ -13,13 +13,13 @@ import pytest
 
 from raysweep import durable
 from raysweep.ledger import HeldError, LedgerError, SupersededError, load_results, open_ledger
+from raysweep.live.status import Status
+from raysweep.live.view import LinesView
+from raysweep.live.watch import look
 from raysweep.remote import DEAD, RemoteLedger
-from raysweep.status import Status
-from raysweep.view import LinesView
-from raysweep.watch import look
 from tests.conftest import ROOT, run, run_sweep
+from tests.raysweep.live.test_status import planned
 from tests.raysweep.test_ledger import record
-from tests.raysweep.test_status import planned
 from tests.raysweep.test_sweep import background, numbers, wait_for
 
 HOLD = """
