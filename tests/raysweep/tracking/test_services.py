@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from raysweep import services
 from raysweep.cluster import prepare_own_environment
 from raysweep.ledger import FAILED, FINISHED, Ledger
 from raysweep.plan import PlanError
+from raysweep.tracking import services
 from raysweep.tracking.followers import Tracking, fields_of
 from raysweep.tracking.services import Destination, reach
 from tests.conftest import ROOT
