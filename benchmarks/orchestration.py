@@ -27,12 +27,13 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measuring import cpu, peak_megabytes
+from benchmarks.measuring import cpu
 from benchmarks.sleeper import SleeperConfig
 from raysweep.cluster import Resources, own_cluster, prepare_own_environment
 from raysweep.experiment import Experiment, Family
 from raysweep.ledger import Ledger
 from raysweep.plan import Run, make_runs
+from trainables.memory import peak_resident_bytes
 
 FAMILY = Family(name="sleepers", dataset="none", experiments=(), groups=(), questions=(), grid=lambda _: ([], []))
 SEEDS_PER_TRIAL = 10
@@ -166,7 +167,7 @@ def _measured(
         "wall s": round(clock.wall, 1),
         "overhead s per trial": round((clock.wall - ideal) / trials, 3),
         "driver CPU s per trial": round(clock.cpu / trials, 3),
-        "driver MB": peak_megabytes(),
+        "driver MB": peak_resident_bytes() // 2**20,
         "frame s": round(frame_seconds, 2),
         "furthest from the plan's order": max(abs(place - seed) for place, seed in enumerate(order)),
     }

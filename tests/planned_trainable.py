@@ -37,7 +37,7 @@ def check(config: PlannedConfig, num_workers: int) -> dict[str, Any]:
     return {
         "data": "none",
         "numerics": 1,
-        "n_params_extractor": 1000 * config.width,
+        "n_params_extractor": 40_000_000 * config.width,
         "n_params_classifier": 234,
         "phases": [phase, tuned],
         "rate_fields": ("width", "global_avg_pool", "global_batch_size", "mixing_horizon", "fails"),

@@ -26,6 +26,10 @@ PROCESS_BYTES = 715 * 2**20
 150 MB that torch imports for its first optimiser, 20 MB of its code read in the first steps. torch 2.14.1 for CPUs,
 Linux, the same with one thread and two; a third is private, the rest pages of torch's library."""
 
+EXIT_BYTES = 125 * 2**20
+"""What the process grows by when it ends, as seen by whoever waits for it: `import torch`, and torch._dynamo, which its
+optimisers import, and nothing else end 125 MB above what they held (none after os._exit)."""
+
 COPIES_FORWARD, COPIES_BACKWARD = 2, 3
 """Of the weights, while oneDNN convolves on a CPU: channels last, and in blocks as its kernels want them; backward the
 gradient in blocks as well. Within 10 % for dense and grouped weights of 0.4 to 47 MB, float32 and bfloat16, one thread
@@ -183,6 +187,11 @@ def parts_of(
         }
 
     return parts
+
+
+def at_exit(around: dict[str, int], most_small: int) -> dict[str, int]:
+    """The parts of a process's memory while it ends: tensors are gone, and what was kept of small blocks is not."""
+    return around | {"process": PROCESS_BYTES + EXIT_BYTES, "kept": min(most_small, KEPT_AT_MOST)}
 
 
 def data_bytes(info: DataInfo) -> int:

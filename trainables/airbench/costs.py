@@ -11,7 +11,7 @@ from trainables.airbench.evaluation import TEST_BATCH, views
 from trainables.airbench.network import AirbenchNet
 from trainables.airbench.optimizers import Lookahead
 from trainables.airbench.training import Step, compute_dtype
-from trainables.costing import PROCESS_BYTES, Buckets, count_flops, data_bytes, parts_of, shapes_only
+from trainables.costing import PROCESS_BYTES, Buckets, at_exit, count_flops, data_bytes, parts_of, shapes_only
 from trainables.data.catalog import DataInfo, locate
 from trainables.distributed import Workers
 
@@ -38,14 +38,18 @@ def cost(config: AirbenchConfig, num_workers: int, device: str = "cpu") -> dict[
         memory.restart(lambda: parts() | {"data": images.nbytes()})
         _train(step, images, share)
         _evaluate(step, images, config)
-    around = {"process": PROCESS_BYTES, "data": data_bytes(info)} if device == "cpu" else {}
-    held = {name: around.get(name, 0) + memory.at_peak.get(name, 0) for name in {**around, **memory.at_peak}}
-    total = sum(held.values())
+    moments = [memory.at_peak]
+    if device == "cpu":
+        around = {"process": PROCESS_BYTES, "data": data_bytes(info)}
+        held = memory.at_peak | {"data": around["data"] + memory.at_peak["data"]}
+        moments = [around | held, at_exit(around, memory.most_small)]
+    highest = max(moments, key=lambda parts: sum(parts.values()))
+    total = sum(highest.values())
     return {
         **flops,
-        "phases": [{"phase": "train", **flops, "memory_bytes": total}],
+        "phases": [{"phase": "train", **flops, "memory_bytes": sum(moments[0].values())}],
         "memory_bytes": total,
-        "memory": held,
+        "memory": highest,
     }
 
 

@@ -10,7 +10,7 @@ from unittest import mock
 import torch
 from torch import Tensor
 
-from trainables.costing import PROCESS_BYTES, Buckets, count_flops, data_bytes, nbytes, parts_of, shapes_only
+from trainables.costing import PROCESS_BYTES, Buckets, at_exit, count_flops, data_bytes, nbytes, parts_of, shapes_only
 from trainables.data.batches import BATCHES_AHEAD
 from trainables.data.catalog import DataInfo, locate
 from trainables.distributed import Workers
@@ -26,23 +26,26 @@ def cost(config: ScatteringConfig, num_workers: int, device: str = "cpu") -> dic
     """Operations for an image and peak memory of a worker on "cpu" or "cuda"; nothing of the run's size is allocated.
 
     `flops_forward` and `flops_train` (forward and backward of a step at the run's batch, for each of its images) are of
-    the last phase, `memory_bytes` and its parts `memory` of the phase with the highest peak, `phases` has all.
+    the last phase; `phases` has all. `memory_bytes` and its parts `memory` are of the phase with the highest peak, or
+    of the end of the process where that is higher.
     """
     info = locate(config.dataset, config.data_dir, config.image_size)
     around = _around_tensors(config, info, num_workers) if device == "cpu" else {}
-    phases, parts, most_small = [], {}, 0
+    phases, moments, most_small = [], [], 0
     for phase in config.phases:
         costs = _Phase.of(config, info, phase, num_workers, device).costs(most_small)
         most_small = costs.most_small
-        parts[phase] = around | costs.memory
-        phases.append({"phase": phase, **costs.flops, "memory_bytes": sum(parts[phase].values())})
-    highest = max(phases, key=lambda row: row["memory_bytes"])
+        moments.append(around | costs.memory)
+        phases.append({"phase": phase, **costs.flops, "memory_bytes": sum(moments[-1].values())})
+    if device == "cpu":
+        moments.append(at_exit(around, most_small))
+    highest = max(moments, key=lambda parts: sum(parts.values()))
     return {
         "flops_forward": phases[-1]["flops_forward"],
         "flops_train": phases[-1]["flops_train"],
         "phases": phases,
-        "memory_bytes": highest["memory_bytes"],
-        "memory": parts[highest["phase"]],
+        "memory_bytes": sum(highest.values()),
+        "memory": highest,
     }
 
 

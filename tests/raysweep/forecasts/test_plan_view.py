@@ -48,7 +48,7 @@ def test_the_table_fits_and_cuts_nothing(shown, width):
     table = text[: text.index("└")]
     assert "…" not in table
     assert "base x3" in table
-    assert "40.2 k" in table, "1000 x 40 + 234 parameters"
+    assert "1.6 G" in table, "40 M x 40 + 234 parameters"
     assert "23 min" in table, "the 1404 seconds of plans.WHOLE"
     assert ("interval" in table, "measured" in table) == (width >= 120, width >= 120)
 

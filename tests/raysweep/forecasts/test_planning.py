@@ -65,7 +65,7 @@ def test_json_has_an_object_for_each_run_in_order(ledger, setting):
         "priority": 0,
         "state": "extended",
         "num_workers": 1,
-        "n_params_extractor": 1000,
+        "n_params_extractor": 40_000_000,
         "n_params_classifier": 234,
         "flops_forward": 100,
         "flops_train": 300,
