@@ -20,7 +20,7 @@ from ray.train.v2._internal.execution.controller import TrainController
 from ray.train.v2._internal.execution.worker_group import state, worker_group
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
-from raysweep.worker import ReportToTune
+from raysweep.worker import RUN, RayTrainWorker, ReportToTune
 
 NEXT_TO_NOTHING = 0.001
 """CPUs that a worker asks of Ray, which takes no placement group that asks for nothing."""
@@ -38,12 +38,20 @@ class LocalTrainer(DataParallelTrainer):  # type: ignore[misc]
             mock.patch.object(worker_group, "SynchronizationActor", _MEETING),
             mock.patch.object(state, "_shutdown_sync_actor"),
         ):
-            controller = TrainController(**arguments)
+            controller = _Controller(**arguments)
             asyncio.run(controller.run())
         result = controller.get_result()
         if result.error:
             _MEETING.end()
         return result
+
+
+class _WorkerGroup(worker_group.WorkerGroup):  # type: ignore[misc]
+    _worker_cls = RayTrainWorker
+
+
+class _Controller(TrainController):  # type: ignore[misc]
+    worker_group_cls = _WorkerGroup
 
 
 class _Meeting:
@@ -84,6 +92,6 @@ def trainer(loop: Any, config: dict[str, Any], *, name: str, storage: str, num_w
             name=name,
             storage_path=storage,
             callbacks=[ReportToTune()],
-            worker_runtime_env={"env_vars": {"OMP_NUM_THREADS": str(threads)}},
+            worker_runtime_env={"env_vars": {"OMP_NUM_THREADS": str(threads), RUN: name}},
         ),
     )
