@@ -60,8 +60,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def sweep(args: argparse.Namespace, argv: list[str]) -> int:
     """Plan, run what is not done yet, print the answers. Raises PlanError and its like before anything starts."""
-    from analysis.terminal import print_answers
-
     family = select_family(families(), args.group or (), args.only)
     question = searched(args, family)
     with contextlib.ExitStack() as stack:
@@ -103,6 +101,8 @@ def sweep(args: argparse.Namespace, argv: list[str]) -> int:
         print(data)
         plans = search_rounds(setup, question, runs) if question else iter([runs])
         names, interrupted = session.run(setup, plans, lambda: urgent(setup))
+        from analysis.terminal import print_answers
+
         print_answers(setup.ledger.location, names)
         setup.ledger.write_frame()
         return 130 if interrupted else int(bool(set(names) - setup.ledger.finished()))

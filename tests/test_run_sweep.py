@@ -1,5 +1,7 @@
 """Every wrong input is one line on stderr and exit code 2, before anything starts."""
 
+import json
+
 import pytest
 
 import run_sweep
@@ -69,6 +71,15 @@ def refused(capsys, *args: str) -> str:
         ("--group epochs-to-target --preempt", "--preempt goes with neither a search nor --redo"),
         ("--group depth --backfil", "unknown option --backfil; did you mean '--backfill'?"),
         ("--group cifar --grid n_blocks=8,9", "n_blocks=8 is too many for images of 32 pixels"),
+        ("--group depth --track mlfow", "unknown service 'mlfow'; did you mean 'mlflow'?"),
+        ("--group depth --track mlflow=http://nowhere", "--track mlflow needs the package mlflow"),
+        ("--group epochs-to-target --print-commands", "is a search"),
+        ("--group depth --num-workers 3 --data-dir /elsewhere --print-commands", "not divisible by 3 workers"),
+        ("--group depth --json", "--json goes with --plan"),
+        ("--group depth --calibrate", "--calibrate goes with --plan"),
+        ("--group depth --plan --set n_blocks=9", "n_blocks=9 is too many for images of 32 pixels"),
+        ("--group depth --plan --dataset imagefolder", "dataset imagefolder needs a data folder"),
+        ("--status", "no sweep has left its status in"),
     ],
 )
 def test_wrong_input_is_one_line(capsys, tmp_path, args, message):
@@ -107,10 +118,35 @@ def test_the_list_names_every_group_and_experiment():
         assert name in listed.stdout
 
 
+def test_commands_are_printed_for_a_machine_that_has_the_data(capsys):
+    assert run_sweep.main(["--group", "depth", "--data-dir", "/datasets/ImageNet", "--print-commands"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    why = ("C: 4 blocks, the baseline: every other question needs it", "A: 5 blocks", "B: 5 blocks, horizon 27")
+    assert lines[::2] == [f"# {name} (priority {n})" for name, n in zip(why, (0, 1, 4), strict=True)]
+    start = "torchrun --nproc_per_node=8 -m trainables.scattering --dataset imagenet"
+    assert all(line.startswith(start) for line in lines[1::2])
+
+
+def test_the_plan_of_imagenet_needs_neither_its_files_nor_its_memory(tmp_path):
+    """Channels, sizes and classifier weights of the experiments' document, in the order of execution."""
+    planned = run("run_sweep.py", "--group", "all", "--plan", "--json", "--dataset", "imagenet", "--results", tmp_path)
+    assert planned.returncode == 0, planned.stderr
+    rows = {row["experiment"]: row for row in json.loads(planned.stdout)}
+    assert list(rows) == ["C", "A", "F", "E", "H", "I", "B", "D", "G"]
+    assert [(rows[name]["final_channels"], rows[name]["final_size"]) for name in "ACDE"] == [
+        *((1875, 7), (375, 14), (19683, 7), (2187, 14)),
+    ]
+    norm_and_bias = 2 * 19683 + 1000
+    assert rows["D"]["n_params_classifier"] - norm_and_bias == 19683 * 49 * 1000
+    assert all(isinstance(rows[name][field], int) for name in rows for field in ("flops_train", "memory_bytes"))
+    assert not any(tmp_path.iterdir())
+
+
 def test_help_names_the_documented_flags():
     helped = run("run_sweep.py", "--help", timeout=30)
     for flag in (
         *("--list", "--group", "--only", "--dataset", "--data-dir", "--results", "--grid", "--seeds", "--num-workers"),
         *("--gpus-per-worker", "--set", "--address", "--redo", "--backfill", "--preempt", "--budget-hours"),
+        *("--plan", "--json", "--calibrate", "--print-commands", "--status", "--track"),
     ):
         assert flag in helped.stdout

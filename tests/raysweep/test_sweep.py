@@ -17,11 +17,15 @@ from PIL import Image
 
 from raysweep import load_results, supervisor
 from tests.conftest import ROOT, real_data, run_sweep
+from tests.raysweep.tracking.test_tracking import shown
 from trainables.scattering import ScatteringConfig, ScatteringNet, train
 
 SHORT = ("--set", "lr_epochs=3", "epochs=2", "train_size=0.3")
 PAIR = ("--group", "cifar", "--only", "3b_cmod_L4_s10,3b_cmod_L4_rand_s10", "--seeds", "42", *SHORT)
-TIMELESS = ("seconds", "images_per_second", "started", "finished", "restarts", "hostname", "trial", "attempt")
+TIMELESS = (
+    *("seconds", "images_per_second", "memory_bytes", "started", "finished", "restarts", "hostname", "trial"),
+    *("attempt", "predicted_epochs", "predicted_basis"),
+)
 
 
 def numbers(folder) -> list[dict]:
@@ -82,6 +86,27 @@ def test_a_sweep_runs_and_answers_its_question(sweep):
     assert more.startswith("--group cifar --only 3b_cmod_L4_rand_s10,3b_cmod_L4_s10 --seeds")
     assert "Traceback" not in ran.stdout + ran.stderr
     assert "WARNING" not in ran.stdout + ran.stderr
+
+
+@pytest.mark.ray
+def test_a_sweep_leaves_tensorboard_the_curves_of_its_records(sweep):
+    folder, _ = sweep
+    for _, row in load_results(folder).iterrows():
+        scalars = shown(folder / "tensorboard" / "digits" / row["run"])
+        points = [point for phase in ("head", "finetune", "joint") for point in scalars.get(f"{phase}/val_acc", [])]
+        recorded = [e["val_acc"] for name in ("phase_a", "phase_b", "joint") for e in row["curves"].get(name, ())]
+        assert [step for step, _ in points] == list(range(1, len(recorded) + 1))
+        assert [value for _, value in points] == pytest.approx(recorded, abs=1e-3)
+        assert scalars["final/final_acc"] == [(len(recorded), pytest.approx(row["final_acc"], abs=1e-3))]
+
+
+@pytest.mark.ray
+def test_the_status_of_a_sweep_that_has_ended_is_shown(sweep):
+    folder, _ = sweep
+    status = run_sweep("--status", "--results", folder)
+    assert status.returncode == 0, status.stderr
+    assert "2 of 2 runs done" in status.stdout
+    assert "ended at" in status.stdout
 
 
 @pytest.mark.ray
