@@ -21,11 +21,14 @@ from trainables.scattering import ScatteringConfig, ScatteringNet, train
 
 SHORT = ("--set", "lr_epochs=3", "epochs=2", "train_size=0.3")
 PAIR = ("--group", "cifar", "--only", "3b_cmod_L4_s10,3b_cmod_L4_rand_s10", "--seeds", "42", *SHORT)
-TIMELESS = ("seconds", "images_per_second", "started", "finished", "restarts", "hostname", "trial", "attempt")
+TIMELESS = (
+    *("seconds", "images_per_second", "started", "finished", "restarts", "hostname", "trial", "attempt"),
+    "peak_memory_bytes",
+)
 
 
 def numbers(folder) -> list[dict]:
-    """Everything in the results but times and hosts."""
+    """Everything in the results but times, hosts and memory."""
     frame = load_results(folder).sort_values("run")
     frame = frame.drop(columns=[c for c in frame if c.endswith(TIMELESS)] + ["save_dir"])
     return json.loads(frame.to_json(orient="records"))

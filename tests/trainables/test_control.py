@@ -22,7 +22,7 @@ from trainables.scattering import ScatteringConfig, ScatteringNet, train
 
 SMALL = {"n_blocks": 2, "L": 4, "kernel_size": 5, "train_size": 0.2, "lr_epochs": 2, "epochs": 2, "print_freq": 1}
 STEPS = 3  # of an epoch
-TIMES = {"seconds", "head_images_per_second", "finetune_images_per_second"}
+TIMES = {"seconds", "peak_memory_bytes", "head_images_per_second", "finetune_images_per_second"}
 
 
 def numbers(folder: Path) -> dict:
