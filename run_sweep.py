@@ -9,27 +9,29 @@ Rerunning a command is how one resumes: finished runs are skipped, interrupted o
 
 import argparse
 import contextlib
-import math
+import json
 import os
-import shlex
-import signal
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, get_args
 
-from raysweep import cluster, handover, options
-from raysweep.changes import changes
+from raysweep import cluster, handover, options, session
+from raysweep.commands import commands
 from raysweep.experiment import Experiment, Family, Question
-from raysweep.imported import accept_imported
-from raysweep.ledger import Ledger, LedgerError, open_ledger
-from raysweep.plan import PlanError, Run, alike, make_runs, matching, nearest, select, select_family
+from raysweep.forecasts import planning
+from raysweep.forecasts.calibration import calibrate
+from raysweep.forecasts.past import past_error
+from raysweep.forecasts.plan_view import print_plan
+from raysweep.forecasts.rates import cache_folder
+from raysweep.ledger import LedgerError, open_ledger
+from raysweep.live.watch import watch_sweep
+from raysweep.plan import PlanError, Run, nearest, select, select_family
 from raysweep.search import Results, rounds
+from raysweep.tracking.services import reach
 from search_spaces import families
 from trainables.cli import UsageError, parse_values
-from trainables.data.catalog import DataError, locate
+from trainables.data.catalog import DataError, locate, published_sizes
 from trainables.scattering.config import DatasetName
 
 DATASETS = get_args(DatasetName)
@@ -42,68 +44,38 @@ def main(argv: Sequence[str] | None = None) -> int:
         print_experiments()
         return 0
     try:
+        if args.status:
+            watch_sweep(args.results)
+            return 0
         return sweep(args, list(sys.argv[1:] if argv is None else argv))
     except (PlanError, LedgerError, UsageError, DataError) as error:
         options.fail(error)
+    except BrokenPipeError:
+        raise
     except OSError as error:  # a full disk, a results folder of another user
         options.fail(error, code=1)
     except KeyboardInterrupt:  # before anything was started
         return 130
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Setup:
-    """What one invocation works with."""
-
-    args: argparse.Namespace
-    family: Family
-    question: Question | None
-    """The one whose search chooses the runs; None where all are planned beforehand."""
-    overrides: dict[str, Any]
-    ledger: Ledger
-    resources: cluster.Resources
-    arrived: list[str]
-    """Names of the runs that other commands have handed over."""
-
-    @property
-    def questions(self) -> list[dict[str, Any]]:
-        """What the runs are to answer, as it is written down."""
-        asked = [self.question] if self.question else [q for q in self.family.questions if q.kind != "search"]
-        return [{**asdict(question), "family": question.family or self.family.name} for question in asked]
-
-    @property
-    def selection(self) -> str:
-        """The arguments that name what is run, without those that say which of it and how."""
-        flags = [f"--{name} {shlex.join(given)}" for name in ("group", "grid") if (given := getattr(self.args, name))]
-        return " ".join(flags)
-
-    def make(self, experiments: Sequence[Experiment], seeds: Sequence[int] | None) -> list[Run]:
-        """The runs of experiments, with their own seeds without `seeds`. Raises PlanError for one that cannot be."""
-        return make_runs(
-            experiments,
-            self.ledger,
-            family=self.family,
-            overrides=self.overrides,
-            seeds=seeds,
-            num_workers=self.args.num_workers,
-            gpus=self.resources.gpus,
-            group=self.args.group[0] if self.question else "",
-            selection=self.selection,
-        )
-
-
 def sweep(args: argparse.Namespace, argv: list[str]) -> int:
     """Plan, run what is not done yet, print the answers. Raises PlanError and its like before anything starts."""
+    from analysis.terminal import print_answers
+
     family = select_family(families(), args.group or (), args.only)
     question = searched(args, family)
-    overrides, data = data_and_overrides(args, family)
     with contextlib.ExitStack() as stack:
+        if args.plan or args.print_commands:  # for machines that may have other data and devices
+            stack.enter_context(published_sizes())
+        overrides, data = data_and_overrides(args, family)
         use_gpus = args.gpus_per_worker != 0
         if args.address:
             resources = stack.enter_context(cluster.running_cluster(args.address, use_gpus=use_gpus))
+        elif args.print_commands:  # each experiment's own number of workers
+            resources = cluster.Resources(cpus=sys.maxsize, gpus=sys.maxsize)
         else:
             resources = cluster.local_resources(use_gpus=use_gpus)
-        setup = Setup(
+        setup = session.Setup(
             args=args,
             family=family,
             question=question,
@@ -111,8 +83,15 @@ def sweep(args: argparse.Namespace, argv: list[str]) -> int:
             ledger=open_ledger(args.results),
             resources=resources,
             arrived=[],
+            destination=reach(args.track) if args.track else None,
         )
         runs = plan(setup)
+        if args.print_commands:
+            print_commands(setup, runs)
+            return 0
+        if args.plan:
+            show_plan(setup, runs, data)
+            return 0
         if args.preempt:
             if question or args.redo:
                 raise UsageError("--preempt goes with neither a search nor --redo")
@@ -120,12 +99,41 @@ def sweep(args: argparse.Namespace, argv: list[str]) -> int:
                 return 0
         else:
             stack.enter_context(setup.ledger.locked())
-        forget(setup, runs)
+        session.forget(setup, runs)
         print(data)
-        return run(setup, search_rounds(setup, question, runs) if question else iter([runs]))
+        plans = search_rounds(setup, question, runs) if question else iter([runs])
+        names, interrupted = session.run(setup, plans, lambda: urgent(setup))
+        print_answers(setup.ledger.location, names)
+        setup.ledger.write_frame()
+        return 130 if interrupted else int(bool(set(names) - setup.ledger.finished()))
 
 
-def urgent(setup: Setup) -> list[Run]:
+def print_commands(setup: session.Setup, runs: list[Run]) -> None:
+    """The runs as commands for a shell. Raises UsageError for a search."""
+    if setup.question:
+        name = setup.args.group[0]
+        raise UsageError(f"{name} is a search: which runs it does follows from results, so it has no commands")
+    print(*commands(runs), sep="\n")
+
+
+def show_plan(setup: session.Setup, runs: list[Run], data: str) -> None:
+    """What the runs are, need and take, as a table or for scripts."""
+    args = setup.args
+    setting = planning.setting_of(setup.resources, args.gpus_per_worker, cache_folder())
+    if args.calibrate:
+        calibrate(runs, setting.share_of, setting.cache, say=lambda line: print(line, file=sys.stderr))
+    rows = planning.rows_of(runs, setup.ledger, setting)
+    if args.json:
+        print(json.dumps(planning.as_json(rows), indent=1))
+        return
+    print(data)
+    total, error = planning.total_of(rows, setting), past_error(setup.ledger.records())
+    print_plan(rows, total, error, resources=str(setup.resources))
+    if setup.question:
+        print("these are the first runs of a search; which others follow depends on their results")
+
+
+def urgent(setup: session.Setup) -> list[Run]:
     """The runs of commands that were handed over since the last call, which are not settled."""
     runs: list[Run] = []
     for argv, folder in handover.take(setup.ledger):
@@ -140,7 +148,7 @@ def urgent(setup: Setup) -> list[Run]:
             print(f"handed over and refused: {error}", flush=True)
             continue
         records = [run.record() for run in planned]
-        enter_known(setup.ledger, records, args)
+        session.enter_known(setup.ledger, records, args)
         setup.ledger.write_plan(records, theirs.questions, joining=True)
         settled = setup.ledger.settled()
         setup.arrived.extend(run.name for run in planned)
@@ -167,7 +175,7 @@ def searched(args: argparse.Namespace, family: Family) -> Question | None:
     return replace(question, name=f"{search}_{args.target:g}", target=args.target)
 
 
-def plan(setup: Setup) -> list[Run]:
+def plan(setup: session.Setup) -> list[Run]:
     """The runs in the order of their admission; of a search, one for each experiment at the value to start from.
 
     Points of a grid that cannot be are left out, saying why.
@@ -186,13 +194,14 @@ def plan(setup: Setup) -> list[Run]:
             left_out.append(str(error))
     if not runs:
         raise PlanError(f"--grid leaves nothing to run: {left_out[0]}")
-    setup.resources.require_room(runs, args.gpus_per_worker)
+    if not args.plan:  # it may be for another machine
+        setup.resources.require_room(runs, args.gpus_per_worker)
     for line in left_out:
-        print(f"left out: {line}")
+        print(f"left out: {line}", file=sys.stderr if args.plan or args.print_commands else sys.stdout)
     return sorted(runs, key=lambda run: run.experiment.priority)
 
 
-def search_rounds(setup: Setup, question: Question, starts: list[Run]) -> Iterator[list[Run]]:
+def search_rounds(setup: session.Setup, question: Question, starts: list[Run]) -> Iterator[list[Run]]:
     """The rounds of a search over the experiments of `starts`."""
     from analysis.threshold import Request, next_step
 
@@ -232,122 +241,6 @@ def require_free(name: str, flag: str) -> None:
         raise UsageError(f"{name} is set by {own[name]}, not by {flag}")
 
 
-def forget(setup: Setup, runs: list[Run]) -> None:
-    """Remove the results of the experiments of --redo; of a search, at all values."""
-    again = matching([planned.experiment.name for planned in runs], setup.args.redo)
-    search = setup.question.search if setup.question else None
-    records = list(setup.ledger.records()) if again else []
-    for planned in runs:
-        if planned.experiment.name in again:
-            for record in alike(planned, (search.over, "seed") if search else (), records):
-                setup.ledger.remove(record["run"])
-
-
-def enter_known(ledger: Ledger, planned: list[dict[str, Any]], args: argparse.Namespace) -> None:
-    """Enter under their planned names the results that there are, of other experiments and, if asked for, imported."""
-    ledger.adopt(planned)
-    if args.accept_imported:
-        for line in accept_imported(ledger, planned):
-            print(line)
-
-
-def run(setup: Setup, plans: Iterator[list[Run]]) -> int:
-    """Run what is not finished, one plan after the other, and print the answers."""
-    from analysis.terminal import print_answers
-
-    ledger = setup.ledger
-    names: dict[str, None] = {}
-    interrupted = False
-    with contextlib.ExitStack() as stack:
-        launch: Callable[[list[Run]], None] | None = None
-        for runs in plans:
-            names |= dict.fromkeys(run.name for run in runs)
-            planned = [run.record() for run in runs]
-            for file in ledger.set_aside():
-                print(f"damaged record, its run is done again: {file}")
-            before = list(ledger.records())
-            enter_known(ledger, planned, setup.args)
-            settled = ledger.settled()
-            first = {run.key: run for run in reversed(runs)}  # of several experiments that are the same run
-            todo = [run for run in runs if run.name not in settled and run is first[run.key]]
-            done = sum(run.name in settled for run in runs)
-            print(
-                f"{len(runs)} run{'s' * (len(runs) != 1)} of {setup.family.name}, {done} finished before, {len(todo)} "
-                f"to do on {setup.resources}; results in {ledger.location}"
-            )
-            if before and not setup.question:
-                for line in changes(runs, before):
-                    print(f"  {line}")
-            ledger.write_plan(planned, setup.questions)
-            if not todo:
-                continue
-            try:
-                launch = launch or stack.enter_context(launcher(setup, runs))
-                launch(todo)
-            except KeyboardInterrupt:
-                interrupted = True
-                print("interrupted; the same command goes on from the last checkpoints")
-                break
-            finally:
-                ledger.adopt(planned)
-    names |= dict.fromkeys(setup.arrived)
-    print_answers(ledger.location, list(names))
-    ledger.write_frame()
-    if interrupted:
-        return 130
-    return 1 if names.keys() - ledger.finished() else 0
-
-
-def notice_interrupts() -> Callable[[], bool]:
-    """Let Ctrl-C be noticed; the second one ends us at once, and the cluster's supervisor cleans up.
-
-    Returns what says whether there was one. A shell that has had it ignored, as for a job in the background, is obeyed.
-    """
-    noticed = threading.Event()
-
-    def interrupt(*_: object) -> None:
-        if noticed.is_set():
-            os._exit(130)
-        noticed.set()
-        print("Ctrl-C: running trials write their checkpoints and stop (Ctrl-C again: at once)", flush=True)
-
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, interrupt)
-    return noticed.is_set
-
-
-@contextlib.contextmanager
-def launcher(setup: Setup, runs: list[Run]) -> Iterator[Callable[[list[Run]], None]]:
-    """What launches runs on the cluster of --address, or on one of our own that ends with this context."""
-    args, max_concurrent = setup.args, None
-    hours, of_gpus = args.budget_hours or (math.inf, False)
-    left = 3600 * hours if of_gpus else math.inf  # of slots times seconds
-    started = time.monotonic()
-    with contextlib.ExitStack() as stack:
-        if args.address:
-            max_concurrent = cluster.concurrent_trials(runs, setup.resources, args.gpus_per_worker)
-        else:
-            dashboard = stack.enter_context(cluster.own_cluster(setup.resources))
-            print(f"Ray dashboard: http://{dashboard} (token: `ray get-auth-token`)")
-        from raysweep.launcher import Rules, launch
-
-        rules = Rules(
-            gpus_per_worker=args.gpus_per_worker,
-            max_concurrent=max_concurrent,
-            loopback=not args.address,
-            backfill=args.backfill,
-            deadline=math.inf if of_gpus else started + 3600 * hours,
-            incoming=lambda: urgent(setup),
-            interrupted=notice_interrupts(),
-        )
-
-        def start(todo: list[Run]) -> None:
-            nonlocal left
-            left -= launch(todo, setup.ledger, setup.resources, replace(rules, slot_seconds=left))
-
-        yield start
-
-
 def data_and_overrides(args: argparse.Namespace, family: Family) -> tuple[dict[str, Any], str]:
     """Fields that --set, --dataset and --data-dir give the configurations, and a line that says which data it is.
 
@@ -362,7 +255,9 @@ def data_and_overrides(args: argparse.Namespace, family: Family) -> tuple[dict[s
     locate(dataset, args.data_dir)
     data = {"dataset": dataset, "data_dir": args.data_dir}
     if dataset != "digits":
-        return {**overrides, **data}, f"Data: {dataset} in {args.data_dir}"
+        elsewhere = locate(dataset, args.data_dir).layout == "published"
+        where = "as it was published (its files are not here)" if elsewhere else f"in {args.data_dir}"
+        return {**overrides, **data}, f"Data: {dataset} {where}"
     given = overrides.keys() | options.pairs(args.grid, "--grid").keys()
     own = {name: value for name, value in family.embedded.items() if name not in given}
     defaults = ", ".join(f"{name}={value}" for name, value in own.items())

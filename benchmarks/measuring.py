@@ -2,9 +2,7 @@
 
 import os
 import platform
-import resource
 import statistics
-import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -25,15 +23,6 @@ def cpu() -> str:
     model = next((value.strip() for name, value in fields.items() if name.strip() == "model name"), "unknown")
     has = [flag for flag in ("avx512f", "avx512_bf16", "amx_bf16") if f" {flag} " in f"{info} "]
     return f"{len(os.sched_getaffinity(0))} x {model} ({' '.join(has)})"
-
-
-def peak_megabytes() -> int:
-    """Most memory (MB of 2^20 bytes) that this process has held since its program started."""
-    try:
-        fields = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-        return int(fields["VmHWM"].split()[0]) // 2**10
-    except (OSError, KeyError):  # not Linux, where ru_maxrss would include the process that started this one
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // (2**20 if sys.platform == "darwin" else 2**10)
 
 
 def peak_megabytes_with_children(work: Callable[[], object]) -> int:

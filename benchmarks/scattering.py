@@ -26,10 +26,10 @@ import torch.nn.functional as F
 from torch import nn
 
 import search_spaces
-from benchmarks.measuring import cpu, peak_megabytes, spread
+from benchmarks.measuring import cpu, spread
 from tests.reference import PlainNet
 from trainables.distributed import Workers
-from trainables.memory import keep_freed_memory
+from trainables.memory import keep_freed_memory, peak_resident_bytes
 from trainables.scattering import ScatteringConfig, ScatteringNet
 from trainables.scattering.step import Step
 
@@ -76,7 +76,7 @@ def main() -> None:
     if args.memory_of:
         name, form = args.memory_of
         _form(next(case for case in cases if _key(case) == name), form)()
-        print(peak_megabytes())
+        print(peak_resident_bytes() // 2**20)
         return
     about = {"cpu": cpu(), "threads": torch.get_num_threads(), "torch": torch.__version__, "repeats": args.repeats}
     print(", ".join(f"{name} {value}" for name, value in about.items()))

@@ -2,7 +2,8 @@
 
 Strictly in order: nothing starts while an earlier trial waits. With backfill, a later one may start where all that is
 known says that it ends before the earlier one could start; should it not, it is stopped. An urgent trial goes before
-all others, and the latest of those are stopped for it. What was stopped waits in its old place.
+all others, and the latest of those are stopped for it. What was stopped waits in its old place. While trials run, the
+next ones are prepared: their processes start, and wait.
 """
 
 import time
@@ -13,6 +14,10 @@ from raysweep.plan import Run
 
 SLOWER, START = 1.25, 30.0
 """What a trial is allowed to take, to be backfilled: so many times what it is known to, and seconds for its start."""
+
+
+MOST_PREPARED = 8
+"""Trials that may wait with processes of their own, which hold some hundred megabytes each."""
 
 
 @dataclass(eq=False)
@@ -28,6 +33,8 @@ class Series:
     asked_to_stop: bool = False
     reported: bool = False
     """Whether it has said anything since it started."""
+    prepared: bool = False
+    """Whether it has processes, be it that they wait for their turn."""
 
     @property
     def order(self) -> tuple[bool, int]:
@@ -44,10 +51,12 @@ class Admission:
         *,
         backfill: bool = False,
         seconds_of: Callable[[Run], float | None] = lambda _: None,
+        fits: Callable[[Series], bool] = lambda _: True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`seconds_of` says how long a run takes, where that is known."""
-        self.slots, self.backfill, self.seconds_of, self.clock = slots, backfill, seconds_of, clock
+        """`seconds_of` says how long a run takes, where that is known, `fits` whether a series for which there are
+        slots finds room in them."""
+        self.slots, self.backfill, self.seconds_of, self.fits, self.clock = slots, backfill, seconds_of, fits, clock
         self.waiting: list[Series] = []
         self.running: list[Series] = []
         self.closed = False
@@ -85,10 +94,28 @@ class Admission:
             self.running.append(chosen)
         return chosen
 
+    def to_prepare(self) -> Series | None:
+        """The series whose processes should start, to wait for their turn; it counts as prepared from here on.
+
+        Those next in order are, as many as could run at once, while what runs has begun and is not disturbed by it.
+        """
+        if self.closed or any(one.runs[0].experiment.timed or not one.reported for one in self.running):
+            return None
+        room = self.slots
+        for one in self.waiting[:MOST_PREPARED]:
+            if not one.prepared:
+                one.prepared = True
+                return one
+            room -= one.slots
+            if room <= 0:
+                return None
+        return None
+
     def ended(self, series: Series, *, again: bool = False) -> None:
         """A series has left its slots; with `again` it waits for its turn once more."""
         self.running.remove(series)
         self._used += self._use(series)
+        series.started = None
         if again:
             self.waiting.append(series)
             self.waiting.sort(key=lambda one: one.order)
@@ -128,7 +155,7 @@ class Admission:
         return 0.0 if series.started is None else series.slots * (self.clock() - series.started)
 
     def _fits(self, series: Series) -> bool:
-        return _is_enough(self.free, series)
+        return _is_enough(self.free, series) and self.fits(series)
 
     def _to_backfill(self, head: Series) -> Series | None:
         until = self._start_of(head) if self.backfill else None

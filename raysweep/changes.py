@@ -20,15 +20,24 @@ def changes(runs: Sequence[Run], records: Sequence[Record]) -> list[str]:
     A run is kept (its result is there, by whichever experiment), extended (another seed, or more epochs), changed (it
     says in what) or new. Orphaned is a result of a planned experiment that no planned run would give.
     """
-    done = [record for record in records if record["status"] == FINISHED and not _is_imported(record)]
-    known = {record["key"] for record in done}
+    done = _done(records)
     kinds: dict[str, list[str]] = {"kept": [], "new": [], "extended": [], "changed": [], "orphaned": []}
-    for run in runs:
-        kind, how = ("kept", "") if run.key in known else _relation(run, done)
+    for run, (kind, how) in zip(runs, relations(runs, records), strict=True):
         kinds[kind].append(f"{run.experiment.name} seed {run.config.seed}{how and f' ({how})'}")
     planned, keys = {run.experiment.name for run in runs}, {run.key for run in runs}
     kinds["orphaned"] = [r["run"] for r in done if r["experiment"] in planned and r["key"] not in keys]
     return [_line(kind, names) for kind, names in kinds.items() if names]
+
+
+def relations(runs: Sequence[Run], records: Sequence[Record]) -> list[tuple[str, str]]:
+    """Of each run, whether it is kept, new, extended or changed, and how."""
+    done = _done(records)
+    known = {record["key"] for record in done}
+    return [("kept", "") if run.key in known else _relation(run, done) for run in runs]
+
+
+def _done(records: Sequence[Record]) -> list[Record]:
+    return [record for record in records if record["status"] == FINISHED and not _is_imported(record)]
 
 
 def _is_imported(record: Record) -> bool:

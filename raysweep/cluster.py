@@ -1,7 +1,8 @@
 """The Ray cluster of a sweep: one of its own on this machine, or a running one.
 
-Admission works by a logical resource, `slot`: as many as the cluster has GPUs (or CPUs, without GPUs). A trial takes
-one for each worker, so its workers always find room and trials of any width cannot deadlock.
+Admission counts slots: as many as the cluster has GPUs (or CPUs, without GPUs). A trial takes one for each worker, so
+its workers always find room and trials of any width cannot deadlock. On a running cluster, which others may use too,
+slots are also a resource of Ray's, given to its head node when it was started.
 """
 
 import contextlib
@@ -24,8 +25,10 @@ _ENVIRONMENT = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     # One trial waits for its resources at a time, which makes admission follow the order of the plan.
     "TUNE_MAX_PENDING_TRIALS_PG": "1",
-    # Results are recorded by the ledger, progress is shown by `progress`.
+    # Results are recorded by the ledger, progress is shown by `view`.
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    # What Tune would write down of its own state again and again, nobody reads.
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000",
     # Ctrl-C reaches run_sweep.py.
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
@@ -51,6 +54,8 @@ class Resources:
     gpus: int
     node_cpus: int | None = None
     """CPUs of the smallest node; None where there is but one."""
+    gpu_names: tuple[str, ...] = ()
+    """What CUDA_VISIBLE_DEVICES calls the GPUs of this machine."""
 
     def __str__(self) -> str:
         return f"{self.gpus} GPU(s)" if self.gpus else f"{self.cpus} CPU(s)"
@@ -100,10 +105,11 @@ def local_resources(*, use_gpus: bool = True) -> Resources:
     """CPUs that this process may use, and GPUs of this machine, without importing torch."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is None:
-        gpus = len(glob.glob("/dev/nvidia[0-9]*"))
+        names = [str(i) for i in range(len(glob.glob("/dev/nvidia[0-9]*")))]
     else:
-        gpus = len([device for device in visible.split(",") if device.strip() not in ("", "-1")])
-    return Resources(cpus=len(os.sched_getaffinity(0)), gpus=gpus if use_gpus else 0)
+        names = [device.strip() for device in visible.split(",") if device.strip() not in ("", "-1")]
+    names = names if use_gpus else []
+    return Resources(cpus=len(os.sched_getaffinity(0)), gpus=len(names), gpu_names=tuple(names))
 
 
 def prepare_environment() -> None:
@@ -128,7 +134,6 @@ def own_cluster(resources: Resources) -> Iterator[str]:
                 address="local",
                 num_cpus=resources.cpus,
                 num_gpus=resources.gpus,
-                resources={SLOT: resources.slots},
                 include_dashboard=True,
                 dashboard_host="127.0.0.1",
                 _node_ip_address="127.0.0.1",
@@ -143,6 +148,7 @@ def own_cluster(resources: Resources) -> Iterator[str]:
 
 def prepare_own_environment() -> None:
     """The settings of a cluster of our own, which wants a token; before Ray is imported."""
+    os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", "8")  # gates see to the order
     prepare_environment()
     os.environ.setdefault("RAY_AUTH_MODE", "token")
     _protect_token()

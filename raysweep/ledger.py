@@ -6,6 +6,7 @@
     RESULTS/inbox/                           commands handed over to the sweep that holds the folder
     RESULTS/results.parquet                  all records as one table, a function of the records alone
     RESULTS/damaged/                         records that were found damaged and set aside
+    RESULTS/status.json                      what the last sweep was doing when it last wrote it (see `state`)
     RESULTS/plan.json, questions.json        what the last sweep set out to run, and why
     RESULTS/ray/                             Ray's own files; nothing is read from them
 
@@ -38,6 +39,12 @@ Record = dict[str, Any]
 FINISHED, FAILED, DIVERGED = "finished", "failed", "diverged"
 """How a run ends: with results; with an error that a mended cause may not repeat; with a loss that is not a number."""
 
+
+SETTLED = (FINISHED, DIVERGED)
+"""Of these, nothing is to be done again: with the same seed, a run that diverged would once more."""
+
+STOPPED = "stopped"
+"""What is said of a run that is to be gone on with; no record has it."""
 
 STOP = "stop"
 """A file in a run's folder that asks it to stop."""
@@ -228,8 +235,8 @@ class Ledger:
         return {record["run"] for record in self.records() if record["status"] == FINISHED}
 
     def settled(self) -> set[str]:
-        """Names of the runs that are not to be done again: with the same seed, a run that diverged would once more."""
-        return {record["run"] for record in self.records() if record["status"] in (FINISHED, DIVERGED)}
+        """Names of the runs that are not to be done again."""
+        return {record["run"] for record in self.records() if record["status"] in SETTLED}
 
     def write_plan(self, plan: list[Record], questions: list[Record], *, joining: bool = False) -> None:
         """Record what a sweep sets out to run; its questions join those of earlier sweeps.
@@ -292,6 +299,15 @@ class Ledger:
             stream.write(f"{this_process()}\n")
             stream.flush()
             yield
+
+    def holder(self) -> str | None:
+        """The process that holds the folder now; where the file system knows no locks, the last one that did."""
+        with contextlib.suppress(FileNotFoundError), (self.folder / "lock").open() as stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except OSError:
+                return stream.read().strip() or "another process"
+        return None
 
     def _written_questions(self) -> list[Record]:
         """Raises LedgerError where they are damaged."""

@@ -13,6 +13,9 @@ from raysweep.plan import PlanError, nearest
 def parse(argv: Sequence[str] | None, *, description: str | None, datasets: Sequence[str]) -> argparse.Namespace:
     """The options given on the command line."""
     args = _parser(description, datasets).parse_args(argv)
+    for flag in ("json", "calibrate"):
+        if getattr(args, flag) and not args.plan:
+            fail(f"--{flag} goes with --plan")
     for name in ("only", "redo"):
         given = getattr(args, name)
         setattr(args, name, split(given or []))
@@ -120,6 +123,16 @@ def _parser(description: str | None, datasets: Sequence[str]) -> argparse.Argume
     )
     add = parser.add_argument
     add("--list", action="store_true", help="show all groups and experiments, and stop")
+    add("--status", action="store_true", help="show the sweep that runs in --results, until it ends, and stop")
+    before = parser.add_argument_group("before it runs; nothing is started")
+    before.add_argument("--plan", action="store_true", help="show each run's size, cost, memory and time, and stop")
+    before.add_argument("--json", action="store_true", help="of --plan, for scripts")
+    before.add_argument(
+        "--calibrate", action="store_true", help="of --plan: measure what is not known of this machine first"
+    )
+    before.add_argument(
+        "--print-commands", action="store_true", help="show each run as a command without Ray, and stop"
+    )
     what = parser.add_argument_group("what to run")
     what.add_argument("--group", action="extend", nargs="+", metavar="G", help="groups by name; `all` is A to I")
     what.add_argument("--only", action="append", metavar="A,C", help="of these, names or shell patterns")
@@ -160,6 +173,11 @@ def _parser(description: str | None, datasets: Sequence[str]) -> argparse.Argume
     )
     how.add_argument(
         "--preempt", action="store_true", help="if a sweep holds the results folder, have it run this before its own"
+    )
+    how.add_argument(
+        "--track",
+        metavar="WHERE",
+        help="also send what runs report to mlflow[=URI] or wandb[=PROJECT] (TensorBoard's files are written anyway)",
     )
     how.add_argument(
         "--budget-hours",

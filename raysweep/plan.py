@@ -2,8 +2,8 @@
 
 import dataclasses
 import importlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -11,6 +11,9 @@ from typing import Any
 
 from raysweep.experiment import Experiment, Family
 from raysweep.ledger import Ledger, Record, run_key
+
+NOT_RECORDED = ("data", "numerics", "no_effect", "phases", "rate_fields")
+"""Facts that stand elsewhere in a record, or are of use beforehand alone."""
 
 
 class PlanError(ValueError):
@@ -97,9 +100,12 @@ class Run:
     changed: str
     """The fields that the user or the data set for the whole sweep, as `name=value, ...`."""
     facts: Mapping[str, Any]
-    """What the trainable's `check` knows beforehand: image size, channels, parameters, fields without effect."""
+    """What the trainable's `check` knows beforehand: image size, channels, parameters, fields without effect, images of
+    each phase."""
     selection: str = ""
     """The arguments of run_sweep.py that name the run's group or grid."""
+    predicted: Mapping[str, Any] = field(default_factory=dict)
+    """What was expected of it before it ran, as `forecast.predicted` puts it for the record."""
 
     def key_of(self, config: Any) -> str:
         """The key of a run of the same trainable, data and workers with another configuration."""
@@ -124,10 +130,9 @@ class Run:
             "numerics": self.facts["numerics"],
             "selection": self.selection,
             "no_effect": sorted({*_cosmetic(self.config), *self.facts.get("no_effect", ())}),
-            "facts": {
-                name: value for name, value in self.facts.items() if name not in ("data", "numerics", "no_effect")
-            },
+            "facts": {name: value for name, value in self.facts.items() if name not in NOT_RECORDED},
             "config": dataclasses.asdict(self.config),
+            **self.predicted,
         }
 
 
@@ -142,12 +147,13 @@ def make_runs(
     gpus: float = 0,
     group: str = "",
     selection: str = "",
+    facts_of: Callable[[Experiment, Any, int], dict[str, Any]] | None = None,
 ) -> list[Run]:
     """The runs of experiments of a family, in the order in which they are admitted.
 
     That order is priority, then declaration, then seed. `overrides` are fields of the configurations. An experiment's
-    own number of workers is used where there are as many `gpus`, its own group without `group`. Raises PlanError for a
-    run that cannot be.
+    own number of workers is used where there are as many `gpus`, its own group without `group`, and `check` without
+    `facts_of`. Raises PlanError for a run that cannot be.
     """
     runs = []
     for experiment in sorted(experiments, key=lambda experiment: experiment.priority):
@@ -156,7 +162,7 @@ def make_runs(
         for seed in experiment.seeds if seeds is None else seeds:
             try:
                 config = dataclasses.replace(experiment.config, **{**overrides, "seed": seed})
-                facts = facts or check(experiment, config, workers)  # they are the same for every seed
+                facts = facts or (facts_of or check)(experiment, config, workers)  # they are the same for every seed
             except ValueError as error:
                 raise PlanError(f"{experiment.name}: {error}") from None
             key = run_key(
@@ -183,6 +189,18 @@ def make_runs(
                 )
             )
     return runs
+
+
+def in_series(runs: Iterable[Run]) -> Iterator[list[Run]]:
+    """Neighbouring runs of one experiment in parts of at most `runs_per_trial`, each of which is a trial."""
+    part: list[Run] = []
+    for run in runs:
+        if part and (part[0].experiment != run.experiment or len(part) == run.experiment.runs_per_trial):
+            yield part
+            part = []
+        part.append(run)
+    if part:
+        yield part
 
 
 def alike(run: Run, varied: Sequence[str], records: Iterable[Record]) -> Iterator[Record]:

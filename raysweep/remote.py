@@ -187,6 +187,11 @@ class RemoteLedger(Ledger):
                 done.set()
                 self.withdraw(mine)
 
+    def holder(self) -> str | None:
+        """As of any ledger, by its signs of life."""
+        _, content = self._holder()
+        return str(content["holder"]) if content and time.time() - content["alive"] < DEAD else None
+
     def _holder(self) -> tuple[int, dict[str, Any] | None]:
         numbers = [int(name.rpartition("/")[2]) for name in self._listed("lock/")]
         if not numbers:

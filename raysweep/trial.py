@@ -1,39 +1,35 @@
-"""What a trial does, in its own process and in those of its workers: a Ray Train run over its runs, until all ended.
+"""What a trial does in its own process: a Ray Train run over its runs, again and again, until all have ended.
 
-Each result is recorded by the main worker as soon as it is there. A run that fails by itself is recorded as failed, and
-the trial goes on with the next one; what a machine is to blame for goes on from its checkpoint.
+Each result is recorded by the main worker as soon as it is there (see `worker`). A run that fails by itself is recorded
+as failed, and the trial goes on with the next one; what a machine is to blame for goes on from its checkpoint.
 """
 
 import contextlib
 import dataclasses
 import datetime
-import importlib
 import itertools
 import os
-import platform
 import signal
-import socket
 import time
 import uuid
 from collections.abc import Iterator, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import ray
 import ray.exceptions
 import ray.train
-import ray.train.collective
 from ray import tune
-from ray.train import FailureConfig, RunConfig, ScalingConfig
-from ray.train.torch import TorchConfig, TorchTrainer
+from ray.train import RunConfig, ScalingConfig
 from ray.train.v2._internal.constants import ENV_VARS_TO_PROPAGATE
 from ray.tune.integration.ray_train import TuneReportCallback
 
-from raysweep.failures import HUNG, MEMORY, Failure, failure_of, remedies
-from raysweep.ledger import FAILED, FINISHED, Ledger, LedgerError, Record, open_ledger
-from raysweep.rendezvous import FileRendezvous
+from raysweep import local
+from raysweep.failures import HUNG, MEMORY, Failure, failure_of
+from raysweep.ledger import FAILED, STOPPED
+from raysweep.recording import ledger_of, record_failure, unrecorded
 from raysweep.watchdog import Watchdog
+from raysweep.worker import train_loop
 
 MAX_RESTARTS = 10
 """Times that a run goes on from its checkpoint after a lost worker, node or process before it counts as failed."""
@@ -52,11 +48,11 @@ def run_trial(config: dict[str, Any]) -> None:
     """Body of a Tune trial."""
     _name_the_cluster()
     spec, started, restarts = config["spec"], time.time(), 0
-    ledger = _ledger(spec)
+    ledger = ledger_of(spec)
     while runs := unrecorded(spec):
         first = runs[0]["record"]["run"]
         if ledger.is_asked_to_stop(first):
-            tune.report({"event": "ended", "run": first, "text": "stopped"})
+            tune.report({"event": "ended", "run": first, "status": STOPPED, "text": "stopped"})
             return
         for run in runs:
             run["record"]["attempt"] = ledger.begin(run["record"]["run"])
@@ -73,22 +69,18 @@ def run_trial(config: dict[str, Any]) -> None:
         name = failed["record"]["run"]
         if failure.kind == MEMORY and _cut(failed):
             text = f"out of memory; goes on with batches in {failed['record']['config'][PARTS]} parts"
-            tune.report({"event": "ended", "run": name, "text": text})
+            tune.report({"event": "ended", "run": name, "status": "", "text": text})
             continue
         if not failure.status and restarts < MAX_RESTARTS:
             text = f"interrupted: {failure.cause}; goes on from its last checkpoint"
-            tune.report({"event": "ended", "run": name, "text": text})
+            tune.report({"event": "ended", "run": name, "status": "", "text": text})
             restarts += 1
             continue
         said = record_failure(spec, failed["record"], failure, started, restarts)
         signature = {"signature": failure.signature, "kind": failure.kind}
-        tune.report({"event": "ended", "run": name, "text": said[0], **signature})
+        tune.report({"event": "ended", "run": name, "status": failure.status or FAILED, "text": said[0], **signature})
         if not said[1]:
             return
-
-
-def _ledger(spec: dict[str, Any]) -> Ledger:
-    return open_ledger(spec["results"], spec["folder"])
 
 
 def _name_the_cluster() -> None:
@@ -101,34 +93,6 @@ def _name_the_cluster() -> None:
     os.environ[ADDRESS] = ray.get_runtime_context().gcs_address
 
 
-def unrecorded(spec: dict[str, Any]) -> list[dict[str, Any]]:
-    """The runs of a trial that have neither finished nor failed in this trial."""
-    ledger = _ledger(spec)
-
-    def ended(record: Record | None) -> bool:
-        return record is not None and (record["status"] == FINISHED or record.get("trial") == spec["trial"])
-
-    return [run for run in spec["runs"] if not ended(ledger.record(run["record"]["run"]))]
-
-
-def record_failure(
-    spec: dict[str, Any], planned: Record, failure: Failure, started: float, restarts: int
-) -> tuple[str, bool]:
-    """Record that a run has failed. Returns what to say, and whether that was possible."""
-    cause = failure.cause
-    if failure.kind == MEMORY:
-        cause += f"; {remedies(planned['config'])}"
-    status = failure.status or FAILED
-    ending = {"status": status, "kind": failure.kind, "error": cause, "results": {}, "curves": {}}
-    said = _record(spec, planned, ending, started, restarts)
-    return said or f"{status}: {cause}", not said
-
-
-def _utc(seconds: float) -> str:
-    """A time for a record."""
-    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).isoformat(timespec="seconds")
-
-
 def _cut(run: dict[str, Any]) -> bool:
     """Let a run's batches be cut into twice as many parts; whether that is possible."""
     parts = 2 * getattr(run["config"], PARTS, MOST_PARTS)
@@ -139,33 +103,11 @@ def _cut(run: dict[str, Any]) -> bool:
     return True
 
 
-def _record(spec: dict[str, Any], planned: Record, ending: Record, started: float, restarts: int) -> str | None:
-    """Write how a run ended. Returns what to say where that is impossible."""
-    times = {"restarts": restarts, "started": _utc(started), "finished": _utc(time.time())}
-    record = {**planned, **ending, **times, "trial": spec["trial"], "provenance": _provenance(spec["revision"])}
-    try:
-        _ledger(spec).write(record)
-    except (OSError, LedgerError) as error:
-        return f"{ending['status']}; but its record could not be written ({error}), so it is unfinished"
-    return None
-
-
-def _provenance(revision: str | None) -> dict[str, str | None]:
-    """What computed the numbers: code, machine, versions."""
-    versions = {f"{package}_version": version(package) for package in ("torch", "torchvision", "ray", "numpy")}
-    host = {
-        "hostname": socket.gethostname(),
-        "machine": platform.machine(),
-        "python_version": platform.python_version(),
-    }
-    return {"revision": revision, **host, **versions}
-
-
 @contextlib.contextmanager
 def _watched(spec: dict[str, Any], runs: Sequence[dict[str, Any]]) -> Iterator[Watchdog]:
     """With an eye on whether the runs' workers get on."""
     names, num_workers = [run["record"]["run"] for run in runs], runs[0]["record"]["num_workers"]
-    with _ledger(spec).seen_from_afar() as ledger:
+    with ledger_of(spec).seen_from_afar() as ledger:
         folders = [ledger.run_folder(name) for name in names]
 
         def refresh() -> None:
@@ -213,45 +155,27 @@ def _train_run(spec: dict[str, Any], runs: list[dict[str, Any]], attempt: int) -
     first = runs[0]["record"]
     storage = Path(spec["folder"]) / "ray" / "train"
     name = f"{first['run']}-{datetime.datetime.now():%H%M%S}-{os.getpid()}-{attempt}"
-    meeting = TorchConfig()
-    if spec["loopback"]:
-        meeting = FileRendezvous(file=str(storage / "rendezvous" / uuid.uuid4().hex))
-    trainer = TorchTrainer(
-        _train_loop,
-        train_loop_config={"spec": spec, "runs": runs, "restarts": attempt},
-        torch_config=meeting,
+    loop = {"spec": spec, "runs": runs, "restarts": attempt, "rendezvous": ""}
+    if spec["gate"]:
+        loop["rendezvous"] = str(storage / "rendezvous" / uuid.uuid4().hex)
+        local.trainer(
+            train_loop,
+            loop,
+            name=name,
+            storage=str(storage),
+            num_workers=first["num_workers"],
+            threads=max(1, int(spec["per_worker"]["CPU"])),
+        ).fit()
+        return
+    from ray.train.torch import TorchTrainer  # imports torch, which a trial on one machine does without
+
+    TorchTrainer(
+        train_loop,
+        train_loop_config=loop,
         scaling_config=ScalingConfig(
             num_workers=first["num_workers"],
             use_gpu="GPU" in spec["per_worker"],
             resources_per_worker=spec["per_worker"],
         ),
-        run_config=RunConfig(
-            name=name,
-            storage_path=str(storage),
-            failure_config=FailureConfig(max_failures=0),
-            callbacks=[TuneReportCallback()],
-        ),
-    )
-    trainer.fit()
-
-
-def _train_loop(loop: dict[str, Any]) -> None:
-    """What each worker does: run the trainable for each run, report what all workers see, record the results."""
-    context, ledger = ray.train.get_context(), _ledger(loop["spec"])
-    main, first_here = context.get_world_rank() == 0, context.get_local_rank() == 0
-    for run in loop["runs"]:
-        name, started = run["record"]["run"], time.time()
-        report: Record = {}
-        with ledger.at_work(name, context.get_world_rank(), first_here=first_here, meet=ray.train.collective.barrier):
-            for report in importlib.import_module(run["record"]["trainable"]).train(run["config"]):
-                if report["event"] in ("start", "epoch"):
-                    ray.train.report({**report, "run": name})
-        if report["event"] == "stopped":
-            ray.train.report({"event": "ended", "run": name, "text": "stopped with a checkpoint"})
-            return
-        ending = {"status": FINISHED, "kind": "", "error": None}
-        ending |= {"results": report["results"], "curves": report["curves"]}
-        said = _record(loop["spec"], run["record"], ending, started, loop["restarts"]) if main else None
-        seconds = report["results"].get("seconds", time.time() - started)
-        text = said or f"finished, {seconds:.0f} s of training"
-        ray.train.report({"event": "ended", "run": name, "text": text})
+        run_config=RunConfig(name=name, storage_path=str(storage), callbacks=[TuneReportCallback()]),
+    ).fit()

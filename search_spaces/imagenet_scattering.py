@@ -15,7 +15,15 @@ from search_spaces.axes import Axes, points, tune_space
 from search_spaces.scattering_grid import TRAINABLE, configure, run_name
 from trainables.scattering import ScatteringConfig
 
-BASE = ScatteringConfig(dataset="imagenet", n_blocks=4, L=4, lowpass_last=True, global_batch_size=1024, lr_epochs=20)
+BASE = ScatteringConfig(
+    dataset="imagenet",
+    n_blocks=4,
+    L=4,
+    lowpass_last=True,
+    global_batch_size=1024,
+    lr_epochs=20,
+    print_freq=200,
+)
 """Experiment C, the baseline of every question."""
 
 NUM_WORKERS = 8

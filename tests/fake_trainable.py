@@ -46,4 +46,13 @@ def train(config: FakeConfig) -> Iterator[dict[str, Any]]:
         if (folder / "stop").exists():
             yield {"event": "stopped"}
             return
-    yield {"event": "result", "results": {"started": started, "ended": time.time(), "pid": os.getpid()}, "curves": {}}
+    results = {"started": started, "ended": time.time(), "pid": os.getpid(), "born": process_start()}
+    results |= {"gpus": os.environ.get("CUDA_VISIBLE_DEVICES"), "threads": os.environ.get("OMP_NUM_THREADS")}
+    yield {"event": "result", "results": results, "curves": {}}
+
+
+def process_start() -> float:
+    """When this process was started, in seconds since 1970."""
+    ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
+    up = float(Path("/proc/uptime").read_text().split()[0])
+    return time.time() - up + ticks / os.sysconf("SC_CLK_TCK")

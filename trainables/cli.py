@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, make_dataclass
 from difflib import get_close_matches
-from typing import Any, NoReturn, TypeVar, get_type_hints
+from typing import Any, NoReturn, TypeVar, get_args, get_type_hints
 
 import tyro
 
@@ -64,8 +64,9 @@ def parse_values(config: type[Any], values: Mapping[str, str]) -> dict[str, Any]
             continue
         flag = "--" + name.replace("_", "-")
         alone = make_dataclass("Value", [(name, kinds[name])], kw_only=True)
+        takes_none = type(None) in get_args(kinds[name])
         try:
-            value = parse(alone, [flag, "None" if text.lower() == "none" else text])
+            value = parse(alone, [flag, "None" if takes_none and text.lower() == "none" else text])
         except UsageError as error:
             raise UsageError(f"{name}={text}: {str(error).removeprefix(f'{flag}: ')}") from None
         parsed[name] = getattr(value, name)

@@ -42,6 +42,8 @@ KEPT_AT_MOST = 2**30
 
 PATH_BYTES = 49 + 8 + 28
 """Of a file in a list of images, beside its characters: Python's string, two references, a small part of a label."""
+USUAL_PATH = 60
+"""Characters of the path of a file that is not here."""
 
 
 @contextlib.contextmanager
@@ -196,5 +198,7 @@ def data_bytes(info: DataInfo) -> int:
     """Memory of the images, or of the list of their files, as `trainables.data.loading` keeps them in each process."""
     if info.in_memory:  # mapped; every page is read to check it
         return (info.n_train + info.n_test) * (3 * info.image_size**2 + 8)
+    if info.layout == "published":
+        return (info.n_train + info.n_test) * (PATH_BYTES + USUAL_PATH)
     paths = [path for folder in (*info.train, *info.test) for path in image_files(folder, info.classes)[0]]
     return sum(map(len, paths)) + PATH_BYTES * len(paths)

@@ -126,3 +126,57 @@ def test_a_closed_sweep_starts_nothing_and_stops_what_runs(tmp_path):
     assert sweep.admission.to_stop() == [one]
     sweep.admission.ended(one)
     assert sweep.start() == []
+
+
+def prepared(sweep: Sweep) -> list[str]:
+    """What is to be prepared now."""
+    names = []
+    while one := sweep.admission.to_prepare():
+        names.append(one.runs[0].experiment.name)
+    return names
+
+
+def test_what_comes_next_is_prepared_once_what_runs_has_begun(tmp_path):
+    """As many as could run at once, in order."""
+    sweep = Sweep(tmp_path, 2)
+    running = [sweep.add(name, 1, 10) for name in ("a", "b")]
+    for name in ("c", "d", "e"):
+        sweep.add(name, 1, 10)
+    assert sweep.start() == ["a", "b"]
+    assert prepared(sweep) == []
+    for one in running:
+        one.reported = True
+    assert prepared(sweep) == ["c", "d"]
+    sweep.admission.ended(running[0])
+    assert sweep.start() == ["c"]
+    assert prepared(sweep) == []  # c has not begun
+
+
+def test_a_wide_trial_is_prepared_alone(tmp_path):
+    sweep = Sweep(tmp_path, 2)
+    sweep.add("small", 1, 10).reported = True
+    sweep.add("wide", 2, 10)
+    sweep.add("last", 1, 10)
+    sweep.start()
+    sweep.admission.running[0].reported = True
+    assert prepared(sweep) == ["wide"]
+
+
+def test_nothing_is_prepared_beside_a_run_whose_time_is_a_result(tmp_path):
+    import dataclasses
+
+    sweep = Sweep(tmp_path, 2)
+    timed, _ = sweep.add("timed", 2, 10), sweep.add("next", 1, 10)
+    run = timed.runs[0]
+    timed.runs = [dataclasses.replace(run, experiment=dataclasses.replace(run.experiment, timed=True))]
+    assert sweep.start() == ["timed"]
+    timed.reported = True
+    assert prepared(sweep) == []
+
+
+def test_a_trial_for_which_there_are_slots_waits_until_it_finds_room_in_them(tmp_path):
+    """Two halves of different GPUs are no GPU."""
+    sweep = Sweep(tmp_path, 2, fits=lambda series: series.slots < 1)
+    sweep.add("whole", 1, 10)
+    sweep.add("half", 0.5, 10)
+    assert sweep.start() == []

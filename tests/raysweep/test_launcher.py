@@ -147,7 +147,8 @@ def on_two_cpus(tmp_path):
         resources = Resources(cpus=2, gpus=0)
         with pytest.MonkeyPatch.context() as patch, own_cluster(resources):
             patch.chdir(ROOT)
-            from raysweep.launcher import Rules, launch
+            from raysweep.launcher import launch
+            from raysweep.trials import Rules
 
             launch(runs, ledger, resources, Rules(**rules))
         return ledger
@@ -193,10 +194,10 @@ def test_ray_starts_early_only_what_is_known_to_end_in_time(on_two_cpus, tmp_pat
 @pytest.mark.slow
 def test_five_hundred_trials_leave_the_driver_as_it_was(on_two_cpus, monkeypatch):
     """Its memory and open files after 100 trials and after 500; the trials end in the order of the plan."""
-    from raysweep.launcher import _Queue
+    from raysweep.trials import TrialQueue
 
     seen = []
-    before = _Queue.on_trial_complete
+    before = TrialQueue.on_trial_complete
 
     def count(self, *args, **more):
         before(self, *args, **more)
@@ -205,7 +206,7 @@ def test_five_hundred_trials_leave_the_driver_as_it_was(on_two_cpus, monkeypatch
         if len(seen) % 50 == 0:
             print(f"{len(seen)} trials: {seen[-1][0] / 2**20:.0f} MB, {seen[-1][1]} files", flush=True)
 
-    monkeypatch.setattr(_Queue, "on_trial_complete", count)
+    monkeypatch.setattr(TrialQueue, "on_trial_complete", count)
     ledger = on_two_cpus([fake(f"f{i:03d}", i, seconds=0.2) for i in range(500)])
     assert len(seen) == 500
     started = sorted((record["results"]["started"], record["experiment"]) for record in ledger.records())
@@ -221,12 +222,12 @@ def test_five_hundred_trials_leave_the_driver_as_it_was(on_two_cpus, monkeypatch
 def test_of_a_stopped_trial_only_what_did_not_end_waits_again(tmp_path):
     """Three seeds of one trial: one has finished, one failed while it was to stop, one has not begun."""
     prepare_own_environment()
-    from raysweep.launcher import Rules, _Queue
+    from raysweep.trials import Rules, TrialQueue
 
     ledger = Ledger(tmp_path)
     three = dataclasses.replace(fake("three", 0), runs_per_trial=3)
     runs = make_runs([three], ledger, family=FAMILY, overrides={}, seeds=[0, 1, 2])
-    queue = _Queue(ledger, Resources(cpus=1, gpus=0), Rules())
+    queue = TrialQueue(ledger, Resources(cpus=1, gpus=0), Rules())
     queue.add(runs)
     spec = queue.suggest("t1")["spec"]
     (series,) = queue.admission.running

@@ -13,8 +13,12 @@ import pytest
 
 from raysweep import durable
 from raysweep.ledger import HeldError, LedgerError, SupersededError, load_results, open_ledger
+from raysweep.live.status import Status
+from raysweep.live.view import LinesView
+from raysweep.live.watch import look
 from raysweep.remote import DEAD, RemoteLedger
 from tests.conftest import ROOT, run, run_sweep
+from tests.raysweep.live.test_status import planned
 from tests.raysweep.test_ledger import record
 from tests.raysweep.test_sweep import background, numbers, wait_for
 
@@ -236,3 +240,25 @@ def test_a_sweep_goes_on_on_another_machine(url, tmp_path, monkeypatch):
     assert numbers(url) == numbers(tmp_path / "whole")
     shown = run("-m", "analysis", url)
     assert "3b_cmod_L4_s100" in shown.stdout
+
+
+def test_a_sweep_is_watched_through_a_copy_of_ones_own(url):
+    """What a watcher fetches must not get in the way of what the sweep on the same machine is about to share."""
+    theirs = open_ledger(url)
+    with theirs.locked():
+        status = Status(theirs, LinesView(), slots=1)
+        status.add([planned("a")])
+        status.start()
+        with open_ledger(url).seen_from_afar() as ours:
+            for _ in range(100):
+                with contextlib.suppress(LedgerError):
+                    seen = look(ours)
+                    break
+                time.sleep(0.1)
+            assert ours.folder != theirs.folder
+            assert seen.is_alive
+            assert [row.experiment for row in seen.state.rows] == ["a"]
+            status.close()
+            assert look(ours).notice.startswith(f"{url}: ended at ")
+    with open_ledger(url).seen_from_afar() as ours:
+        assert ours.holder() is None

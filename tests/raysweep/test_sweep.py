@@ -174,9 +174,9 @@ def test_ctrl_c_stops_with_the_results_so_far(tmp_path):
 
 @pytest.mark.ray
 @pytest.mark.slow
-@pytest.mark.parametrize("victim", ["RayTrainWorker", "TrainController", "ImplicitFunc"])
+@pytest.mark.parametrize("victim", ["RayTrainWorker", "SynchronizationActor", "ImplicitFunc"])
 def test_a_killed_process_of_a_trial_loses_nothing(tmp_path, victim):
-    """Two workers; one of them, the Train controller or the trial's own process is killed in fine-tuning."""
+    """Two workers; one of them, the actor in which they meet or the trial's own process is killed in fine-tuning."""
     flags = ("--group", "cifar", "--only", "3b_cmod_L4_s100", "--seeds", "42", "--num-workers", "2")
     flags += ("--set", "lr_epochs=2", "epochs=4")
     whole = run_sweep(*flags, "--results", tmp_path / "whole")
@@ -201,7 +201,7 @@ with own_cluster(Resources(cpus=1, gpus=0)):
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_a_killed_controller_is_replaced_beside_another_cluster_on_this_machine(tmp_path):
+def test_a_killed_trial_is_replaced_beside_another_cluster_on_this_machine(tmp_path):
     flags = ("--group", "cifar", "--only", "3b_cmod_L4_s100", "--seeds", "42", "--num-workers", "2")
     flags += ("--set", "lr_epochs=2", "epochs=4", "--results", tmp_path / "results")
     other = subprocess.Popen(
@@ -211,7 +211,7 @@ def test_a_killed_controller_is_replaced_beside_another_cluster_on_this_machine(
         assert other.stdout.readline() == b"up\n"
         with background(*flags) as (process, lines):
             wait_for(lines, "finetune 1/4")
-            os.kill(process_of("TrainController", {process.pid}), signal.SIGKILL)
+            os.kill(process_of("ImplicitFunc", {process.pid}), signal.SIGKILL)
             rest = "".join(lines)
             assert process.wait(timeout=300) == 0, rest
         assert "goes on after finetune" in rest

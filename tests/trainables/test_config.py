@@ -3,6 +3,7 @@ import json
 import pytest
 
 from tests.conftest import DATA
+from trainables.airbench import AirbenchConfig
 from trainables.cli import UsageError, parse, parse_values
 from trainables.scattering import ScatteringConfig
 from trainables.scattering.config import num_groups
@@ -121,6 +122,13 @@ def test_values_from_text():
     text = {"epochs": "0", "lr_epochs": "none", "lowpass_last": "true", "train_size": "5000", "lr_head": "1e-2"}
     expected = {"epochs": 0, "lr_epochs": None, "lowpass_last": True, "train_size": 5000.0, "lr_head": 0.01}
     assert parse_values(ScatteringConfig, text) == expected
+
+
+def test_none_is_no_value_only_where_a_field_may_have_none():
+    assert parse_values(AirbenchConfig, {"tta": "none", "flip": "none", "data_dir": "none"}) == {
+        **{"tta": "none", "flip": "none"},
+        "data_dir": None,
+    }
 
 
 @pytest.mark.parametrize(

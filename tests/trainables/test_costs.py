@@ -159,15 +159,16 @@ def test_facts_of_an_airbench_run_are_those_of_its_network():
 
 
 PLAN = """
-import resource, sys, time
+import sys, time
 from dataclasses import replace
 from search_spaces.imagenet_scattering import FAMILY
+from trainables.memory import peak_resident_bytes
 from trainables.scattering import cost
 started = time.process_time()
 for experiment in FAMILY.experiments:
     for workers in (1, 8):
         assert cost(replace(experiment.config, data_dir=sys.argv[1]), workers)["memory_bytes"] > 2**30
-print(time.process_time() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
+print(time.process_time() - started, peak_resident_bytes() / 2**30)
 """
 
 

@@ -66,8 +66,6 @@ def test_results_hold_the_fields_of_the_original(two_phase):
     assert found["n_params_total"] == found["n_params_extractor"] + found["n_params_classifier"]
     assert (found["actual_train_samples"], found["test_samples"]) == (part_of_digits(0.2), 359)
     assert 0 <= found["head_acc"] <= found["head_acc5"] <= 100
-    assert 2**28 < found["peak_memory_bytes"] < 2**36
-    assert "device_memory_bytes" not in found  # a GPU's
     on_disk = json.loads((ROOT / config.save_dir / "results.json").read_text())
     assert on_disk["results"] == found
     assert on_disk["curves"] == curves
@@ -200,8 +198,10 @@ def test_an_interrupted_run_goes_on_with_the_same_numbers(tmp_path, two_phase, s
     rest = list(train(again))
     assert rest[0]["resumed_at"] is not None
     assert len(rest) == 2 + 5 - stop_after
-    timeless = {"seconds", "peak_memory_bytes", "head_images_per_second", "finetune_images_per_second"}
-    ours, theirs = ({k: v for k, v in r["results"].items() if k not in timeless} for r in (rest[-1], whole[-1]))
+    ours, theirs = (
+        {k: v for k, v in r["results"].items() if not k.endswith(("seconds", "per_second"))}
+        for r in (rest[-1], whole[-1])
+    )
     assert ours == theirs
     assert rest[-1]["curves"] == whole[-1]["curves"]
     weights = [ScatteringNet.load(c.save_dir).state_dict() for c in (config, again)]

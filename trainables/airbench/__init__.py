@@ -7,21 +7,25 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from trainables.airbench.commandline import command
     from trainables.airbench.config import ABLATIONS, AirbenchConfig
     from trainables.airbench.costs import cost
+    from trainables.airbench.measuring import measure
     from trainables.airbench.network import AirbenchNet, make_net
     from trainables.airbench.preflight import check
     from trainables.airbench.training import train
 
-__all__ = ["ABLATIONS", "AirbenchConfig", "AirbenchNet", "check", "cost", "make_net", "train"]
+__all__ = ["ABLATIONS", "AirbenchConfig", "AirbenchNet", "check", "command", "cost", "make_net", "measure", "train"]
 
 _HOME = {
     "ABLATIONS": "config",
     "AirbenchConfig": "config",
     "AirbenchNet": "network",
     "check": "preflight",
+    "command": "commandline",
     "cost": "costs",
     "make_net": "network",
+    "measure": "measuring",
     "train": "training",
 }
 

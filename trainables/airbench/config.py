@@ -126,6 +126,11 @@ class AirbenchConfig:
         """1024 (1 + 1 / (1 - momentum)): what turns decoupled rates into those of a step of SGD on a summed loss."""
         return 1024 * (1 + 1 / (1 - self.momentum))
 
+    @property
+    def views(self) -> int:
+        """Views of each test image that the final evaluation passes through the network."""
+        return {"none": 1, "mirror": 2, "six_views": 6}[self.tta]
+
     def total_steps(self, n_train: int) -> int:
         """Steps of a run on `n_train` images: full batches of an epoch times `epochs`, rounded up."""
         return math.ceil(n_train // self.batch_size * self.epochs)
@@ -161,9 +166,8 @@ class AirbenchConfig:
 
     def pflop(self, n_train: int, n_test: int, num_classes: int = 10) -> float:
         """10^15 operations of a run: training (forward and twice as much backward) and the final evaluation."""
-        views = {"none": 1, "mirror": 2, "six_views": 6}[self.tta]
         trained = 3 * self.batch_size * self.total_steps(n_train)
-        return (trained + views * n_test) * self.flops_forward(num_classes) / 1e15
+        return (trained + self.views * n_test) * self.flops_forward(num_classes) / 1e15
 
 
 _baseline = AirbenchConfig(

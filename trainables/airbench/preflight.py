@@ -9,8 +9,12 @@ NUMERICS = 1
 """Goes up when the same configuration starts to give other numbers, so that older runs are not taken for new ones."""
 
 
+RATE_FIELDS = ("dataset", "stem", "freeze", "lookahead", "tta", "compile", "muon", "batch_size", "precision")
+"""Fields on which it depends how many images pass in a second."""
+
+
 def check(config: AirbenchConfig, num_workers: int) -> dict[str, Any]:
-    """Facts about the run (data, parameters, steps). Raises ValueError, in one line, for one that cannot run."""
+    """Facts about the run: data, parameters, steps, images. Raises ValueError, in a line, for one that cannot run."""
     if config.batch_size % num_workers or config.batch_size < 2 * num_workers:
         below = config.batch_size // num_workers * num_workers
         near = f"{below} or {below + num_workers}" if below >= 2 * num_workers else f"{2 * num_workers}"
@@ -21,6 +25,16 @@ def check(config: AirbenchConfig, num_workers: int) -> dict[str, Any]:
     info = locate(config.dataset, config.data_dir)
     if config.batch_size > info.n_train:
         raise DataError(f"batch_size={config.batch_size} is more than the {info.n_train} images of {info.dataset}")
+    steps, steps_per_epoch = config.total_steps(info.n_train), info.n_train // config.batch_size
+    phase = {
+        "phase": "train",
+        "epochs": steps / steps_per_epoch,
+        "least_epochs": steps / steps_per_epoch,
+        "train_images": steps_per_epoch * config.batch_size,
+        "validation_images": 0,
+        "validation_images_once": config.views * info.n_test,  # each view of an image passes the network
+        "cached": False,
+    }
     return {
         "numerics": NUMERICS,
         "data": info.fingerprint(),
@@ -30,5 +44,7 @@ def check(config: AirbenchConfig, num_workers: int) -> dict[str, Any]:
         "final_size": FINAL_SIZE,
         "n_params_extractor": config.n_params_extractor(),
         "n_params_classifier": config.n_params_classifier(info.num_classes),
-        "steps": config.total_steps(info.n_train),
+        "steps": steps,
+        "phases": [phase],
+        "rate_fields": RATE_FIELDS,
     }

@@ -8,6 +8,7 @@ an interrupted one starts over, since it is short.
 import contextlib
 import functools
 import math
+import statistics
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -50,10 +51,11 @@ def train(config: AirbenchConfig) -> Iterator[Report]:
         yield {"event": "result", "results": finished["results"], "curves": finished["curves"]}
         return
     bench = _bench(replace(config, seed=0, save_dir=""), info, workers)
+    setup = time.perf_counter() - started
     with contextlib.closing(Control(folder, workers, checkpoint_minutes=math.inf)) as control:
         for report in _Run(config, bench, control).reports():
             if report["event"] == "result":
-                report["results"]["seconds"] = time.perf_counter() - started
+                report["results"] |= {"setup_seconds": setup, "seconds": time.perf_counter() - started}
                 if workers.is_main:
                     save_results(folder, config, identity, report)
                 workers.barrier()
@@ -101,7 +103,7 @@ class Clock:
             torch.cuda.synchronize(self._device)
 
 
-class _Bench:
+class Bench:
     """What all seeds of a configuration share: data on the device, the network, and that it is warmed up."""
 
     def __init__(self, config: AirbenchConfig, info: DataInfo, workers: Workers) -> None:
@@ -152,13 +154,13 @@ class _Bench:
         )
 
 
-_bench = functools.lru_cache(maxsize=1)(_Bench)
+_bench = functools.lru_cache(maxsize=1)(Bench)
 
 
 class Step:
     """Trains the network of a bench by one batch at a time, from its present weights."""
 
-    def __init__(self, bench: _Bench, config: AirbenchConfig, *, total_steps: int, clock: Clock | None = None) -> None:
+    def __init__(self, bench: Bench, config: AirbenchConfig, *, total_steps: int, clock: Clock | None = None) -> None:
         self.bench, self.config, self.total_steps = bench, config, total_steps
         self.clock = clock or Clock(bench.workers.device)
         bench.net.stem.bias.requires_grad_(True)
@@ -198,8 +200,19 @@ class Step:
         return loss.detach()
 
 
+def fresh_net(bench: Bench, config: AirbenchConfig, clock: Clock | None = None) -> AirbenchNet:
+    """The network of a bench with the weights that a run of this configuration starts from."""
+    net = bench.net
+    torch.manual_seed(hashed_seed(config.seed, "initialisation"))
+    net.init_weights()
+    if config.whiten:
+        with clock.part("whitening") if clock else contextlib.nullcontext():
+            net.stem.init_whitening(bench.normalised(bench.pixels[:WHITENING_IMAGES]))
+    return net
+
+
 class _Run:
-    def __init__(self, config: AirbenchConfig, bench: _Bench, control: Control) -> None:
+    def __init__(self, config: AirbenchConfig, bench: Bench, control: Control) -> None:
         self.config, self.bench, self.workers, self.control = config, bench, bench.workers, control
         self.clock = Clock(bench.workers.device)
         self.steps_per_epoch = len(bench.labels) // config.batch_size
@@ -211,7 +224,7 @@ class _Run:
         config, bench = self.config, self.bench
         yield {"event": "start", "resumed_at": None, "actual_train_samples": len(bench.labels)}
         with self.clock.running():
-            net = self._fresh_net()
+            net = fresh_net(bench, config, self.clock)
             step = Step(bench, config, total_steps=self.total_steps, clock=self.clock)
             self.lookahead = Lookahead(net) if config.lookahead else None
         for epoch in range(math.ceil(self.total_steps / self.steps_per_epoch)):
@@ -229,20 +242,17 @@ class _Run:
             trained = {"epoch": epoch + 1, "train_loss": total / (done * config.batch_size), "images_per_second": rate}
             self.curve.append(trained)
             yield {"event": "epoch", "phase": "train", "epochs": config.epochs, "seconds": seconds, **trained}
+        trained = self.clock.seconds
         with self.clock.running(), self.clock.part("evaluation"):
             self.workers.broadcast(list(net.buffers()))  # statistics of other parts of the batches
             batches = self.control.each(bench.test_batches())
             averaged, alone = accuracy(bench.model, batches, config.tta, self.workers)
-        yield {"event": "result", "results": self._results(averaged, alone), "curves": {"train": self.curve}}
-
-    def _fresh_net(self) -> AirbenchNet:
-        net = self.bench.net
-        torch.manual_seed(hashed_seed(self.config.seed, "initialisation"))
-        net.init_weights()
-        if self.config.whiten:
-            with self.clock.part("whitening"):
-                net.stem.init_whitening(self.bench.normalised(self.bench.pixels[:WHITENING_IMAGES]))
-        return net
+        rates = {
+            "train_images_per_second": statistics.median(row["images_per_second"] for row in self.curve),
+            "train_validation_images_per_second": config.views * bench.n_test / (self.clock.seconds - trained),
+        }
+        results = self._results(averaged, alone) | rates
+        yield {"event": "result", "results": results, "curves": {"train": self.curve}}
 
     def _epoch(self, step: Step, epoch: int) -> tuple[float, int]:
         """Train an epoch, or what is left of the run. Returns this worker's sum of losses and the number of steps."""

@@ -3,10 +3,13 @@
 `locate` is called before anything starts, so every way a data folder can be wrong is a DataError with one clear line.
 """
 
+import contextlib
 import functools
 import hashlib
 import os
 import re
+from collections.abc import Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +31,8 @@ class DataInfo:
 
     dataset: str
     layout: str
-    """How the files lie: "embedded", "torchvision", "parquet", "folders" (train/ and val/) or "classes" (no split)."""
+    """How the files lie: "embedded", "torchvision", "parquet", "folders" (train/ and val/), "classes" (no split), or
+    "published": they are not here (see `published_sizes`)."""
     train: tuple[Path, ...]
     """Files or folders of the training images."""
     test: tuple[Path, ...]
@@ -52,7 +56,7 @@ class DataInfo:
     @property
     def in_memory(self) -> bool:
         """Whether all images fit into one uint8 tensor."""
-        return self.layout not in ("folders", "classes")
+        return self.layout not in ("folders", "classes") and self.dataset in ("digits", *_CIFAR)
 
     def fingerprint(self) -> str:
         """Changes when other files, other classes or another layout lie in the data folder; not when it moves."""
@@ -92,8 +96,28 @@ _CIFAR = {
         ((0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)),
     ),
 }
+PUBLISHED = {"cifar10": (50_000, 10_000), "cifar100": (50_000, 10_000), "imagenet": (1_281_167, 50_000)}
+"""Training and test images of the datasets that are the same everywhere."""
+_IMAGENET_CLASSES = 1000
+
 CIFAR_FOLDER = {name: entry[0] for name, entry in _CIFAR.items()}
 CIFAR_LABEL = {name: entry[3] for name, entry in _CIFAR.items()}
+
+
+_elsewhere: ContextVar[bool] = ContextVar("elsewhere", default=False)
+
+
+@contextlib.contextmanager
+def published_sizes() -> Iterator[None]:
+    """Within this context, `locate` takes a dataset that is not on this machine for what was published of it.
+
+    For plans that are made for other machines; nothing can be loaded from it.
+    """
+    token = _elsewhere.set(True)
+    try:
+        yield
+    finally:
+        _elsewhere.reset(token)
 
 
 def locate(dataset: str, data_dir: str | None, image_size: int | None = None) -> DataInfo:
@@ -105,6 +129,8 @@ def locate(dataset: str, data_dir: str | None, image_size: int | None = None) ->
             )
         _no_image_size(dataset, image_size, 32)
         return _digits()
+    if _elsewhere.get() and dataset in PUBLISHED and (data_dir is None or not Path(data_dir).expanduser().exists()):
+        return _published(dataset, image_size)
     if data_dir is None:
         raise DataError(f"dataset {dataset} needs a data folder (--data-dir)")
     try:
@@ -120,6 +146,25 @@ def locate(dataset: str, data_dir: str | None, image_size: int | None = None) ->
     if empty:
         raise DataError(f"data folder {root} is empty")
     return _folders(dataset, root, image_size or FOLDER_IMAGE_SIZE)
+
+
+def _published(dataset: str, image_size: int | None) -> DataInfo:
+    if dataset in _CIFAR:
+        _no_image_size(dataset, image_size, 32)
+    num_classes, statistics = _CIFAR[dataset][4:] if dataset in _CIFAR else (_IMAGENET_CLASSES, _IMAGENET_STATISTICS)
+    return DataInfo(
+        dataset=dataset,
+        layout="published",
+        train=(),
+        test=(),
+        image_size=32 if dataset in _CIFAR else image_size or FOLDER_IMAGE_SIZE,
+        classes=tuple(str(i) for i in range(num_classes)),
+        n_train=PUBLISHED[dataset][0],
+        n_test=PUBLISHED[dataset][1],
+        mean=statistics[0],
+        std=statistics[1],
+        flip=True,
+    )
 
 
 def _no_image_size(dataset: str, image_size: int | None, own: int) -> None:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from trainables.data.catalog import DataInfo, image_files
+from trainables.data.counts import OWN_SPLIT
 from trainables.data.shared import shared_splits
 from trainables.data.subset import held_out_split, stratified_subset
 
@@ -26,6 +27,10 @@ class TensorImages:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def first(self, count: int) -> "TensorImages":
+        """The first `count` of them."""
+        return TensorImages(self.pixels, self.index[:count], self.labels[:count])
+
 
 @dataclass(frozen=True, slots=True)
 class FileImages:
@@ -37,6 +42,10 @@ class FileImages:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def first(self, count: int) -> "FileImages":
+        """The first `count` of them."""
+        return FileImages(self.paths[:count], self.labels[:count])
+
 
 Images = TensorImages | FileImages
 
@@ -47,7 +56,7 @@ def load(info: DataInfo, *, train_size: float, val_split: float, seed: int) -> t
     Raises DataError for unreadable files or more images asked for than there are.
     """
     if info.layout == "classes" and not val_split:
-        val_split = 0.1
+        val_split = OWN_SPLIT
     train, test = _splits(info)
     labels = train.labels.numpy()
     chosen, held_out = np.arange(len(labels)), None

@@ -20,9 +20,14 @@ def stratified_subset(labels: np.ndarray, size: float, seed: int) -> np.ndarray:
     chosen = []
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
-        count = int(size * len(members)) if size < 1 else int(size) * len(members) // len(labels)
-        chosen.append(rng.choice(members, size=max(1, count), replace=False))
+        count = class_share(len(members), len(labels), size)
+        chosen.append(rng.choice(members, size=count, replace=False))
     return np.concatenate(chosen)
+
+
+def class_share(members: int, total: int, size: float) -> int:
+    """Images that a subset takes of a class with `members` of `total` images; `size` as above, but for 1.0."""
+    return max(1, int(size * members) if size < 1 else int(size) * members // total)
 
 
 def held_out_split(labels: np.ndarray, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -7,20 +7,36 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from trainables.scattering.checkpoint import position
+    from trainables.scattering.commandline import command
     from trainables.scattering.config import BlockShape, ScatteringConfig
     from trainables.scattering.costs import cost
+    from trainables.scattering.measuring import measure
     from trainables.scattering.network import ScatteringNet
     from trainables.scattering.preflight import check
     from trainables.scattering.training import train
 
-__all__ = ["BlockShape", "ScatteringConfig", "ScatteringNet", "check", "cost", "train"]
+__all__ = [
+    "BlockShape",
+    "ScatteringConfig",
+    "ScatteringNet",
+    "check",
+    "command",
+    "cost",
+    "measure",
+    "position",
+    "train",
+]
 
 _HOME = {
     "BlockShape": "config",
     "ScatteringConfig": "config",
     "ScatteringNet": "network",
     "check": "preflight",
+    "command": "commandline",
     "cost": "costs",
+    "measure": "measuring",
+    "position": "checkpoint",
     "train": "training",
 }
 

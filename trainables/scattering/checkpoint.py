@@ -48,3 +48,12 @@ def read(folder: Path, name: str, config: ScatteringConfig, identity: dict[str, 
         return None
     require_same_run(folder, content, config, identity)
     return content
+
+
+def position(config: ScatteringConfig) -> tuple[str, int] | None:
+    """(phase, finished epochs of it) of the checkpoint that a run would go on from; None where there is none."""
+    try:
+        content = torch.load(Path(config.save_dir) / LAST, map_location="cpu", weights_only=True, mmap=True)
+        return str(content["phase"]), int(content["epoch"])
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, TypeError, pickle.UnpicklingError):
+        return None

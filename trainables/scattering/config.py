@@ -185,6 +185,11 @@ class ScatteringConfig:
             )
         return image_size >> self.n_blocks
 
+    def feature_cache_bytes(self, image_size: int, images: int) -> int:
+        """Size of the features of `images` images in the cache's precision."""
+        side = 1 if self.global_avg_pool else self.final_size(image_size)
+        return images * self.final_channels() * side * side * (2 if self.half_cache else 4)
+
     def n_classifier_weights(self, image_size: int, num_classes: int) -> int:
         """Weights of the linear layer alone, without its bias and without the norm (the seed's table)."""
         side = 1 if self.global_avg_pool else self.final_size(image_size)

@@ -16,7 +16,6 @@ from trainables.data.catalog import DataInfo, locate
 from trainables.distributed import Workers
 from trainables.scattering import filtering
 from trainables.scattering.config import ScatteringConfig
-from trainables.scattering.evaluation import feature_bytes
 from trainables.scattering.network import ScatteringNet, initial_blocks
 from trainables.scattering.step import Step, autocast, make_optimizer, micro_batches
 
@@ -158,7 +157,11 @@ class _Phase:
 
     def _features(self) -> list[Tensor]:
         """Of the validation images, where they fit the budget."""
-        size, n, share = feature_bytes(self.config, self.image_size), self.n_validation, self.config.global_batch_size
+        size, n, share = (
+            self.config.feature_cache_bytes(self.image_size, 1),
+            self.n_validation,
+            self.config.global_batch_size,
+        )
         if n * size > self.config.feature_cache_gb * 2**30:
             return []
         return [torch.empty(min(share, n - first) * size, dtype=torch.uint8) for first in range(0, n, share)]

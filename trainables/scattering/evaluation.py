@@ -14,12 +14,6 @@ from trainables.scattering.network import ScatteringNet
 from trainables.scattering.step import autocast
 
 
-def feature_bytes(config: ScatteringConfig, image_size: int) -> int:
-    """Size of one image's features in the cache's precision."""
-    side = 1 if config.global_avg_pool else config.final_size(image_size)
-    return config.final_channels() * side * side * (2 if config.half_cache else 4)
-
-
 class Validation:
     """Measures `net` on all images of `batches`, each counted once over all workers."""
 
@@ -32,11 +26,16 @@ class Validation:
     def cache_bytes(self) -> int:
         """Size of the features of this worker's images in the cache's precision."""
         own = -(-len(self.batches.images) // self.workers.world_size)
-        return own * feature_bytes(self.config, self.net.image_size)
+        return self.config.feature_cache_bytes(self.net.image_size, own)
 
     def fits_cache(self) -> bool:
         """Whether the features stay within the budget."""
         return self.cache_bytes() <= self.config.feature_cache_gb * 2**30
+
+    @property
+    def has_features(self) -> bool:
+        """Whether the features are in the cache already."""
+        return self._features is not None
 
     @torch.inference_mode()
     def __call__(self, *, frozen: bool) -> dict[str, float]:

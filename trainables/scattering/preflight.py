@@ -2,15 +2,24 @@
 
 from typing import Any
 
-from trainables.data.catalog import DataError, locate
+from trainables.data.catalog import DataError, DataInfo, locate
+from trainables.data.counts import image_counts, images_of_an_epoch
 from trainables.scattering.config import ScatteringConfig
 
 NUMERICS = 2
 """Goes up when the same configuration starts to give other numbers, so that older runs are not taken for new ones."""
 
 
+RATE_FIELDS = (
+    *("dataset", "image_size", "augment", "n_blocks", "L", "kernel_size", "modulus_type", "mixing_horizon"),
+    *("global_avg_pool", "lowpass_last", "random_init", "joint", "global_batch_size", "sync_batch_norm", "precision"),
+    *("compile", "micro_batch", "batch_parts", "half_cache", "workers"),
+)
+"""Fields on which it depends how many images pass in a second."""
+
+
 def check(config: ScatteringConfig, num_workers: int) -> dict[str, Any]:
-    """Facts about the run (data, channels, parameters). Raises ValueError, in one line, for one that cannot run."""
+    """Facts about the run: data, sizes, images of each phase. Raises ValueError, in a line, for one that cannot run."""
     if config.global_batch_size % num_workers:
         below = config.global_batch_size // num_workers * num_workers
         near = f"{below} or {below + num_workers}" if below else f"{num_workers}"
@@ -38,4 +47,29 @@ def check(config: ScatteringConfig, num_workers: int) -> dict[str, Any]:
         "n_params_extractor": config.n_params_extractor(),
         "n_params_classifier": config.n_params_classifier(info.image_size, info.num_classes),
         "no_effect": config.fields_without_effect(),
+        "phases": _phases(config, info, num_workers),
+        "rate_fields": RATE_FIELDS,
     }
+
+
+def _phases(config: ScatteringConfig, info: DataInfo, num_workers: int) -> list[dict[str, Any]]:
+    """What each phase passes through the network: epochs, at most and at least (by `patience`), and in each of them
+    training and validation images; `validation_images_once` before the first epoch; `cached` where the validation
+    images' features are kept from the first epoch on.
+    """
+    chosen, validated = image_counts(info, train_size=config.train_size, val_split=config.val_split)
+    trained = images_of_an_epoch(chosen, global_batch_size=config.global_batch_size, world_size=num_workers)
+    cache = config.feature_cache_bytes(info.image_size, -(-validated // num_workers))
+    epochs = {"head": config.head_epochs, "finetune": config.epochs, "joint": config.epochs}
+    return [
+        {
+            "phase": phase,
+            "epochs": epochs[phase],
+            "least_epochs": min(epochs[phase], config.patience + 1),
+            "train_images": trained,
+            "validation_images": validated,
+            "validation_images_once": validated if phase == "finetune" else 0,
+            "cached": phase == "head" and cache <= config.feature_cache_gb * 2**30,
+        }
+        for phase in config.phases
+    ]

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from trainables.control import Control
 from trainables.data.batches import Batches
@@ -30,9 +29,11 @@ from trainables.results import RESULTS, read_results, save_results
 from trainables.scattering import checkpoint
 from trainables.scattering.config import ScatteringConfig
 from trainables.scattering.evaluation import Validation
-from trainables.scattering.network import ScatteringNet, initial_blocks
+from trainables.scattering.network import ScatteringNet
+from trainables.scattering.phases import anchor, begin_phase
 from trainables.scattering.preflight import NUMERICS
-from trainables.scattering.step import Step, make_optimizer, micro_batches
+from trainables.scattering.step import Step, micro_batches
+from trainables.timing import Timings
 
 Report = dict[str, Any]
 
@@ -64,6 +65,7 @@ class _Run:
     def __init__(
         self, config: ScatteringConfig, workers: Workers, info: DataInfo, identity: dict[str, Any], control: Control
     ) -> None:
+        self.started, self.timings, self.cold = time.perf_counter(), Timings(), True
         self.config, self.workers, self.identity, self.control = config, workers, identity, control
         self.folder = Path(config.save_dir)
         train_images, val_images = load(
@@ -97,7 +99,6 @@ class _Run:
         }
         self.curves: dict[str, list[dict[str, float]]] = {name: [] for name in CURVES.values()}
         self.seconds_before = 0.0
-        self.started = time.perf_counter()
 
     def reports(self) -> Iterator[Report]:
         resumed = self._read(checkpoint.LAST)
@@ -127,14 +128,14 @@ class _Run:
 
     def _phase(self, phase: str, resumed: Report | None) -> Iterator[Report]:
         config, net = self.config, self.net
-        self._set_learning(phase)
+        take_step = begin_phase(net, config, self.workers, phase)
+        optimizer, self.cold = take_step.optimizer, True
+        if not self.timings.medians():
+            self.timings.add("setup_seconds", time.perf_counter() - self.started)
         if "n_params_total" not in self.results:
             self.results.update(net.parameter_counts())
         epochs = config.head_epochs if phase == "head" else config.epochs
-        optimizer = make_optimizer(net, config, phase)
         rates = [group["lr"] for group in optimizer.param_groups]
-        anchor = self._anchor() if phase == "finetune" and config.l2_penalty else None
-        take_step = Step(net, optimizer, config, self.workers, anchor=anchor)
         epoch, best = 0, {"epoch": 0, "val_acc": -1.0, "val_acc5": -1.0}
         within: Report | None = None
         if resumed:
@@ -147,7 +148,7 @@ class _Run:
             if saved and saved["phase"] == phase:  # perhaps of an epoch later than last.pt, which is then done again
                 best = {key: saved[key] for key in best}
         elif phase == "finetune":
-            self.results["baseline_acc"] = self.validation(frozen=False)["val_acc"]
+            self.results["baseline_acc"] = self._validate(phase)["val_acc"]
             self._save_last(phase, epoch, best, take_step)  # before best.pt of this phase replaces that of the other
         self.workers.barrier()
         self.control.begin()  # the first step compiles
@@ -163,15 +164,18 @@ class _Run:
                     yield report
                 trained = report
             within = None
-            measured = {"train_loss": trained["train_loss"], **self.validation(frozen=phase == "head")}
+            measured = {"train_loss": trained["train_loss"], **self._validate(phase)}
+            evaluated = time.perf_counter()
             self.curves[CURVES[phase]].append({"epoch": epoch, **measured})
             is_best = measured["val_acc"] > best["val_acc"]
             if is_best:
                 best = {"epoch": epoch, "val_acc": measured["val_acc"], "val_acc5": measured["val_acc5"]}
             if is_best and self.workers.is_main:
                 checkpoint.save(self.folder, checkpoint.BEST, net, identity=self.identity, phase=phase, **best)
-            self.results[f"{phase}_images_per_second"] = trained["images_per_second"]
+            self.timings.add(f"{phase}_images_per_second", trained["images_per_second"])
+            self.results |= self.timings.medians()
             self._save_last(phase, epoch, best, take_step)
+            self.timings.add(f"{phase}_checkpoint_seconds", time.perf_counter() - evaluated)
             yield {
                 "event": "epoch",
                 "phase": phase,
@@ -188,22 +192,12 @@ class _Run:
         if saved is None:
             raise OSError(f"{self.folder / checkpoint.BEST} has gone")
         net.load_learnt_state(saved["model"])
-        self.results |= {
+        self.results |= self.timings.medians() | {
             f"{phase}_acc": best["val_acc"],
             f"{phase}_acc5": best["val_acc5"],
             f"{phase}_best_epoch": best["epoch"],
             f"{phase}_epochs": epoch,
         }
-
-    def _set_learning(self, phase: str) -> None:
-        if phase == "head":
-            self.net.freeze_extractor()
-        else:
-            self.net.unfreeze_extractor()
-
-    def _anchor(self) -> list[Tensor]:
-        """The extractor before fine-tuning, which is its initial state: the head phase leaves it alone."""
-        return [p.detach().to(self.workers.device) for p in initial_blocks(self.config).parameters()]
 
     def _train_epoch(
         self, take_step: Step, phase: str, epoch: int, within: Report | None, save: Callable[[Report], None]
@@ -217,6 +211,7 @@ class _Run:
         first, (loss_before, seen) = (within["step"], within["sums"][workers.rank]) if within else (0, (0.0, 0))
         loss_sum = torch.tensor(loss_before, dtype=torch.float64, device=workers.device)
         images, started = 0, time.perf_counter()
+        cold_seconds, cold_images = 0.0, 0
 
         def summary(event: str, loss: float) -> Report:
             rate = images / (time.perf_counter() - started)
@@ -233,11 +228,28 @@ class _Run:
                 raise _Stopped
             if every and step % every == 0:
                 yield {**summary("progress", loss_sum.item() / seen), "step": step, "steps": steps}
+            if self.cold and step < steps:  # the phase's first step here, and not the epoch's only one
+                loss_sum.item()  # waits for the device
+                cold_seconds, cold_images = time.perf_counter() - started, images
+                images, started = 0, time.perf_counter()
+            self.cold = False
+        if cold_images:
+            warm_seconds = (time.perf_counter() - started) / images * cold_images
+            self.timings.add(f"{phase}_warm_up_seconds", max(0.0, cold_seconds - warm_seconds))
         take_step.optimizer.zero_grad()  # gives back the gradients' memory before validation and checkpoint
         total, count = workers.sum(loss_sum.item(), seen)
         if not math.isfinite(total):
             raise FloatingPointError(f"the loss is {total} in epoch {epoch} of phase {phase}")
         yield summary("trained", total / count)
+
+    def _validate(self, phase: str) -> dict[str, float]:
+        """Loss and accuracies, timed: from the cache in all but the head phase's first pass."""
+        frozen, cached = phase == "head", self.validation.has_features
+        started = time.perf_counter()
+        measured = self.validation(frozen=frozen)
+        name = f"{phase}{'_cached' * (frozen and cached)}_validation_images_per_second"
+        self.timings.add(name, len(self.val_batches.images) / (time.perf_counter() - started))
+        return measured
 
     def _batch_norm_images(self) -> int:
         """Images that batch norm takes its statistics over in a full step, the largest part of them."""
@@ -302,7 +314,7 @@ class _Run:
     def _filter_change(self) -> tuple[float, float]:
         """L2 distance of the extractor from its state before fine-tuning, and the norm of that state."""
         moved = norm = 0.0
-        for p, p0 in zip(self.net.extractor_parameters(), self._anchor(), strict=True):
+        for p, p0 in zip(self.net.extractor_parameters(), anchor(self.config, self.workers.device), strict=True):
             moved += (p - p0).double().square_().sum().item()
             norm += p0.double().square_().sum().item()
         return math.sqrt(moved), math.sqrt(norm)

@@ -1,0 +1,114 @@
+"""Measures how fast the runs of a plan go on this machine, a few seconds each, as many at once as in the sweep.
+
+    python -m raysweep.forecasts.calibration    what each measuring process runs; it reads its task from its input
+
+Rates are kept in the cache folder and measured again for another device, number of threads or version of torch.
+"""
+
+import contextlib
+import dataclasses
+import importlib
+import json
+import os
+import pickle
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from raysweep.failures import one_line
+from raysweep.forecasts.rates import Rates, Shape, Share, cached, keep
+from raysweep.plan import Run
+
+MOST_SECONDS = 600.0
+"""After which a shape is left uncalibrated."""
+
+
+def calibrate(
+    runs: Sequence[Run], share_of: Callable[[Run], Share], cache: Path, say: Callable[[str], object] = print
+) -> None:
+    """Measure each shape that the cache does not know yet, and put it there; `say` gets a line for each.
+
+    All workers of all trials that the sweep would run at the same time measure together, so that they are in each
+    other's way as they will be. A shape that cannot be measured is left out.
+    """
+    for run, shape, share in _unknown(runs, share_of, cache):
+        try:
+            measured = _measure(run, share)
+            keep(shape, share, cache, measured, dataclasses.asdict(run.config))
+        except (OSError, RuntimeError) as error:
+            say(f"not calibrated: {run.experiment.name}: {error}")
+        else:
+            say(f"calibrated: {run.experiment.name} on {share.device_name}, {share.at_once} at once")
+
+
+def _unknown(runs: Sequence[Run], share_of: Callable[[Run], Share], cache: Path) -> Iterator[tuple[Run, Shape, Share]]:
+    """The first run of each shape that is to be measured."""
+    seen = set()
+    for run in runs:
+        shape, share = Shape.of(run), share_of(run)
+        measurable = hasattr(importlib.import_module(run.experiment.trainable), "measure")
+        if measurable and (shape, share) not in seen and not cached(shape, share, cache):
+            yield run, shape, share
+        seen.add((shape, share))
+
+
+def _measure(run: Run, share: Share) -> list[Rates]:
+    """What each of the processes has measured. Raises RuntimeError, in a line, where one of them fails."""
+    with contextlib.ExitStack() as stack:
+        processes = [stack.enter_context(_started(run, share, i)) for i in range(share.at_once * run.num_workers)]
+        return [_answer(process, output) for process, output in processes]
+
+
+@contextlib.contextmanager
+def _started(run: Run, share: Share, number: int) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]:
+    """A measuring process, with its output; it is ended with this context."""
+    threads = str(share.threads)
+    environment = {**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [os.getcwd(), *sys.path]))
+    if share.gpus:
+        visible = [d for d in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if d]
+        environment["CUDA_VISIBLE_DEVICES"] = (visible or [str(i) for i in range(share.gpus)])[number % share.gpus]
+    task = pickle.dumps((run.experiment.trainable, run.config, run.num_workers))
+    with tempfile.TemporaryFile() as source, tempfile.TemporaryFile() as output:
+        source.write(task)
+        source.seek(0)
+        command = [sys.executable, "-m", "raysweep.forecasts.calibration"]
+        process = subprocess.Popen(command, stdin=source, stdout=output, stderr=subprocess.DEVNULL, env=environment)
+        try:
+            yield process, output
+        finally:
+            process.kill()
+            process.wait()
+
+
+def _answer(process: subprocess.Popen[bytes], output: IO[bytes]) -> Rates:
+    try:
+        process.wait(MOST_SECONDS)
+    except subprocess.TimeoutExpired:
+        raise RuntimeError(f"it takes more than {MOST_SECONDS:g} s") from None
+    output.seek(0)
+    lines = output.read().decode(errors="replace").splitlines()
+    try:
+        answer: dict[str, Any] = json.loads(lines[-1])
+    except (IndexError, ValueError):
+        raise RuntimeError(f"its process ended with code {process.returncode}, perhaps for want of memory") from None
+    if "error" in answer:
+        raise RuntimeError(answer["error"])
+    return answer
+
+
+def _main() -> None:
+    """Measure what the input names, and print the rates as JSON."""
+    trainable, config, num_workers = pickle.load(sys.stdin.buffer)
+    try:
+        answer = importlib.import_module(trainable).measure(config, num_workers)
+    except Exception as error:
+        answer = {"error": one_line(error)}
+    print(json.dumps(answer))
+
+
+if __name__ == "__main__":
+    _main()

@@ -1,0 +1,235 @@
+"""How long runs will take, from the images that they pass and the rates that are known; and how good that was so far.
+
+    seconds = setup + sum over phases (warm-up + once + epochs x (training + validation + checkpoint))
+
+The rates are those of finished runs of the same shape on this device ("measured"), of a calibration ("calibrated"), or
+follow from floating-point operations, at the speed of what has been rated ("rough", within a factor of two).
+"""
+
+import contextlib
+import dataclasses
+import math
+import statistics
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from raysweep.forecasts.rates import Rated, Rates, Shape, Share, all_cached, cached, from_records
+from raysweep.ledger import FINISHED, Record
+from raysweep.plan import Run
+
+Basis = Literal["measured", "calibrated", "rough", "unknown"]
+Phase = Mapping[str, Any]
+Flops = Callable[[Run], Mapping[str, tuple[float, float]] | None]
+"""Of a run: (forward, training) floating-point operations for each image, by phase."""
+
+LEAST_SPREAD: Mapping[Basis, float] = {"measured": 0.05, "calibrated": 0.15}
+"""Relative standard deviation of a predicted time that is assumed at least."""
+MOST_OTHERS = 20
+"""Rated runs that the speed of rough forecasts is taken from."""
+ROUGH = 2.0
+"""Factor between a rough forecast and either end of its interval."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Forecast:
+    """What is known of a run's time."""
+
+    basis: Basis
+    seconds: float | None = None
+    """With all epochs, or as many as runs with other seeds took before they stopped."""
+    low: float | None = None
+    """With the fewest epochs that early stopping leaves, and fast."""
+    high: float | None = None
+    spread: float = 0.0
+    """Relative standard deviation of the rates."""
+    least: float | None = None
+    """Seconds with the fewest epochs, at the same rates."""
+    seconds_per_epoch: Mapping[str, float]
+    """By phase."""
+    epochs: Mapping[str, float]
+    """By phase: those that `seconds` counts."""
+    shape: Shape
+    remaining: bool = False
+    """Whether `seconds` is what is left after a checkpoint."""
+
+
+def forecasts(
+    runs: Sequence[Run],
+    records: Sequence[Record],
+    share_of: Callable[[Run], Share],
+    cache: Path,
+    *,
+    error: float = 0.0,
+    flops: Flops = lambda _: None,
+    position: Callable[[Run], tuple[str, int] | None] = lambda _: None,
+) -> list[Forecast]:
+    """One for each run. `error` is the relative standard deviation of past predictions (see `past`), `position` says
+    after which epoch of which phase a run goes on."""
+    names = {share_of(run).device_name for run in runs}
+    measured = {name: from_records(records, runs, name) for name in names}
+    bases: list[tuple[Basis, Rated | None]] = []
+    for run in runs:
+        shape, share = Shape.of(run), share_of(run)
+        known, calibrated = measured[share.device_name].get(shape), cached(shape, share, cache)
+        complete = known if known and _fits(known, run) else None
+        basis: Basis = "measured" if complete else "calibrated" if calibrated else "unknown"
+        bases.append((basis, complete or calibrated))
+    mates = [(run, rates) for run, (_, rates) in zip(runs, bases, strict=True) if rates]
+    unrated = len(mates) < len(runs)
+    if unrated and not mates:
+        mates = [
+            mate
+            for share in {share_of(run) for run in runs}
+            for mate in _others(runs, {**measured[share.device_name], **all_cached(share, cache)})
+        ]
+    speed = _speed(mates[:MOST_OTHERS] if unrated else [], flops)
+    return [
+        _forecast(run, basis, rates, speed, flops, _usual_epochs(run, records), error, position(run))
+        for run, (basis, rates) in zip(runs, bases, strict=True)
+    ]
+
+
+def seconds_of(phases: Iterable[Phase], rates: Rates, epochs: Mapping[str, float]) -> float:
+    """Seconds of the phases with so many epochs of each, without set-up."""
+    total = 0.0
+    for phase in phases:
+        name, done = phase["phase"], epochs[phase["phase"]]
+        total += rates.get(f"{name}_warm_up_seconds", 0.0) + done * seconds_per_epoch(phase, rates)
+        total += _over(phase["validation_images_once"], rates.get(f"{name}_validation_images_per_second"))
+        if phase["cached"] and done:  # the first pass computes what the others find
+            images = phase["validation_images"]
+            total += _over(images, rates.get(f"{name}_validation_images_per_second"))
+            total -= _over(images, rates.get(f"{name}_cached_validation_images_per_second"))
+    return total
+
+
+def seconds_per_epoch(phase: Phase, rates: Rates) -> float:
+    """Seconds of an epoch of a phase; of one whose features are cached, not the first."""
+    name = phase["phase"]
+    validation = f"{name}{'_cached' * phase['cached']}_validation_images_per_second"
+    trained: float = phase["train_images"] / rates[f"{name}_images_per_second"]
+    evaluated = _over(phase["validation_images"], rates.get(validation))
+    return trained + evaluated + float(rates.get(f"{name}_checkpoint_seconds", 0.0))
+
+
+def _forecast(
+    run: Run,
+    basis: Basis,
+    known: Rated | None,
+    speed: float | None,
+    flops: Flops,
+    usual: Mapping[str, float],
+    error: float,
+    at: tuple[str, int] | None,
+) -> Forecast:
+    phases = list(run.facts.get("phases") or ())
+    rates = known.rates if known else _rough(phases, flops(run), speed)
+    if not rates or not phases:
+        return Forecast(basis="unknown", seconds_per_epoch={}, epochs={}, shape=Shape.of(run))
+    basis = basis if known else "rough"
+    epochs = {p["phase"]: usual.get(p["phase"], p["epochs"]) for p in phases}
+    each = {p["phase"]: seconds_per_epoch(p, rates) for p in phases}
+    least = {p["phase"]: p["least_epochs"] for p in phases}
+    most = {p["phase"]: p["epochs"] for p in phases}
+    setup = rates.get("setup_seconds", 0.0)
+    seconds, lowest, highest = (setup + _left(phases, rates, counted, at) for counted in (epochs, least, most))
+    lowest = min(lowest, seconds)
+    if known:
+        spread = max(known.spread, LEAST_SPREAD[basis], error)
+        low, high = lowest / (1 + 2 * spread), highest * (1 + 2 * spread)
+    else:
+        spread, low, high = math.log(ROUGH) / 2, lowest / ROUGH, highest * ROUGH
+    return Forecast(
+        basis=basis,
+        seconds=seconds,
+        low=low,
+        high=high,
+        spread=spread,
+        least=lowest,
+        seconds_per_epoch=each,
+        epochs=epochs,
+        shape=Shape.of(run),
+        remaining=at is not None,
+    )
+
+
+def _left(phases: Sequence[Phase], rates: Rates, epochs: Mapping[str, float], at: tuple[str, int] | None) -> float:
+    """Seconds of the phases, without set-up; of those after a position where there is one."""
+    names = [phase["phase"] for phase in phases]
+    if at is None or at[0] not in names:
+        return seconds_of(phases, rates, epochs)
+    now = names.index(at[0])
+    rest = max(0.0, epochs[at[0]] - at[1])
+    once = _over(phases[now]["validation_images_once"], rates.get(f"{at[0]}_validation_images_per_second"))
+    return seconds_of(phases[now:], rates, {**epochs, at[0]: rest}) - once
+
+
+def _over(images: float, rate: float | None) -> float:
+    """Seconds of so many images; of an unknown rate none."""
+    return images / rate if rate else 0.0
+
+
+def _fits(known: Rated, run: Run) -> bool:
+    """Whether all rates that a run needs are among those known: earlier versions recorded fewer."""
+    needed = []
+    for phase in run.facts.get("phases") or ():
+        needed.append(f"{phase['phase']}_images_per_second")
+        if phase["validation_images"] or phase["validation_images_once"]:
+            needed.append(f"{phase['phase']}_validation_images_per_second")
+    return all(name in known.rates for name in needed)
+
+
+def _usual_epochs(run: Run, records: Iterable[Record]) -> dict[str, float]:
+    """Median epochs by phase of finished runs that differ in the seed alone."""
+    found: dict[str, list[float]] = {}
+    ours = run.record()["config"]
+    same = [name for name in ours if name not in (*run.record()["no_effect"], "seed")]
+    for record in records:
+        theirs = record["config"]
+        alike = record.get("trainable") == run.experiment.trainable and record.get("data") == run.facts["data"]
+        if alike and record["status"] == FINISHED and all(theirs.get(name) == ours[name] for name in same):
+            for phase in run.facts.get("phases") or ():
+                epochs = record["results"].get(f"{phase['phase']}_epochs")
+                if epochs is not None:
+                    found.setdefault(phase["phase"], []).append(epochs)
+    return {phase: statistics.median(epochs) for phase, epochs in found.items()}
+
+
+def _others(runs: Sequence[Run], known: Mapping[Shape, Rated]) -> Iterator[tuple[Run, Rated]]:
+    """Rated runs outside of the plan, as far as their configurations are still possible ones."""
+    first = {run.experiment.trainable: run for run in reversed(runs)}
+    for shape, rated in known.items():
+        run = first.get(shape.trainable)
+        if run:
+            names = {f.name for f in dataclasses.fields(run.config)} & rated.config.keys()
+            with contextlib.suppress(ValueError, TypeError):
+                config = dataclasses.replace(run.config, **{name: rated.config[name] for name in names})
+                yield dataclasses.replace(run, config=config, num_workers=shape.num_workers), rated
+
+
+def _speed(rated: Sequence[tuple[Run, Rated]], flops: Flops) -> float | None:
+    """Floating-point operations per second that rated runs reach on average in training (geometric mean)."""
+    logs = []
+    for run, known in rated:
+        with contextlib.suppress(ValueError):  # data that are no more where they were
+            for phase, (_, training) in (flops(run) or {}).items():
+                rate = known.rates.get(f"{phase}_images_per_second")
+                if rate and training:
+                    logs.append(math.log(training * rate))
+    return math.exp(statistics.mean(logs)) if logs else None
+
+
+def _rough(
+    phases: Sequence[Phase], operations: Mapping[str, tuple[float, float]] | None, speed: float | None
+) -> dict[str, float]:
+    """Rates at which so many operations for each image are done in a second."""
+    rates = {}
+    for phase in phases if operations and speed else ():
+        forward, training = (operations or {}).get(phase["phase"], (0.0, 0.0))
+        if not (forward and training and speed):
+            return {}
+        rates[f"{phase['phase']}_images_per_second"] = speed / training
+        rates[f"{phase['phase']}_validation_images_per_second"] = speed / forward
+    return rates

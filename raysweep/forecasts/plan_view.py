@@ -1,0 +1,179 @@
+"""The plan as people read it: a table as wide as the terminal allows, totals, and how good predictions were so far."""
+
+import datetime
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from raysweep.forecasts.past import PastError
+from raysweep.forecasts.planning import Row
+from raysweep.forecasts.schedule import Total
+
+COLORS = {"none": "", "likely": "yellow", "certain": "red"}
+
+
+def print_plan(
+    rows: Sequence[Row],
+    total: Total,
+    error: PastError | None,
+    *,
+    resources: str,
+    console: Console | None = None,
+    now: datetime.datetime | None = None,
+) -> None:
+    """Print the table, what does not fit, the totals and the error of past predictions."""
+    console = console or Console()
+    console.print(plan_table(rows, console.width))
+    for line in memory_lines(rows):
+        console.print(line, style="yellow", markup=False, highlight=False)
+    for line in total_lines(rows, total, error, resources=resources, now=now or datetime.datetime.now()):
+        console.print(line, markup=False, highlight=False)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Column:
+    heading: str
+    text: Callable[[Sequence[Row]], str]
+    """Of the runs of an experiment that stand together."""
+    least_width: int = 0
+    """Of a terminal that shows it."""
+    right: bool = True
+
+
+def plan_table(rows: Sequence[Row], width: int) -> Table:
+    """One line for the neighbouring runs of an experiment that are in the same state, for a terminal of `width`."""
+    table = Table(title="Plan", title_justify="left", pad_edge=False)
+    parts = [
+        list(part)
+        for _, part in itertools.groupby(
+            rows, key=lambda row: (row.run.experiment, row.run.group, row.state, row.risk, row.forecast.seconds)
+        )
+    ]
+    columns = [c for c in COLUMNS if c.least_width <= width and any(map(c.text, parts))]
+    for column in columns:
+        table.add_column(column.heading, justify="right" if column.right else "left", overflow="ellipsis", no_wrap=True)
+    for together in parts:
+        style = COLORS.get(together[0].risk or "", "") or ("dim" if not together[0].to_do else "")
+        table.add_row(*(escape(column.text(together)) for column in columns), style=style or None)
+    return table
+
+
+def memory_lines(rows: Sequence[Row]) -> Iterator[str]:
+    """A line for each experiment that may run out of memory."""
+    said = set()
+    for row in rows:
+        if row.risk in ("likely", "certain") and row.to_do and row.run.experiment.name not in said:
+            said.add(row.run.experiment.name)
+            sure = "is certain" if row.risk == "certain" else "is likely"
+            needs = size(row.fact("memory_bytes"), "B")
+            remedy = f"; would fit: {row.remedy}" if "=" in row.remedy else f"; {row.remedy}" if row.remedy else ""
+            yield f"{row.run.experiment.name} {sure} to run out of memory ({needs} a worker){remedy}"
+
+
+def total_lines(
+    rows: Sequence[Row], total: Total, error: PastError | None, *, resources: str, now: datetime.datetime
+) -> Iterator[str]:
+    """How many runs, how many hours, when they will have ended, and how good such predictions were."""
+    todo = sum(row.to_do for row in rows)
+    yield f"{len(rows)} run{'s' * (len(rows) != 1)}, {len(rows) - todo} done, {todo} to do on {resources}"
+    if todo > total.unknown:
+        interval = f"{duration(total.low)} to {duration(total.high)}"
+        end = now + datetime.timedelta(seconds=total.seconds)
+        latest = now + datetime.timedelta(seconds=total.high)
+        yield f"{duration(total.work)} of training; {duration(total.seconds)} from start to end ({interval})"
+        yield f"started now, it ends {end:%a %d %b %H:%M} (by {latest:%a %d %b %H:%M})"
+    if total.unknown:
+        yield f"left out: {total.unknown} run{'s' * (total.unknown != 1)} of unknown speed (--calibrate measures them)"
+    if error:
+        spread = f", spread {100 * error.spread:.0f} %" if error.n > 1 else ""
+        yield f"past predictions: {error.n} runs took {error.ratio:.2f} times what was predicted (median{spread})"
+
+
+def size(number: float | None, unit: str = "") -> str:
+    """1.2 G, or 3.4 GB with a unit; "" of None."""
+    if number is None:
+        return ""
+    for factor, prefix in ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= 0.9995 * factor:
+            return f"{number / factor:.3g} {prefix}{unit}"
+    return f"{number:g} {unit}".rstrip()
+
+
+def duration(seconds: float | None) -> str:
+    """45 s, 12 min or 2.5 h; "" of None."""
+    if seconds is None:
+        return ""
+    if seconds < 99.5:
+        return f"{seconds:.2g} s" if seconds < 9.95 else f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5970 else f"{seconds / 3600:.1f} h"
+
+
+def _name(rows: Sequence[Row]) -> str:
+    name = rows[0].run.experiment.name
+    return f"{name} x{len(rows)}" if len(rows) > 1 else name
+
+
+def _seeds(rows: Sequence[Row]) -> str:
+    seeds = [row.run.config.seed for row in rows]
+    if len(seeds) > 3 and seeds == list(range(seeds[0], seeds[0] + len(seeds))):
+        return f"{seeds[0]}-{seeds[-1]}"
+    return ",".join(map(str, seeds))
+
+
+def _shape(rows: Sequence[Row]) -> str:
+    channels, side = rows[0].fact("final_channels"), rows[0].fact("final_size")
+    return f"{channels} x {side} x {side}" if channels and side else ""
+
+
+def _params(rows: Sequence[Row]) -> str:
+    extractor, classifier = rows[0].fact("n_params_extractor"), rows[0].fact("n_params_classifier")
+    return "" if extractor is None or classifier is None else size(extractor + classifier)
+
+
+def _flops(name: str) -> Callable[[Sequence[Row]], str]:
+    return lambda rows: size(rows[0].fact(name))
+
+
+def _seconds(rows: Sequence[Row]) -> str:
+    """Of one run."""
+    forecast = rows[0].forecast
+    rough, left = "~" * (forecast.basis == "rough"), " left" * forecast.remaining
+    return f"{rough}{duration(forecast.seconds)}{left}" if forecast.seconds is not None else ""
+
+
+def _interval(rows: Sequence[Row]) -> str:
+    low, high = rows[0].forecast.low, rows[0].forecast.high
+    return "" if low is None else f"{duration(low)} .. {duration(high)}"
+
+
+def _each(rows: Sequence[Row]) -> str:
+    return ", ".join(duration(seconds) for seconds in rows[0].forecast.seconds_per_epoch.values())
+
+
+def _risk(rows: Sequence[Row]) -> str:
+    return (rows[0].risk or "") if rows[0].risk != "none" else ""
+
+
+COLUMNS = (
+    _Column(heading="prio", text=lambda rows: str(rows[0].run.experiment.priority), least_width=160),
+    _Column(heading="experiment", text=_name, right=False),
+    _Column(heading="group", text=lambda rows: rows[0].run.group, least_width=200, right=False),
+    _Column(heading="seeds", text=_seeds, least_width=200, right=False),
+    _Column(heading="workers", text=lambda rows: str(rows[0].run.num_workers), least_width=200),
+    _Column(heading="state", text=lambda rows: rows[0].state, right=False),
+    _Column(heading="output", text=_shape, least_width=200),
+    _Column(heading="params", text=_params),
+    _Column(heading="forward", text=_flops("flops_forward"), least_width=160),
+    _Column(heading="FLOPs", text=_flops("flops_train"), least_width=120),
+    _Column(heading="memory", text=lambda rows: size(rows[0].fact("memory_bytes"), "B")),
+    _Column(heading="too much", text=_risk, least_width=160, right=False),
+    _Column(heading="an epoch", text=_each, least_width=160),
+    _Column(heading="time", text=_seconds),
+    _Column(heading="interval", text=_interval, least_width=120),
+    _Column(heading="basis", text=lambda rows: rows[0].forecast.basis, least_width=120, right=False),
+)
+"""Parameters in all, operations of a training step for each image, memory of a worker, time of one run."""

@@ -1,0 +1,165 @@
+"""How fast runs are known to go: from finished runs in the ledger, and from calibrations in the cache.
+
+Runs of one shape (`Shape`) go equally fast: what they differ in (seed, number of epochs or of images, learning rates)
+does not change how many images pass in a second.
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import math
+import os
+import statistics
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from raysweep.durable import write_json
+from raysweep.ledger import FINISHED, Record
+from raysweep.plan import Run
+
+Rates = Mapping[str, float]
+"""`PHASE_images_per_second`, `PHASE_warm_up_seconds`, ... under the names that results have for them."""
+
+DATA = ("image_size", "num_classes")
+"""Facts of the data on which it depends as well."""
+ENDINGS = ("_per_second", "_seconds")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shape:
+    """What the speed of a run depends on, but for the device."""
+
+    trainable: str
+    num_workers: int
+    what: str
+    """Size of the images, number of classes and fields of the configuration, as JSON."""
+
+    @classmethod
+    def of(cls, run: Run) -> "Shape":
+        """Of a planned run: the fields that the trainable's `check` names as `rate_fields`, or all but the seed."""
+        return cls._from(run, run.record())
+
+    @classmethod
+    def of_record(cls, record: Record, run: Run) -> "Shape":
+        """Of a recorded run of the same trainable as `run`."""
+        return cls._from(run, record)
+
+    @classmethod
+    def _from(cls, run: Run, record: Record) -> "Shape":
+        names = run.facts.get("rate_fields") or [
+            f.name for f in dataclasses.fields(run.config) if f.name != "seed" and not f.metadata.get("cosmetic")
+        ]
+        facts, config = record.get("facts") or {}, record["config"]
+        what = {**{name: config.get(name) for name in names}, **{name: facts.get(name) for name in DATA}}
+        return cls(
+            trainable=record["trainable"],
+            num_workers=record["num_workers"],
+            what=json.dumps(what, sort_keys=True),
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Share:
+    """What a worker computes on, and how many trials do so at once."""
+
+    device_name: str
+    """As results name it: a CPU with its threads."""
+    threads: int
+    at_once: int
+    """Trials like this one that the sweep runs at the same time."""
+    gpus: int = 0
+    """GPUs of the machine that the sweep uses."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rated:
+    """Known rates of a shape on a device."""
+
+    rates: Rates
+    spread: float
+    """Relative standard deviation of the measured rates of training; 0 where there is but one."""
+    n: int
+    config: Mapping[str, Any]
+    """Fields of one of the configurations that were measured."""
+
+
+def from_records(records: Iterable[Record], runs: Sequence[Run], device_name: str) -> dict[Shape, Rated]:
+    """Medians over the finished runs of the trainables of `runs` on a device, by shape."""
+    first = {run.experiment.trainable: run for run in reversed(runs)}
+    found: dict[Shape, list[Record]] = {}
+    for record in records:
+        run = first.get(record.get("trainable", ""))
+        if run and _is_ours(record) and record["results"].get("device_name") == device_name:
+            found.setdefault(Shape.of_record(record, run), []).append(record)
+    return {
+        shape: rated([_rates_of(r["results"]) for r in known], known[-1]["config"]) for shape, known in found.items()
+    }
+
+
+def rated(measured: Sequence[Rates], config: Mapping[str, Any]) -> Rated:
+    """What several measurements of one shape say together."""
+    names = {name for rates in measured for name in rates}
+    medians = {name: statistics.median(rates[name] for rates in measured if name in rates) for name in names}
+    trained = [name for name in names if name.endswith("_images_per_second") and "validation" not in name]
+    spreads = [_spread([rates[name] for rates in measured if name in rates]) for name in trained]
+    return Rated(rates=medians, spread=max(spreads, default=0.0), n=len(measured), config=config)
+
+
+def cached(shape: Shape, share: Share, cache: Path) -> Rated | None:
+    """The calibration of a shape for such a share; None where there is none."""
+    try:
+        content = json.loads(_file(shape, share, cache).read_bytes())
+        return rated(content["measured"], content["config"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def all_cached(share: Share, cache: Path) -> dict[Shape, Rated]:
+    """All calibrations for such a share, with this version of torch."""
+    found = {}
+    for file in sorted((cache / "rates").glob("*.json")):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            shape = Shape(**json.loads(file.read_bytes())["shape"])
+            if known := cached(shape, share, cache):
+                found[shape] = known
+    return found
+
+
+def keep(shape: Shape, share: Share, cache: Path, measured: Sequence[Rates], config: Mapping[str, Any]) -> None:
+    """Put a calibration into the cache. Raises OSError."""
+    content = {"shape": dataclasses.asdict(shape), "share": dataclasses.asdict(share)}
+    write_json(_file(shape, share, cache), {**content, "measured": list(measured), "config": config})
+
+
+def cache_folder() -> Path:
+    """RAYSWEEP_CACHE, else raysweep/ in the user's cache folder, as what `trainables` keeps."""
+    users = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return Path(os.environ.get("RAYSWEEP_CACHE") or users / "raysweep")
+
+
+def _file(shape: Shape, share: Share, cache: Path) -> Path:
+    what = [dataclasses.asdict(shape), dataclasses.asdict(share), version("torch")]
+    return cache / "rates" / f"{hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]}.json"
+
+
+def _is_ours(record: Record) -> bool:
+    """Whether it was measured here, under its own name."""
+    return record["status"] == FINISHED and not record.get("imported") and "same_as" not in record
+
+
+def _rates_of(results: Mapping[str, Any]) -> Rates:
+    return dict(_numbers(results))
+
+
+def _numbers(results: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    for name, value in results.items():
+        if name.endswith(ENDINGS) and isinstance(value, int | float) and math.isfinite(value):
+            yield name, float(value)
+
+
+def _spread(values: Sequence[float]) -> float:
+    return statistics.stdev(values) / statistics.mean(values) if len(values) > 1 else 0.0

@@ -1,0 +1,91 @@
+"""When a sweep will have ended: its trials on its slots, strictly in the order of the plan (see `admission`)."""
+
+import heapq
+import math
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from raysweep.forecasts.forecast import Forecast
+from raysweep.forecasts.rates import Shape
+
+START_SECONDS = 10.0
+"""From a free slot to the first line of a trial's training, with Ray on two cores."""
+COMMON = 0.1
+"""Relative standard deviation that all runs of a sweep have in common: the machine's other load, its clock."""
+DRAWS = 200
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trial:
+    """Runs that follow each other in the same processes."""
+
+    runs: Sequence[Forecast]
+    slots: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Total:
+    """Of all that is to do. The intervals hold nine of ten draws from the errors of the forecasts."""
+
+    work: float
+    """Seconds of training, added up over the runs."""
+    seconds: float
+    """From the start to the end of the last one."""
+    low: float
+    high: float
+    unknown: int
+    """Runs without a forecast, which are left out."""
+
+
+def total(
+    trials: Sequence[Trial], slots: float, *, start_seconds: float = START_SECONDS, common: float = COMMON
+) -> Total:
+    """Work and duration of trials in order, on `slots` in all.
+
+    The errors of the rates are independent between shapes and the same within one; `common` is added to all. How early
+    runs stop is drawn for the whole sweep at once, between the fewest epochs and those expected.
+    """
+    known = [Trial(runs=[f for f in t.runs if f.seconds is not None], slots=t.slots) for t in trials]
+    known = [trial for trial in known if trial.runs]
+    expected = [(sum(f.seconds or 0.0 for f in trial.runs) + start_seconds, trial.slots) for trial in known]
+    seconds = end_of(expected, slots)
+    draw = random.Random(0)
+    ends = sorted(_drawn(known, slots, start_seconds, common, draw) for _ in range(DRAWS)) if known else [0.0]
+    return Total(
+        work=sum(f.seconds or 0.0 for trial in known for f in trial.runs),
+        seconds=seconds,
+        low=min(seconds, ends[len(ends) // 20]),
+        high=max(seconds, ends[-1 - len(ends) // 20]),
+        unknown=sum(f.seconds is None for trial in trials for f in trial.runs),
+    )
+
+
+def end_of(trials: Sequence[tuple[float, float]], slots: float) -> float:
+    """When the last of (seconds, slots) ends, each started in order as soon as its slots are free."""
+    now, free = 0.0, slots
+    running: list[tuple[float, float]] = []
+    for seconds, need in trials:
+        while running and need > free + 1e-9:
+            now, given = heapq.heappop(running)
+            free += given
+        heapq.heappush(running, (now + seconds, need))
+        free -= need
+    return max((end for end, _ in running), default=now)
+
+
+def _drawn(known: Sequence[Trial], slots: float, start: float, common: float, draw: random.Random) -> float:
+    shared, lasting = math.exp(draw.gauss(0, common)), draw.random()
+    factors = _factors(known, draw)
+
+    def seconds_of(forecast: Forecast) -> float:
+        longest, least = forecast.seconds or 0.0, forecast.least or 0.0
+        return (least + lasting * (longest - least)) * factors[forecast.shape] * shared
+
+    return end_of([(sum(map(seconds_of, trial.runs)) + start, trial.slots) for trial in known], slots)
+
+
+def _factors(known: Sequence[Trial], draw: random.Random) -> Mapping[Shape, float]:
+    """By which the runs of each shape take longer than predicted."""
+    spreads = {f.shape: f.spread for trial in known for f in trial.runs}
+    return {shape: math.exp(draw.gauss(0, spread)) for shape, spread in spreads.items()}

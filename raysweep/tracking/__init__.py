@@ -1,0 +1,1 @@
+"""Where else the measurements of runs go: TensorBoard, MLflow, W&B, Prometheus."""

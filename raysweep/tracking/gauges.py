@@ -1,0 +1,58 @@
+"""What runs report, as gauges that Ray exports to Prometheus beside its own (`ray_raysweep_images_per_second`, ...)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ray.util.metrics import Gauge
+
+from raysweep.ledger import FINISHED, Record
+from raysweep.plan import Run
+
+OF_A_RUN = ("run", "experiment", "seed", "group", "phase")
+
+
+class Gauges:
+    """The gauges of a sweep. Needs an initialised Ray."""
+
+    def __init__(self) -> None:
+        self._rate = Gauge("raysweep_images_per_second", "Training images per second; 0 once a run has ended", OF_A_RUN)
+        self._epoch = Gauge("raysweep_epoch", "Epochs of the phase that are done", OF_A_RUN)
+        self._accuracy = Gauge(
+            "raysweep_accuracy", "Validation accuracy in percent; of phase final, the result", OF_A_RUN
+        )
+        self._runs = Gauge("raysweep_runs", "Runs of the sweep by state: done, running, waiting", ("state",))
+        self._phases: dict[str, str] = {}
+        self._counted: tuple[int, int, int] | None = None
+
+    def report(self, run: Run, report: Mapping[str, Any]) -> None:
+        """A run has ended an epoch; other events change nothing."""
+        if report["event"] != "epoch":
+            return
+        phase = report["phase"]
+        if self._phases.get(run.name, phase) != phase:
+            self._rate.set(0, _tags(run, self._phases[run.name]))
+        self._phases[run.name] = phase
+        tags = _tags(run, phase)
+        self._rate.set(report["images_per_second"], tags)
+        self._epoch.set(report["epoch"], tags)
+        if "val_acc" in report:
+            self._accuracy.set(report["val_acc"], tags)
+
+    def ended(self, run: Run, status: str, record: Record | None = None) -> None:
+        """A run has ended with a status of its record, which holds the results; with "" it may go on."""
+        if run.name in self._phases:
+            self._rate.set(0, _tags(run, self._phases.pop(run.name)))
+        if status == FINISHED and record and "final_acc" in record["results"]:
+            self._accuracy.set(record["results"]["final_acc"], _tags(run, "final"))
+
+    def runs(self, done: int, running: int, waiting: int) -> None:
+        """How many runs of the sweep there are; told again, it changes nothing."""
+        if (done, running, waiting) != self._counted:
+            self._counted = done, running, waiting
+            for state, number in zip(("done", "running", "waiting"), self._counted, strict=True):
+                self._runs.set(number, {"state": state})
+
+
+def _tags(run: Run, phase: str) -> dict[str, str]:
+    experiment, seed = run.experiment.name, str(run.config.seed)
+    return {"run": run.name, "experiment": experiment, "seed": seed, "group": run.group, "phase": phase}

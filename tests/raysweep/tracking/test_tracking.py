@@ -1,0 +1,281 @@
+"""What TensorBoard would show of reports, and what a sink that fails or hangs does to a sweep: nothing."""
+
+import struct
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tensorboardX.proto.event_pb2 import Event, SessionLog
+from tensorboardX.proto.plugin_hparams_pb2 import HParamsPluginData
+
+from raysweep.ledger import DIVERGED, FINISHED, Ledger
+from raysweep.plan import Run
+from raysweep.tracking import followers as tracking
+from raysweep.tracking.followers import Tracking, fields_of
+from raysweep.tracking.tensorboard import EventFiles
+from search_spaces import cifar_scattering, imagenet_scattering
+from tests.raysweep.runs import planned
+
+RUN = planned(imagenet_scattering.EXPERIMENTS[0], 8, data_dir="/data")
+OTHER = planned(cifar_scattering.FAMILY.experiments[0], dataset="cifar10", train_size=0.25)
+
+
+def start(resumed_at: Any = None, **known: Any) -> dict[str, Any]:
+    return {"event": "start", "resumed_at": resumed_at, "run": RUN.name, "actual_train_samples": 10, **known}
+
+
+def epoch(phase: str, number: int, acc: float) -> dict[str, Any]:
+    measured = {"train_loss": 1.5, "val_acc": acc, "lr": 1e-3, "images_per_second": 100.0}
+    of_tune = {"training_iteration": 3, "pid": 4711, "timestamp": 1, "time_total_s": 2.0, "config": {"spec": {}}}
+    return {"event": "epoch", "phase": phase, "epoch": number, "epochs": 9, "run": RUN.name, **measured, **of_tune}
+
+
+RECORD = {
+    "config": {"train_size": 1.0, "batch_parts": 1},
+    "results": {
+        "head_acc": 60.0,
+        "n_params_total": 5,
+        "train_size": 1.0,
+        "batch_parts": 1,
+        "device": "cpu",
+        "ok": True,
+    },
+    "curves": {"phase_a": [{}, {}], "phase_b": [{}]},
+}
+
+
+def events(folder: Path) -> list[Event]:
+    """All events of a run in TensorBoard's order: file by file, each record after its length and two checksums."""
+    found = []
+    for file in sorted(folder.iterdir()):
+        content, at = file.read_bytes(), 0
+        while at < len(content):
+            (length,) = struct.unpack_from("<Q", content, at)
+            found.append(Event.FromString(content[at + 12 : at + 12 + length]))
+            at += length + 16
+    return found
+
+
+def shown(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    """The scalars that TensorBoard shows: a restart at a step takes those from it on away."""
+    scalars: dict[str, list[tuple[int, float]]] = {}
+    for event in events(folder):
+        if event.session_log.status == SessionLog.START:
+            scalars = {tag: [(s, v) for s, v in points if s < event.step] for tag, points in scalars.items()}
+        for value in event.summary.value:
+            if value.metadata.plugin_data.plugin_name != "hparams":
+                scalars.setdefault(value.tag, []).append((event.step, round(value.simple_value, 4)))
+    return scalars
+
+
+def hparams(folder: Path) -> list[HParamsPluginData]:
+    return [
+        HParamsPluginData.FromString(value.metadata.plugin_data.content)
+        for event in events(folder)
+        for value in event.summary.value
+        if value.metadata.plugin_data.plugin_name == "hparams"
+    ]
+
+
+def board(folder: Path) -> Tracking:
+    return Tracking([("TensorBoard", lambda: EventFiles(Ledger(folder)))], fail)
+
+
+def fail(line: str) -> None:
+    raise AssertionError(line)
+
+
+def test_epochs_count_on_from_phase_to_phase_also_where_one_stops_early(tmp_path: Path) -> None:
+    writing = board(tmp_path)
+    writing.report(RUN, start())
+    for report in (epoch("head", 1, 50.0), epoch("head", 2, 60.0), epoch("finetune", 1, 70.0)):
+        writing.report(RUN, report)
+    writing.ended(RUN, FINISHED, RECORD)
+    writing.close()
+    scalars = shown(tmp_path / "tensorboard" / "imagenet" / RUN.name)
+    assert scalars["head/val_acc"] == [(1, 50.0), (2, 60.0)]
+    assert scalars["finetune/val_acc"] == [(3, 70.0)]
+    assert scalars["final/head_acc"] == [(3, 60.0)]
+    assert set(scalars) == {
+        *(f"{phase}/{name}" for phase in ("head", "finetune") for name in ("train_loss", "val_acc", "lr")),
+        *("head/images_per_second", "finetune/images_per_second", "final/head_acc", "final/n_params_total"),
+    }
+
+
+@pytest.mark.parametrize("same_driver", [True, False])
+def test_a_run_that_goes_on_does_so_in_its_folder_without_doubled_points(tmp_path: Path, same_driver: bool) -> None:
+    writing = board(tmp_path)
+    writing.report(RUN, start())
+    for report in (epoch("head", 1, 50.0), epoch("head", 2, 60.0), epoch("finetune", 1, 70.0)):
+        writing.report(RUN, report)
+    writing.report(RUN, epoch("finetune", 2, 71.0))  # after the checkpoint from which it goes on
+    writing.ended(RUN, "")
+    if not same_driver:
+        writing.close()
+        writing = board(tmp_path)
+    writing.report(RUN, start(["finetune", 1, 7], head_epochs=2, head_acc=60.0))
+    writing.report(RUN, epoch("finetune", 2, 72.0))
+    writing.report(RUN, epoch("finetune", 3, 73.0))
+    writing.ended(RUN, FINISHED, RECORD)
+    writing.close()
+    folder = tmp_path / "tensorboard" / "imagenet" / RUN.name
+    assert len(list(folder.iterdir())) == 2
+    scalars = shown(folder)
+    assert scalars["head/val_acc"] == [(1, 50.0), (2, 60.0)]
+    assert scalars["finetune/val_acc"] == [(3, 70.0), (4, 72.0), (5, 73.0)]
+    assert scalars["final/head_acc"] == [(5, 60.0)]
+
+
+def test_a_run_that_starts_over_leaves_nothing_of_before_in_sight(tmp_path: Path) -> None:
+    writing = board(tmp_path)
+    for acc in (50.0, 51.0):
+        writing.report(RUN, start())
+        writing.report(RUN, epoch("head", 1, acc))
+        writing.ended(RUN, "")
+    writing.close()
+    assert shown(tmp_path / "tensorboard" / "imagenet" / RUN.name)["head/val_acc"] == [(1, 51.0)]
+
+
+def test_results_found_without_training_join_the_curves_that_are_there(tmp_path: Path) -> None:
+    writing = board(tmp_path)
+    writing.report(RUN, start())
+    for report in (epoch("head", 1, 50.0), epoch("head", 2, 60.0), epoch("finetune", 1, 70.0)):
+        writing.report(RUN, report)
+    writing.close()
+    writing = board(tmp_path)
+    writing.ended(RUN, FINISHED, RECORD)
+    writing.close()
+    scalars = shown(tmp_path / "tensorboard" / "imagenet" / RUN.name)
+    assert scalars["finetune/val_acc"] == [(3, 70.0)]
+    assert scalars["final/head_acc"] == [(3, 60.0)]
+
+
+def test_hparams_are_the_fields_that_can_change_numbers(tmp_path: Path) -> None:
+    writing = board(tmp_path)
+    for run in (RUN, OTHER):
+        writing.report(run, start())
+        writing.ended(run, FINISHED if run is RUN else DIVERGED, RECORD)
+    writing.close()
+    data = hparams(tmp_path / "tensorboard" / "imagenet" / RUN.name)
+    # TensorBoard takes the columns of all runs from the first `experiment` it finds, so there must be none.
+    assert [d.WhichOneof("data") for d in data] == ["session_start_info", "session_end_info"]
+    fields = data[0].session_start_info.hparams
+    assert fields["experiment"].string_value == "C"
+    assert (fields["L"].number_value, fields["num_workers"].number_value) == (4, 8)
+    assert fields["mixing_horizon"].string_value == "none"
+    assert fields["lowpass_last"].bool_value
+    assert not {"data_dir", "save_dir", "print_freq", "workers", "batch_parts"} & set(fields)
+    (other,) = hparams(tmp_path / "tensorboard" / "cifar10" / OTHER.name)
+    assert other.session_start_info.hparams["train_size"].number_value == 0.25
+    assert set(fields_of(OTHER)) == set(fields)
+
+
+class Kept:
+    """A sink that keeps what it is told, and fails or blocks on order."""
+
+    label = "Kept"
+
+    def __init__(self, disturb: Callable[[str], None] = lambda what: None) -> None:
+        self.told: list[tuple[str, str]] = []
+        self._disturb = disturb
+
+    def start(self, run: Run, step: int, fields: Mapping[str, Any]) -> None:
+        self._tell("start", run)
+
+    def metrics(self, run: Run, step: int, values: Mapping[str, float]) -> None:
+        self._tell("metrics", run)
+
+    def end(self, run: Run, status: str) -> None:
+        self._tell("end", run)
+
+    def close(self) -> None:
+        self.told.append(("close", ""))
+
+    def _tell(self, what: str, run: Run) -> None:
+        self._disturb(what)
+        self.told.append((what, run.name))
+
+
+def a_run(writing: Tracking, epochs: int = 2) -> None:
+    writing.report(RUN, start())
+    for number in range(1, epochs + 1):
+        writing.report(RUN, epoch("head", number, 50.0))
+    writing.ended(RUN, FINISHED, RECORD)
+
+
+def test_a_sink_that_fails_is_said_once_and_hinders_nobody() -> None:
+    def disturb(what: str) -> None:
+        if what == "metrics":
+            raise ConnectionError("the server has gone")
+
+    said: list[str] = []
+    failing, other = Kept(disturb), Kept()
+    writing = Tracking([("W&B", lambda: failing), ("TensorBoard", lambda: other)], said.append)
+    a_run(writing)
+    writing.close()
+    assert said == [
+        "W&B does not get everything (ConnectionError: the server has gone); the runs go on, their results are recorded"
+    ]
+    assert [what for what, _ in failing.told] == ["start", "end", "close"]
+    assert [what for what, _ in other.told] == ["start", "metrics", "metrics", "metrics", "end", "close"]
+
+
+def test_a_sink_that_cannot_be_made_is_said_once() -> None:
+    def make() -> Kept:
+        raise PermissionError("no disk for you")
+
+    said: list[str] = []
+    writing = Tracking([("TensorBoard", make)], said.append)
+    for _ in range(3):
+        a_run(writing)
+    writing.close()
+    assert len(said) == 1
+    assert "no disk for you" in said[0]
+
+
+def test_a_sink_that_hangs_delays_no_report_and_the_end_only_so_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracking, "LAST_WORDS", 0.3)
+    monkeypatch.setattr(tracking, "MOST_WAITING", 20)
+    said: list[str] = []
+    release = threading.Event()
+    hanging, other = Kept(lambda what: bool(release.wait(20)) and None), Kept()
+    writing = Tracking([("MLflow", lambda: hanging), ("TensorBoard", lambda: other)], said.append)
+    started = time.monotonic()
+    writing.report(RUN, start())
+    for number in range(1, 41):
+        writing.report(RUN, epoch("head", number, 50.0))
+        time.sleep(0.01)
+    writing.close()
+    release.set()
+    assert time.monotonic() - started < 5
+    assert said == ["MLflow does not get everything (it does not keep up); the runs go on, their results are recorded"]
+    assert len(other.told) == 1 + 40 + 1
+
+
+def test_a_full_disk_is_said_once(tmp_path: Path) -> None:
+    (tmp_path / "tensorboard").write_text("in the way of a folder")
+    said: list[str] = []
+    writing = Tracking([("TensorBoard", lambda: EventFiles(Ledger(tmp_path)))], said.append)
+    a_run(writing)
+    writing.close()
+    (line,) = said
+    assert line.startswith("TensorBoard does not get everything (")
+
+
+def test_nothing_is_held_open_for_runs_that_have_ended(tmp_path: Path) -> None:
+    writing = board(tmp_path)
+    threads = threading.active_count()
+    for seed in range(30):
+        run = planned(imagenet_scattering.EXPERIMENTS[0], seed=seed)
+        writing.report(run, start())
+        writing.ended(run, FINISHED, RECORD)
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline and len(list((tmp_path / "tensorboard").glob("*/*/*"))) < 30:
+        time.sleep(0.05)
+    assert threading.active_count() <= threads
+    writing.close()
+    held = [link.resolve() for link in Path("/proc/self/fd").iterdir() if link.exists()]
+    assert not [file for file in held if tmp_path in file.parents]

@@ -1,0 +1,59 @@
+"""How many images a run trains on and is validated on, from the files' names and labels alone. No torch."""
+
+import functools
+from collections import Counter
+from collections.abc import Sequence
+
+import pyarrow.parquet as pq
+
+from trainables.data.catalog import CIFAR_LABEL, DataError, DataInfo, image_files
+from trainables.data.subset import class_share
+
+DIGITS = (151, 161, 143, 131, 147, 154, 150, 136, 127, 138)
+"""Training images of each class of the embedded digits."""
+OWN_SPLIT = 0.1
+"""Part held out of folders that bring no validation images."""
+
+
+def image_counts(info: DataInfo, *, train_size: float, val_split: float) -> tuple[int, int]:
+    """(training, validation) images that `loading.load` chooses. Raises DataError as it does."""
+    if info.layout == "classes" and not val_split:
+        val_split = OWN_SPLIT
+    members = _class_sizes(info)
+    total = sum(members)
+    held_out = [class_share(count, total, val_split) for count in members] if val_split else []
+    kept = [count - out for count, out in zip(members, held_out, strict=True)] if held_out else list(members)
+    if train_size != 1.0:
+        if train_size > sum(kept):
+            raise DataError(f"train_size={train_size:g} is more than the {sum(kept)} training images")
+        kept = [class_share(count, sum(kept), train_size) for count in kept if count]
+    return sum(kept), sum(held_out) if held_out else info.n_test
+
+
+def images_of_an_epoch(images: int, *, global_batch_size: int, world_size: int) -> int:
+    """Those of `images` that an epoch trains on: the last batch is left out where a worker would get fewer than two.
+
+    Raises DataError where that leaves none.
+    """
+    last = images % global_batch_size
+    used = images - last if last < 2 * world_size else images
+    if not used:
+        raise DataError(f"{images} training image(s) are too few for {world_size} worker(s)")
+    return used
+
+
+@functools.lru_cache(maxsize=8)
+def _class_sizes(info: DataInfo) -> tuple[int, ...]:
+    """Training images of each class that has any."""
+    if info.layout == "embedded":
+        return DIGITS
+    if info.layout in ("torchvision", "published"):
+        share, more = divmod(info.n_train, info.num_classes)
+        return tuple(share + (i < more) for i in range(info.num_classes))
+    labels: Sequence[int]
+    if info.layout == "parquet":
+        column = CIFAR_LABEL[info.dataset]
+        labels = [label for file in info.train for label in pq.read_table(file, columns=[column])[column].to_pylist()]
+    else:
+        labels = image_files(info.train[0], info.classes)[1]
+    return tuple(Counter(labels).values())

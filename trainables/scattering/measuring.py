@@ -1,0 +1,143 @@
+"""A few real steps of each phase, timed: how fast a run will be on this device."""
+
+import contextlib
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from trainables.control import Control
+from trainables.data.batches import Batches
+from trainables.data.catalog import DataInfo, locate
+from trainables.data.loading import Images, load
+from trainables.distributed import Workers
+from trainables.files import write_atomically
+from trainables.memory import keep_freed_memory
+from trainables.scattering.config import ScatteringConfig
+from trainables.scattering.evaluation import Validation
+from trainables.scattering.network import ScatteringNet
+from trainables.scattering.phases import begin_phase
+from trainables.scattering.step import Step
+
+TRAINING_SECONDS, VALIDATION_SECONDS = 3.0, 2.0
+"""What the steps and the validations of a phase may take, beyond the first ones."""
+LEAST_STEPS = 2
+SAMPLE_BYTES = 2**26
+"""Most that is written to see how fast checkpoints are."""
+
+
+def measure(config: ScatteringConfig, num_workers: int) -> dict[str, float]:
+    """Rates and durations under the names that results have for them, from real steps on the run's own data.
+
+    One process does what one of `num_workers` would, and rates count the images of all: what workers say to each other
+    is left out. Takes about five seconds a phase, or two steps. Raises DataError, and MemoryError or its like.
+    """
+    keep_freed_memory()
+    workers = Workers.current()
+    share = replace(config, global_batch_size=config.global_batch_size // num_workers)
+    info = locate(config.dataset, config.data_dir, config.image_size)
+    choice: dict[str, Any] = {"train_size": config.train_size, "val_split": config.val_split, "seed": config.seed}
+    load(info, **choice)  # decodes what is decoded once on a machine
+    started = time.perf_counter()
+    images, val_images = load(info, **choice)
+    net = ScatteringNet(share, image_size=info.image_size, num_classes=info.num_classes).to(workers.device)
+    measured: dict[str, float] = {}
+    with tempfile.TemporaryDirectory(dir=_existing(Path(config.save_dir))) as folder:
+        control = Control(Path(folder), workers, checkpoint_minutes=config.checkpoint_minutes)
+        bench = _Bench(share, info, net, workers, control)
+        with contextlib.closing(control):
+            for phase in config.phases:
+                step = begin_phase(net, share, workers, phase)
+                measured.setdefault("setup_seconds", time.perf_counter() - started)
+                rate, warm_up = bench.train(step, images, phase)
+                measured |= {
+                    f"{phase}_images_per_second": num_workers * rate,
+                    f"{phase}_warm_up_seconds": warm_up,
+                    f"{phase}_checkpoint_seconds": _checkpoint_seconds(Path(folder), step),
+                }
+                for name, rate in bench.validate(val_images, num_workers, frozen=phase == "head").items():
+                    measured[f"{phase}_{name}"] = num_workers * rate
+    return measured
+
+
+class _Bench:
+    """The network on one worker's share of the data."""
+
+    def __init__(
+        self, config: ScatteringConfig, info: DataInfo, net: ScatteringNet, workers: Workers, control: Control
+    ) -> None:
+        self.config, self.info, self.net, self.workers, self.control = config, info, net, workers, control
+
+    def train(self, step: Step, images: Images, phase: str) -> tuple[float, float]:
+        """Images per second of the steps after the first, and what the first takes longer."""
+        batches = self._batches(images, augment=self.config.augment)
+        self.net.train()
+        seen = epoch = done = 0
+        first = 0.0
+        started = time.perf_counter()
+        while done < LEAST_STEPS or time.perf_counter() - started < TRAINING_SECONDS:
+            epoch += 1
+            for x, labels, size in batches.training(phase, epoch):
+                step(x, labels, size).item()
+                self.control.after_step()
+                if not first:
+                    first, started = time.perf_counter() - started, time.perf_counter()
+                    continue
+                seen, done = seen + size, done + 1
+                if done >= LEAST_STEPS and time.perf_counter() - started >= TRAINING_SECONDS:
+                    break
+        rate = seen / (time.perf_counter() - started)
+        step.optimizer.zero_grad()
+        return rate, max(0.0, first - self.config.global_batch_size / rate)
+
+    def validate(self, images: Images, num_workers: int, *, frozen: bool) -> dict[str, float]:
+        """Images per second of validation, computed and, where the run keeps the features, from the cache."""
+        own = len(images) // num_workers
+        size = min(own, self.config.global_batch_size)
+        self._pass(self._validation(images, size), frozen=False)  # the first call chooses kernels
+        rate = self._pass(self._validation(images, size), frozen=False)
+        validation = self._validation(images, min(own, max(size, int(rate * VALIDATION_SECONDS))))
+        keeps = self.config.feature_cache_bytes(self.info.image_size, own) <= self.config.feature_cache_gb * 2**30
+        rates = {"validation_images_per_second": self._pass(validation, frozen=frozen and keeps)}
+        if frozen and keeps:
+            self._pass(validation, frozen=True)
+            rates["cached_validation_images_per_second"] = self._pass(validation, frozen=True)
+        return rates
+
+    def _pass(self, validation: Validation, *, frozen: bool) -> float:
+        started = time.perf_counter()
+        validation(frozen=frozen)
+        return len(validation.batches.images) / (time.perf_counter() - started)
+
+    def _validation(self, images: Images, count: int) -> Validation:
+        batches = self._batches(images.first(count), augment=False)
+        return Validation(self.net, batches, self.config, self.workers, self.control)
+
+    def _batches(self, images: Images, *, augment: bool) -> Batches:
+        return Batches(
+            self.info,
+            images,
+            global_batch_size=self.config.global_batch_size,
+            workers=self.workers,
+            augment=augment,
+            seed=self.config.seed,
+            num_loaders=self.config.workers,
+        )
+
+
+def _existing(folder: Path) -> Path:
+    """The folder or the nearest one above it that exists: checkpoints go to the same disk."""
+    return next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.is_dir())
+
+
+def _checkpoint_seconds(folder: Path, step: Step) -> float:
+    """What best.pt and last.pt of an epoch take to write, by a sample of their size."""
+    states = [step.net.learnt_state(), step.net.learnt_state(), *step.optimizer.state_dict()["state"].values()]
+    total = sum(value.nbytes for state in states for value in state.values() if isinstance(value, Tensor))
+    content = bytes(min(max(total // 2, 1), SAMPLE_BYTES))
+    started = time.perf_counter()
+    write_atomically(folder / "sample", lambda stream: stream.write(content) and None)
+    return (time.perf_counter() - started) * max(total / len(content), 2)
