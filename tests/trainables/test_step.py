@@ -1,4 +1,6 @@
+import contextlib
 import copy
+import weakref
 
 import pytest
 import torch
@@ -7,11 +9,13 @@ import torch.nn.functional as F
 from tests.conftest import real_data
 from tests.trainables.test_network import plain, relative
 from tests.trainables.test_training import SMALL, results
+from trainables.control import Control
 from trainables.data.batches import Batches
 from trainables.data.catalog import locate
 from trainables.data.loading import load
 from trainables.distributed import Workers
 from trainables.scattering import ScatteringConfig, ScatteringNet
+from trainables.scattering.evaluation import Validation
 from trainables.scattering.step import Step, micro_batches
 
 ALONE = Workers(rank=0, world_size=1, device=torch.device("cpu"))
@@ -121,3 +125,20 @@ def test_cached_features_give_the_numbers_of_computed_ones(tmp_path):
     for row, other in zip(half["curves"]["phase_a"], cached["curves"]["phase_a"], strict=True):
         assert row["train_loss"] == other["train_loss"]
         assert row["val_loss"] == pytest.approx(other["val_loss"], rel=1e-3)
+
+
+def test_cached_features_are_given_back_once_the_extractor_learns(tmp_path):
+    config = ScatteringConfig(**SMALL)
+    info = locate("digits", None)
+    _, images = load(info, train_size=1.0, val_split=0.0, seed=0)
+    assert len(images) == info.n_test
+    source = Batches(info, images, global_batch_size=64, workers=ALONE, augment=False, seed=0)
+    net = ScatteringNet(config, image_size=32, num_classes=10)
+    net.freeze_extractor()
+    with contextlib.closing(Control(tmp_path, ALONE, checkpoint_minutes=10)) as control:
+        validation = Validation(net, source, config, ALONE, control)
+        cached = validation(frozen=True)
+        features = weakref.ref(validation._features[0][0])
+        net.unfreeze_extractor()
+        assert validation(frozen=False)["val_loss"] == pytest.approx(cached["val_loss"], rel=1e-5)
+    assert features() is None
