@@ -1,7 +1,7 @@
 """What a sweep costs beside training: against plain Ray Tune, and against a shell loop over torchrun.
 
     python -m benchmarks.orchestration trials [--trials 1000] [--cpus 64] [--seconds 1] [--json FILE]
-    python -m benchmarks.orchestration runs --data-dir CIFAR10 [--runs 8] [--epochs 60] [--json FILE]
+    python -m benchmarks.orchestration runs --data-dir CIFAR10 [--runs 8] [--epochs 65] [--json FILE]
 
 `trials` runs a function that sleeps, on so many logical CPUs: by Ray Tune alone (each trial an actor, Tune's defaults),
 by raysweep (each trial a Ray Train worker group, with records), and by raysweep with ten seeds in the processes of one
@@ -51,7 +51,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=1.0)
     parser.add_argument("--data-dir", help="CIFAR-10")
     parser.add_argument("--runs", type=int, default=8)
-    parser.add_argument("--epochs", type=int, default=60, help="of the head phase of a real run")
+    parser.add_argument("--epochs", type=int, default=65, help="of the head phase of a real run")
     parser.add_argument("--json", type=Path, help="leave the figures there, too")
     args = parser.parse_args()
     print(f"{cpu()}\n")
