@@ -51,8 +51,8 @@ def kill_the_youngest_worker() -> None:
 def one_by_one(tmp_path_factory):
     """Three trials on one CPU; the second loses a worker while it waits, the third one while it runs."""
     experiments = [
-        fake("first", 0, seconds=25.0),
-        fake("second", 1, seconds=12.0),
+        fake("first", 0, seconds=18.0),
+        fake("second", 1, seconds=8.0),
         fake("third", 2, crash="killed_once"),
     ]
     killer = threading.Thread(target=kill_the_youngest_worker, daemon=True)
