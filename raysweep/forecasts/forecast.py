@@ -9,6 +9,7 @@ follow from floating-point operations, at the speed of what has been rated ("rou
 import contextlib
 import dataclasses
 import math
+import os
 import statistics
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ LEAST_SPREAD: Mapping[Basis, float] = {"measured": 0.05, "calibrated": 0.15}
 """Relative standard deviation of a predicted time that is assumed at least."""
 MOST_OTHERS = 20
 """Rated runs that the speed of rough forecasts is taken from."""
+START_CPU_SECONDS = 5.0
+"""Of a core, which the processes of a later trial take to start while a run trains (docs/log.md)."""
 ROUGH = 2.0
 """Factor between a rough forecast and either end of its interval."""
 
@@ -86,7 +89,17 @@ def forecasts(
         ]
     speed = _speed(mates[:MOST_OTHERS] if unrated else [], flops)
     return [
-        _forecast(run, basis, rates, speed, flops, _usual_epochs(run, records), error, position(run))
+        _forecast(
+            run,
+            basis,
+            rates,
+            speed,
+            flops,
+            _usual_epochs(run, records),
+            error,
+            position(run),
+            beside=_start_beside(run, share_of(run)) if len(runs) > share_of(run).at_once else 0.0,
+        )
         for run, (basis, rates) in zip(runs, bases, strict=True)
     ]
 
@@ -123,6 +136,7 @@ def _forecast(
     usual: Mapping[str, float],
     error: float,
     at: tuple[str, int] | None,
+    beside: float,
 ) -> Forecast:
     phases = list(run.facts.get("phases") or ())
     rates = known.rates if known else _rough(phases, flops(run), speed)
@@ -133,7 +147,7 @@ def _forecast(
     each = {p["phase"]: seconds_per_epoch(p, rates) for p in phases}
     least = {p["phase"]: p["least_epochs"] for p in phases}
     most = {p["phase"]: p["epochs"] for p in phases}
-    setup = rates.get("setup_seconds", 0.0)
+    setup = rates.get("setup_seconds", 0.0) + (0.0 if basis == "measured" else beside)
     seconds, lowest, highest = (setup + _left(phases, rates, counted, at) for counted in (epochs, least, most))
     lowest = min(lowest, seconds)
     if known:
@@ -153,6 +167,13 @@ def _forecast(
         shape=Shape.of(run),
         remaining=at is not None,
     )
+
+
+def _start_beside(run: Run, share: Share) -> float:
+    """Seconds by which a run takes longer because a later one is prepared meanwhile; measured rates show it already."""
+    cores = len(os.sched_getaffinity(0))
+    disturbed = not share.gpus and not run.experiment.timed and share.at_once * share.threads >= cores
+    return START_CPU_SECONDS * share.at_once * share.threads / cores if disturbed else 0.0
 
 
 def _left(phases: Sequence[Phase], rates: Rates, epochs: Mapping[str, float], at: tuple[str, int] | None) -> float:

@@ -29,6 +29,9 @@ Risk = Literal["none", "likely", "certain"]
 CHECKPOINT = "last.pt"
 """In a run's folder: what it goes on from."""
 
+RAY_BYTES = 150 * 2**20
+"""What a worker of a sweep holds beside its training, on a CPU: Ray, and pandas, which Ray Train imports."""
+
 MARGIN = 0.15
 """How far the memory that a run needs may be from what was computed, as a fraction."""
 
@@ -203,13 +206,19 @@ class _Costs:
         key = Shape.of(run), repr(phases)
         if key not in self._known:
             cost = getattr(importlib.import_module(run.experiment.trainable), "cost", None)
-            self._known[key] = cost(run.config, run.num_workers, self.device) if cost else {}
+            self._known[key] = self._in_a_sweep(cost(run.config, run.num_workers, self.device)) if cost else {}
         return self._known[key]
+
+    def _in_a_sweep(self, cost: Mapping[str, Any]) -> dict[str, Any]:
+        """The cost of a run, with what Ray brings along."""
+        more = RAY_BYTES if self.device == "cpu" else 0
+        phases = [{**phase, "memory_bytes": phase["memory_bytes"] + more} for phase in cost.get("phases") or ()]
+        return {**cost, "memory_bytes": cost["memory_bytes"] + more, "phases": phases}
 
     def memory(self, run: Run, config: Any) -> int:
         """The memory of a worker of a run with another configuration."""
         cost = importlib.import_module(run.experiment.trainable).cost(config, run.num_workers, self.device)
-        return int(cost["memory_bytes"])
+        return int(self._in_a_sweep(cost)["memory_bytes"])
 
     def flops(self, run: Run) -> dict[str, tuple[float, float]] | None:
         """(forward, training) operations for each image by phase."""

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from raysweep.forecasts.forecast import Forecast
 from raysweep.forecasts.rates import Shape
 
-START_SECONDS = 10.0
-"""From a free slot to the first line of a trial's training, with Ray on two cores."""
+FIRST_START_SECONDS = 15.0
+"""From the command to the first line of training: Ray's own start and that of the first trials, on two cores."""
+START_SECONDS = 1.0
+"""From a free slot to the first line of a trial whose processes wait for it (benchmarks/README.md)."""
 COMMON = 0.1
 """Relative standard deviation that all runs of a sweep have in common: the machine's other load, its clock."""
 DRAWS = 200
@@ -39,7 +41,12 @@ class Total:
 
 
 def total(
-    trials: Sequence[Trial], slots: float, *, start_seconds: float = START_SECONDS, common: float = COMMON
+    trials: Sequence[Trial],
+    slots: float,
+    *,
+    start_seconds: float = START_SECONDS,
+    first_seconds: float = FIRST_START_SECONDS,
+    common: float = COMMON,
 ) -> Total:
     """Work and duration of trials in order, on `slots` in all.
 
@@ -48,15 +55,16 @@ def total(
     """
     known = [Trial(runs=[f for f in t.runs if f.seconds is not None], slots=t.slots) for t in trials]
     known = [trial for trial in known if trial.runs]
+    first_seconds = first_seconds if known else 0.0
     expected = [(sum(f.seconds or 0.0 for f in trial.runs) + start_seconds, trial.slots) for trial in known]
     seconds = end_of(expected, slots)
     draw = random.Random(0)
     ends = sorted(_drawn(known, slots, start_seconds, common, draw) for _ in range(DRAWS)) if known else [0.0]
     return Total(
         work=sum(f.seconds or 0.0 for trial in known for f in trial.runs),
-        seconds=seconds,
-        low=min(seconds, ends[len(ends) // 20]),
-        high=max(seconds, ends[-1 - len(ends) // 20]),
+        seconds=seconds + first_seconds,
+        low=min(seconds, ends[len(ends) // 20]) + first_seconds,
+        high=max(seconds, ends[-1 - len(ends) // 20]) + first_seconds,
         unknown=sum(f.seconds is None for trial in trials for f in trial.runs),
     )
 

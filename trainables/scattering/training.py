@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch._dynamo  # which torch's first optimiser would import, two seconds into training
 
 from trainables.control import Control
 from trainables.data.batches import Batches

@@ -65,7 +65,7 @@ def test_totals_name_hours_and_the_end(shown):
 
 def test_what_does_not_fit_is_said_with_its_remedy(shown):
     text = " ".join(shown(80).split())
-    assert "an_experiment_of_a_long_name_h27 is certain to run out of memory (40 GB a worker)" in text
+    assert "an_experiment_of_a_long_name_h27 is certain to run out of memory (40.2 GB a worker)" in text
 
 
 @pytest.mark.parametrize(

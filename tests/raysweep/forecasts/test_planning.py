@@ -9,7 +9,7 @@ import pytest
 
 from raysweep.cluster import Resources
 from raysweep.experiment import Experiment
-from raysweep.forecasts.planning import Setting, as_json, rows_of, setting_of, total_of
+from raysweep.forecasts.planning import RAY_BYTES, Setting, as_json, rows_of, setting_of, total_of
 from raysweep.ledger import DIVERGED, FINISHED, Ledger
 from raysweep.plan import in_series
 from tests.conftest import ROOT
@@ -69,7 +69,7 @@ def test_json_has_an_object_for_each_run_in_order(ledger, setting):
         "n_params_classifier": 234,
         "flops_forward": 100,
         "flops_train": 300,
-        "memory_bytes": 10**9,
+        "memory_bytes": 10**9 + RAY_BYTES,
         "final_channels": None,
         "seconds_are": "whole",
         "basis": "measured",
@@ -124,7 +124,7 @@ def test_the_total_is_of_what_is_to_do_and_counts_a_run_once(ledger, setting):
     assert [row.to_do for row in rows] == [False, True, False, True]
     found = total_of(rows, setting)
     assert found.work == pytest.approx(WHOLE)
-    assert found.seconds == pytest.approx(WHOLE + 10)
+    assert found.seconds == pytest.approx(WHOLE + 15 + 1)  # Ray, and a trial
 
 
 def test_runs_of_one_trial_follow_each_other(ledger):
