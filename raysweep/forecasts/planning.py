@@ -20,7 +20,7 @@ from raysweep.forecasts.machine import device_name, worker_memory
 from raysweep.forecasts.past import past_error
 from raysweep.forecasts.rates import Shape, Share
 from raysweep.forecasts.schedule import Total, Trial, total
-from raysweep.ledger import DIVERGED, Ledger
+from raysweep.ledger import DIVERGED, FINISHED, Ledger
 from raysweep.plan import Run, in_series
 
 State = Literal["done", "diverged", "goes on", "new", "changed", "extended"]
@@ -113,7 +113,8 @@ def rows_of(runs: Sequence[Run], ledger: Ledger, setting: Setting) -> list[Row]:
     records = list(ledger.records())
     diverged = {record["run"] for record in records if record["status"] == DIVERGED}
     costs = _Costs(setting.device)
-    resumed = {run.name for run in runs if (Path(run.config.save_dir) / CHECKPOINT).is_file()}
+    done = {record["key"] for record in records if record["status"] == FINISHED}
+    resumed = {run.name for run in runs if run.key not in done and (Path(run.config.save_dir) / CHECKPOINT).is_file()}
     error = past_error(records)
     known = forecasts(
         runs,
