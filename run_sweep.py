@@ -17,13 +17,13 @@ from dataclasses import replace
 from typing import Any, get_args
 
 from raysweep import cluster, handover, options, session
+from raysweep.cache import cache_folder
 from raysweep.commands import commands
 from raysweep.experiment import Experiment, Family, Question
 from raysweep.forecasts import planning
 from raysweep.forecasts.calibration import calibrate
 from raysweep.forecasts.past import past_error
 from raysweep.forecasts.plan_view import print_plan
-from raysweep.forecasts.rates import cache_folder
 from raysweep.ledger import LedgerError, open_ledger
 from raysweep.live.watch import watch_sweep
 from raysweep.plan import PlanError, Run, nearest, select, select_family

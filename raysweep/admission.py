@@ -6,6 +6,7 @@ all others, and the latest of those are stopped for it. What was stopped waits i
 next ones are prepared: their processes start, and wait.
 """
 
+import heapq
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -184,6 +185,21 @@ class Admission:
     def _seconds(self, series: Series) -> float | None:
         known = [self.seconds_of(run) for run in series.runs]
         return None if None in known else sum(filter(None, known))
+
+
+def end_of(trials: Sequence[tuple[float, float]], slots: float, running: Iterable[tuple[float, float]] = ()) -> float:
+    """When the last of (seconds, slots) ends, each started in order as soon as its slots are free; `running` are given
+    by what is left of them."""
+    ends = list(running)
+    heapq.heapify(ends)
+    now, free = 0.0, slots - sum(need for _, need in ends)
+    for seconds, need in trials:
+        while ends and need > free + 1e-9:
+            now, given = heapq.heappop(ends)
+            free += given
+        heapq.heappush(ends, (now + seconds, need))
+        free -= need
+    return max((end for end, _ in ends), default=now)
 
 
 def _is_enough(room: float, series: Series) -> bool:

@@ -1,11 +1,10 @@
 """What a plan has to do with the results that are there already: experiments may change between two invocations."""
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
 from raysweep.ledger import FINISHED, Record
-from raysweep.plan import Run
+from raysweep.plan import Run, settings_of
 
 LONGER = ("epochs", "lr_epochs")
 """More of these is the same experiment, trained for longer."""
@@ -59,8 +58,7 @@ def _relation(run: Run, done: Sequence[Record]) -> tuple[str, str]:
 def _differences(record: Record, run: Run) -> dict[str, tuple[Any, Any]]:
     """What a recorded run and a planned one differ in but for the seed: name -> (recorded, planned)."""
     planned = run.record()
-    fields = [f.name for f in dataclasses.fields(run.config) if not f.metadata.get("cosmetic") and f.name != "seed"]
-    pairs = {name: (record["config"].get(name), planned["config"][name]) for name in fields}
+    pairs = {name: (record["config"].get(name), planned["config"][name]) for name in settings_of(run.config)}
     pairs |= {name: (record.get(name), planned[name]) for name in ("num_workers", "data", "numerics")}
     return {name: (old, new) for name, (old, new) in pairs.items() if old != new}
 

@@ -1,10 +1,9 @@
 """How many runs of an experiment may share a GPU, by the memory that runs of it were seen to need."""
 
 from collections.abc import Iterable
-from dataclasses import fields
 
 from raysweep.ledger import FINISHED, Record
-from raysweep.plan import Run
+from raysweep.plan import Run, settings_of
 
 SPARE = 0.9
 """Of a GPU's memory, the part to be filled: each process also has a context of its own, of some hundred megabytes."""
@@ -32,10 +31,9 @@ def share(run: Run, records: Iterable[Record]) -> float:
 
 def _is_alike(record: Record, run: Run) -> bool:
     """Whether a record is of the same configuration but for the seed, and for where files lie."""
-    names = [f.name for f in fields(run.config) if f.name != "seed" and not f.metadata.get("cosmetic")]
     return (
         record.get("trainable") == run.experiment.trainable
         and record.get("num_workers") == run.num_workers
         and record["results"].get(PEAK) is not None
-        and all(record["config"].get(name) == getattr(run.config, name) for name in names)
+        and all(record["config"].get(name) == getattr(run.config, name) for name in settings_of(run.config))
     )

@@ -225,6 +225,11 @@ def _changes(config: Any, overrides: Mapping[str, Any]) -> str:
     return ", ".join(f"{name}={overrides[name]}" for name in names if name in overrides)
 
 
+def settings_of(config: Any) -> list[str]:
+    """The fields that can change a run's numbers, but for the seed."""
+    return [f.name for f in dataclasses.fields(config) if f.name != "seed" and not f.metadata.get("cosmetic")]
+
+
 def _cosmetic(config: Any) -> list[str]:
     """The fields that cannot change a run's numbers."""
     return [f.name for f in dataclasses.fields(config) if f.metadata.get("cosmetic")]

@@ -52,6 +52,14 @@ def record_end(spec: dict[str, Any], planned: Record, ending: Record, started: f
     return None
 
 
+def uninterrupted_seconds(record: Record) -> float | None:
+    """How long a finished run took that was never interrupted; None of others."""
+    if record["status"] != FINISHED or record.get("attempt") != 1:
+        return None
+    started, finished = (datetime.datetime.fromisoformat(record[name]) for name in ("started", "finished"))
+    return (finished - started).total_seconds()
+
+
 def git_revision() -> str | None:
     """The git revision of this code, with a + where it was changed since; None outside of a repository."""
     folder = str(Path(__file__).parent)

@@ -28,6 +28,7 @@ from typing import Any
 import fsspec
 
 from raysweep import durable
+from raysweep.cache import cache_folder
 from raysweep.ledger import STOP, HeldError, Ledger, LedgerError, this_process
 
 CHECKPOINT = ("best.pt", "last.pt")
@@ -47,7 +48,7 @@ class RemoteLedger(Ledger):
     def __init__(self, url: str, folder: str | os.PathLike[str] | None = None) -> None:
         """Raises LedgerError for a URL that fsspec, as installed, does not know."""
         url = url.rstrip("/")
-        super().__init__(folder or _cache() / hashlib.sha256(url.encode()).hexdigest()[:16])
+        super().__init__(folder or cache_folder() / "results" / hashlib.sha256(url.encode()).hexdigest()[:16])
         self.location = url
         try:
             self._store, self._root = fsspec.core.url_to_fs(url, use_listings_cache=False)
@@ -325,12 +326,6 @@ def _version(file: Path) -> _Version:
 def _versions(folder: Path) -> dict[str, _Version]:
     """Of the parts of a checkpoint."""
     return {name: _version(folder / name) for name in CHECKPOINT}
-
-
-def _cache() -> Path:
-    """Where the copies are: below RAYSWEEP_CACHE, else the user's cache folder, as what `trainables` keeps."""
-    users = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return Path(os.environ.get("RAYSWEEP_CACHE") or users / "raysweep") / "results"
 
 
 def _sign_of_life() -> bytes:

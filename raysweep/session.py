@@ -16,14 +16,14 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from raysweep import cluster
+from raysweep.cache import cache_folder
 from raysweep.changes import changes
 from raysweep.experiment import Experiment, Family, Question
 from raysweep.forecasts.forecast import forecasts
-from raysweep.forecasts.past import past_error, predicted
+from raysweep.forecasts.past import past_error, with_predictions
 from raysweep.forecasts.planning import setting_of
-from raysweep.forecasts.rates import cache_folder
 from raysweep.imported import accept_imported
-from raysweep.ledger import SETTLED, Ledger
+from raysweep.ledger import SETTLED, Ledger, Record
 from raysweep.live.status import Status
 from raysweep.live.view import view
 from raysweep.plan import Run, alike, make_runs, matching
@@ -86,9 +86,12 @@ def run(setup: Setup, plans: Iterator[list[Run]], incoming: Callable[[], Sequenc
         launch: Callable[[list[Run], list[Run]], None] | None = None
         for runs in plans:
             names |= dict.fromkeys(run.name for run in runs)
-            runs = foresee(setup, runs, expected)
+            for file in ledger.set_aside():
+                print(f"damaged record, its run is done again: {file}")
+            before = list(ledger.records())
+            runs = foresee(setup, runs, before, expected)
             planned = [run.record() for run in runs]
-            todo = to_do(setup, runs, planned)
+            todo = to_do(setup, runs, planned, before)
             ledger.write_plan(planned, setup.questions)
             if not todo:
                 continue
@@ -105,27 +108,25 @@ def run(setup: Setup, plans: Iterator[list[Run]], incoming: Callable[[], Sequenc
     return list(names), interrupted
 
 
-def foresee(setup: Setup, runs: list[Run], expected: dict[str, tuple[float, float, float]]) -> list[Run]:
+def foresee(
+    setup: Setup, runs: list[Run], records: list[Record], expected: dict[str, tuple[float, float, float]]
+) -> list[Run]:
     """The runs with what is expected of their times by what is known now, for their records.
 
     `expected` takes in the seconds, with bounds, by name.
     """
     setting = setting_of(setup.resources, setup.args.gpus_per_worker, cache_folder())
-    records = list(setup.ledger.records())
     error = past_error(records)
     known = forecasts(runs, records, setting.share_of, setting.cache, error=error.spread if error else 0.0)
     for run, forecast in zip(runs, known, strict=True):
         if forecast.seconds is not None and forecast.low is not None and forecast.high is not None:
             expected[run.name] = forecast.seconds, forecast.low, forecast.high
-    return [replace(run, predicted=predicted(forecast)) for run, forecast in zip(runs, known, strict=True)]
+    return with_predictions(runs, known)
 
 
-def to_do(setup: Setup, runs: list[Run], planned: list[dict[str, Any]]) -> list[Run]:
-    """Of the runs those that are not settled, each once; says what it finds."""
+def to_do(setup: Setup, runs: list[Run], planned: list[Record], before: list[Record]) -> list[Run]:
+    """Of the runs those that are not settled, each once; says what has changed against the records of `before`."""
     ledger = setup.ledger
-    for file in ledger.set_aside():
-        print(f"damaged record, its run is done again: {file}")
-    before = list(ledger.records())
     enter_known(ledger, planned, setup.args)
     settled = ledger.settled()
     first = {run.key: run for run in reversed(runs)}  # of several experiments that are the same run

@@ -3,7 +3,6 @@
 `admission` decides; here its decisions meet what trials say, what comes in from outside, gates, GPUs and the ledger.
 """
 
-import datetime
 import math
 import os
 import statistics
@@ -25,7 +24,7 @@ from raysweep.ledger import DIVERGED, FAILED, FINISHED, STOPPED, Ledger, Record
 from raysweep.live.status import Status
 from raysweep.live.view import view
 from raysweep.plan import Run, in_series
-from raysweep.recording import git_revision, record_failure, unrecorded
+from raysweep.recording import git_revision, record_failure, uninterrupted_seconds, unrecorded
 from raysweep.trial import MAX_RESTARTS
 
 TEND_EVERY = 0.5
@@ -258,7 +257,7 @@ class TrialQueue(Searcher):  # type: ignore[misc]
         self.status.prepares(series.runs[0])
         if self._gates:
             devices = self._devices.take(series, *_workers_and_share(series)) if self.resources.gpus else []
-            self._gates.open(self._specs[series]["trial"], devices or [])
+            self._gates.open(self._specs[series]["trial"], devices)
 
     def _leave(self, series: Series, *, again: bool = False) -> None:
         """Take back what a series holds, if anything; with `again` it waits for its turn once more."""
@@ -330,10 +329,9 @@ class TrialQueue(Searcher):  # type: ignore[misc]
         if self._durations is None:
             found: dict[str, list[float]] = {}
             for record in self.ledger.records():
-                if record["status"] == FINISHED and record.get("attempt") == 1:
-                    start, end = (datetime.datetime.fromisoformat(record[name]) for name in ("started", "finished"))
-                    found.setdefault(record["experiment"], []).append((end - start).total_seconds())
-            self._durations = {name: statistics.median(seconds) for name, seconds in found.items()}
+                if (seconds := uninterrupted_seconds(record)) is not None:
+                    found.setdefault(record["experiment"], []).append(seconds)
+            self._durations = {name: statistics.median(of_all) for name, of_all in found.items()}
         return self._durations.get(run.experiment.name)
 
 

@@ -205,8 +205,9 @@ def _fits(known: Rated, run: Run) -> bool:
 def _usual_epochs(run: Run, records: Iterable[Record]) -> dict[str, float]:
     """Median epochs by phase of finished runs that differ in the seed alone."""
     found: dict[str, list[float]] = {}
-    ours = run.record()["config"]
-    same = [name for name in ours if name not in (*run.record()["no_effect"], "seed")]
+    planned = run.record()
+    ours = planned["config"]
+    same = [name for name in ours if name not in (*planned["no_effect"], "seed")]
     for record in records:
         theirs = record["config"]
         alike = record.get("trainable") == run.experiment.trainable and record.get("data") == run.facts["data"]

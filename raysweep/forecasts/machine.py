@@ -1,12 +1,14 @@
 """What this machine computes on, without torch: the name of its device, and its memory."""
 
 import contextlib
+import functools
 import os
 import platform
 import subprocess
 from pathlib import Path
 
 
+@functools.lru_cache(maxsize=8)
 def device_name(threads: int, *, gpu: bool) -> str:
     """The device as results name it: the first GPU, or the processor with the number of threads."""
     if gpu:
@@ -35,6 +37,7 @@ def _memory() -> int:
     return total
 
 
+@functools.lru_cache(maxsize=1)
 def _gpu_memory() -> int | None:
     """Of the smallest GPU."""
     command = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]

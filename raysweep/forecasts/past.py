@@ -2,22 +2,17 @@
 
 import math
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
-from raysweep.forecasts.forecast import Forecast, forecasts
-from raysweep.forecasts.rates import Share
+from raysweep.forecasts.forecast import Forecast
 from raysweep.ledger import FINISHED, Record
 from raysweep.plan import Run
 
 
-def with_predictions(
-    runs: Sequence[Run], records: Sequence[Record], share_of: Callable[[Run], Share], cache: Path
-) -> list[Run]:
+def with_predictions(runs: Sequence[Run], known: Sequence[Forecast]) -> list[Run]:
     """The runs with what is expected of them now, for their records."""
-    known = forecasts(runs, records, share_of, cache)
     return [replace(run, predicted=predicted(forecast)) for run, forecast in zip(runs, known, strict=True)]
 
 

@@ -6,10 +6,10 @@ does not change how many images pass in a second.
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import json
 import math
-import os
 import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from typing import Any
 
 from raysweep.durable import write_json
 from raysweep.ledger import FINISHED, Record
-from raysweep.plan import Run
+from raysweep.plan import Run, settings_of
 
 Rates = Mapping[str, float]
 """`PHASE_images_per_second`, `PHASE_warm_up_seconds`, ... under the names that results have for them."""
@@ -50,9 +50,7 @@ class Shape:
 
     @classmethod
     def _from(cls, run: Run, record: Record) -> "Shape":
-        names = run.facts.get("rate_fields") or [
-            f.name for f in dataclasses.fields(run.config) if f.name != "seed" and not f.metadata.get("cosmetic")
-        ]
+        names = run.facts.get("rate_fields") or settings_of(run.config)
         facts, config = record.get("facts") or {}, record["config"]
         what = {**{name: config.get(name) for name in names}, **{name: facts.get(name) for name in DATA}}
         return cls(
@@ -135,14 +133,14 @@ def keep(shape: Shape, share: Share, cache: Path, measured: Sequence[Rates], con
     write_json(_file(shape, share, cache), {**content, "measured": list(measured), "config": config})
 
 
-def cache_folder() -> Path:
-    """RAYSWEEP_CACHE, else raysweep/ in the user's cache folder, as what `trainables` keeps."""
-    users = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return Path(os.environ.get("RAYSWEEP_CACHE") or users / "raysweep")
+@functools.lru_cache(maxsize=1)
+def _torch_version() -> str:
+    """Looked up once: a plan asks for every run."""
+    return version("torch")
 
 
 def _file(shape: Shape, share: Share, cache: Path) -> Path:
-    what = [dataclasses.asdict(shape), dataclasses.asdict(share), version("torch")]
+    what = [dataclasses.asdict(shape), dataclasses.asdict(share), _torch_version()]
     return cache / "rates" / f"{hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]}.json"
 
 

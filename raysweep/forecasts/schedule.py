@@ -1,11 +1,11 @@
 """When a sweep will have ended: its trials on its slots, strictly in the order of the plan (see `admission`)."""
 
-import heapq
 import math
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from raysweep.admission import end_of
 from raysweep.forecasts.forecast import Forecast
 from raysweep.forecasts.rates import Shape
 
@@ -67,19 +67,6 @@ def total(
         high=max(seconds, ends[-1 - len(ends) // 20]) + first_seconds,
         unknown=sum(f.seconds is None for trial in trials for f in trial.runs),
     )
-
-
-def end_of(trials: Sequence[tuple[float, float]], slots: float) -> float:
-    """When the last of (seconds, slots) ends, each started in order as soon as its slots are free."""
-    now, free = 0.0, slots
-    running: list[tuple[float, float]] = []
-    for seconds, need in trials:
-        while running and need > free + 1e-9:
-            now, given = heapq.heappop(running)
-            free += given
-        heapq.heappush(running, (now + seconds, need))
-        free -= need
-    return max((end for end, _ in running), default=now)
 
 
 def _drawn(known: Sequence[Trial], slots: float, start: float, common: float, draw: random.Random) -> float:

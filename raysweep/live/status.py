@@ -4,7 +4,6 @@ Rows, and the dict of all, are replaced and never changed, so the threads that d
 """
 
 import contextlib
-import datetime
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -31,6 +30,7 @@ from raysweep.live.state import (
 from raysweep.live.timeleft import Pace
 from raysweep.live.view import View, said_after_epoch, said_at_start
 from raysweep.plan import Run
+from raysweep.recording import uninterrupted_seconds
 
 WRITE_EVERY, SHARE_EVERY = 1.0, 2.0
 """Seconds between two writes at least: on a file system, and into an object store."""
@@ -88,7 +88,7 @@ class Status:
                 urgent=urgent,
             )
             new[run.name] = replace(row, state=DONE_BEFORE) if run.name in done else row
-            if (record := done.get(run.name)) and (seconds := _seconds(record)):
+            if (record := done.get(run.name)) and (seconds := uninterrupted_seconds(record)):
                 self._pace.took(run, seconds)
         self._rows = self._rows | new
 
@@ -236,14 +236,6 @@ class Status:
             durable.write_bytes(file, self._encoder.encode(state))
             self._ledger.share(file)
             self._written = rows, state.written
-
-
-def _seconds(record: Record) -> float | None:
-    """How long a run took that was not interrupted."""
-    if record["status"] != FINISHED or record.get("attempt") != 1:
-        return None
-    started, finished = (datetime.datetime.fromisoformat(record[name]) for name in ("started", "finished"))
-    return (finished - started).total_seconds()
 
 
 def _cost(work: Callable[[], None]) -> float:

@@ -1,6 +1,5 @@
 """How long runs, and so a sweep, will take: from their epochs so far, runs like them, and predictions."""
 
-import heapq
 import math
 import statistics
 from collections import defaultdict, deque
@@ -8,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from raysweep.admission import end_of
 from raysweep.plan import Run
 
 KEPT = 50
@@ -120,21 +120,11 @@ def until_done(
 ) -> Interval:
     """Seconds until all runs, given as (slots, what is left), are done, started in order as slots become free."""
     unknown = Interval(0.0, 0.0, math.inf)
-    runs = [[(need, left or unknown) for need, left in some] for some in (running, waiting)]
+    now, later = ([(need, left or unknown) for need, left in some] for some in (running, waiting))
 
     def end(name: str) -> float:
-        ends = [(getattr(left, name), need) for need, left in runs[0]]
-        heapq.heapify(ends)
-        free, now = slots - sum(need for _, need in ends), 0.0
-        last = max((at for at, _ in ends), default=0.0)
-        for need, left in runs[1]:
-            while ends and free + 1e-9 < need:
-                now, freed = heapq.heappop(ends)
-                free += freed
-            free -= need
-            heapq.heappush(ends, (now + getattr(left, name), need))
-            last = max(last, now + getattr(left, name))
-        return last
+        lasting, coming = ([(getattr(left, name), need) for need, left in some] for some in (now, later))
+        return end_of(coming, slots, lasting)
 
     return Interval(end("seconds"), end("low"), end("high"))
 

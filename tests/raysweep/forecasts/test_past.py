@@ -66,6 +66,7 @@ def test_interrupted_runs_tell_nothing(ledger, prediction):
 
 def test_runs_take_their_predictions_along_and_keep_their_keys(ledger, prediction, tmp_path):
     runs = planned(ledger, seeds=(1,)) + planned(ledger, width=2)
-    told = with_predictions(runs, list(ledger.records()), lambda _: SHARE, tmp_path / "cache")
+    known = forecasts(runs, list(ledger.records()), lambda _: SHARE, tmp_path / "cache")
+    told = with_predictions(runs, known)
     assert [run.predicted for run in told] == [prediction, {}], "nothing is known of the other shape"
     assert [(run.name, run.key) for run in told] == [(run.name, run.key) for run in runs]
