@@ -149,6 +149,7 @@ def own_cluster(resources: Resources) -> Iterator[str]:
 def prepare_own_environment() -> None:
     """The settings of a cluster of our own, which wants a token; before Ray is imported."""
     os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", "8")  # gates see to the order
+    os.environ.setdefault("RAY_prestart_worker_first_driver", "0")  # one for each CPU, that trials do not take
     prepare_environment()
     os.environ.setdefault("RAY_AUTH_MODE", "token")
     _protect_token()

@@ -8,12 +8,14 @@ launching what is left to do.
 import contextlib
 import datetime
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
+from unittest import mock
 
 import ray
 import ray.exceptions
 from ray import tune
+from ray.tune.execution import tune_controller
 
 from raysweep.cluster import SLOT, Resources
 from raysweep.failures import one_line
@@ -72,6 +74,7 @@ def launch(
             if status is None:
                 queue.status.start()
                 stack.callback(queue.status.close)
+            stack.enter_context(mock.patch.object(tune_controller, "_ObjectCache", _FreeProcesses))
             tuner.fit()
     except (ray.exceptions.RayError, tune.TuneError) as error:
         raise ConnectionError(f"the Ray cluster was lost ({one_line(error)}); the same command goes on") from None
@@ -84,6 +87,42 @@ def _first(trial: Any) -> Record:
     """What the record of a trial's first run says beforehand."""
     record: Record = trial.config["spec"]["runs"][0]["record"]
     return record
+
+
+class _FreeProcesses(tune_controller._ObjectCache):  # type: ignore[misc]
+    """The processes of ended trials, for those to come.
+
+    Tune itself keeps one of them, and gives it to a trial for which another one is starting, which it ends. Here all
+    stay until the end, and a trial has one of them at its beginning or starts one.
+    """
+
+    _begins = False
+    """Whether Tune, since it announced a trial, has not asked for a process yet."""
+
+    def cache_object(self, key: Any, obj: Any) -> bool:
+        """Keep a process. Whether it is kept."""
+        self._cached_objects[key].append(obj)
+        self._num_cached_objects += 1
+        return True
+
+    def increase_max(self, key: Any, by: int = 1) -> None:
+        """A trial is about to begin."""
+        super().increase_max(key, by)
+        self._begins = True
+
+    def has_cached_object(self, key: Any) -> bool:
+        """Whether there is a process for the trial that begins."""
+        begins, self._begins = self._begins, False
+        return begins and bool(self._cached_objects[key])
+
+    def pop_cached_object(self, key: Any) -> Any:
+        """Take it."""
+        self._num_cached_objects -= 1
+        return self._cached_objects[key].pop(0)
+
+    def flush_cached_objects(self, force_all: bool = False) -> Iterator[Any]:
+        """Those not to be kept any longer: at the end, all of them."""
+        return super().flush_cached_objects(force_all=True) if force_all else iter(())
 
 
 class _Watch(tune.Callback):  # type: ignore[misc]

@@ -164,7 +164,6 @@ def _train_run(spec: dict[str, Any], runs: list[dict[str, Any]], attempt: int) -
             name=name,
             storage=str(storage),
             num_workers=first["num_workers"],
-            threads=max(1, int(spec["per_worker"]["CPU"])),
         ).fit()
         return
     from ray.train.torch import TorchTrainer  # imports torch, which a trial on one machine does without

@@ -238,15 +238,10 @@ class TrialQueue(Searcher):  # type: ignore[misc]
     def _to_start(self) -> Series | None:
         """The series whose processes to start now; the earlier ones first.
 
-        On a machine of our own no more trials start at once than it has cores, and none while the process of another
-        one is about to be free for it.
+        On a machine of our own no more trials start at once than it has cores.
         """
-        if self._gates:
-            here = {*self.admission.running, *self.admission.waiting}
-            leaving = any(series not in here for series, _ in self._trials.values())
-            starting = sum(not self._gates.is_reached(spec["trial"]) for _, spec in self._trials.values())
-            if leaving or starting >= CORES:
-                return None
+        if self._gates and sum(not self._gates.is_reached(spec["trial"]) for _, spec in self._trials.values()) >= CORES:
+            return None
         series, self._next = self._next, None
         if not series and self._gates:
             series = self.admission.to_prepare()

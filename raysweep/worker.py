@@ -11,22 +11,11 @@ from typing import Any
 import ray.train
 import ray.train.collective
 from ray.train import UserCallback
-from ray.train.v2._internal.execution.worker_group import worker
 
 from raysweep import gate
 from raysweep.ledger import FAILED, FINISHED, STOPPED, Ledger, Record
 from raysweep.recording import ledger_of, record_end
 from raysweep.rendezvous import process_group
-
-RUN = "RAYSWEEP_RUN"
-"""In a worker's environment: what the dashboard calls it."""
-
-
-class RayTrainWorker(worker.RayTrainWorker):  # type: ignore[misc]
-    """A worker that the dashboard shows by its first run."""
-
-    def __repr__(self) -> str:
-        return os.environ[RUN]
 
 
 def train_loop(loop: dict[str, Any]) -> None:
@@ -35,7 +24,10 @@ def train_loop(loop: dict[str, Any]) -> None:
     With a gate, what can be done before the trial's turn is done before it.
     """
     spec, runs, ledger = loop["spec"], loop["runs"], ledger_of(loop["spec"])
+    if spec["gate"]:
+        os.environ["OMP_NUM_THREADS"] = str(max(1, int(spec["per_worker"]["CPU"])))  # before torch is imported
     trainables = [importlib.import_module(run["record"]["trainable"]).train for run in runs]
+    gc.freeze()  # libraries are not garbage: collecting goes past them
     first = runs[0]["record"]["run"]
     if spec["gate"] and not gate.enter(spec["gate"], lambda: ledger.is_asked_to_stop(first)):
         _report_end(first, STOPPED, "stopped before its turn", left=len(runs))
