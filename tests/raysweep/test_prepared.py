@@ -1,5 +1,6 @@
 """The processes of a trial start while the one before trains: nothing else about either of them changes."""
 
+import contextlib
 import os
 import signal
 import threading
@@ -94,6 +95,28 @@ def test_a_run_in_processes_that_waited_has_the_numbers_of_a_cold_start(tmp_path
         *_, last = train(cold)
         assert records["scattering", seed]["curves"] == last["curves"]
     torch.set_num_threads(threads)
+
+
+def test_no_process_of_a_trial_is_started_in_vain(tmp_path):
+    """Short trials end while others start: each uses the process that it asked for, or one of an ended trial."""
+    started: set[int] = set()
+    done = threading.Event()
+
+    def look() -> None:
+        while not done.wait(0.1):
+            for pid, _ in supervisor.below({os.getpid()}):
+                with contextlib.suppress(OSError):
+                    if Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"ray::ImplicitFunc"):
+                        started.add(pid)
+
+    looking = threading.Thread(target=look, daemon=True)
+    looking.start()
+    swept(tmp_path, [fake(f"e{i}", i, seconds=0.1) for i in range(16)], Resources(cpus=8, gpus=0))
+    done.set()
+    looking.join()
+    used = {int(run.name.split("-")[-2]) for run in (tmp_path / "ray" / "train").iterdir() if run.name.startswith("e")}
+    assert started == used
+    assert len(used) <= 8
 
 
 def test_trials_on_one_machine_get_gpus_of_their_own(tmp_path):
