@@ -81,7 +81,7 @@ def sweep(args: argparse.Namespace, argv: list[str]) -> int:
             ledger=open_ledger(args.results),
             resources=resources,
             arrived=[],
-            destination=reach(args.track) if args.track else None,
+            destinations=reach(args.track),
         )
         runs = plan(setup)
         if args.print_commands:

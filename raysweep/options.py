@@ -176,6 +176,9 @@ def _parser(description: str | None, datasets: Sequence[str]) -> argparse.Argume
     )
     how.add_argument(
         "--track",
+        nargs="+",
+        action="extend",
+        default=[],
         metavar="WHERE",
         help="also send what runs report to mlflow[=URI] or wandb[=PROJECT] (TensorBoard's files are written anyway)",
     )

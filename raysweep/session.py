@@ -43,7 +43,7 @@ class Setup:
     resources: cluster.Resources
     arrived: list[str]
     """Names of the runs that other commands have handed over."""
-    destination: Destination | None = None
+    destinations: Sequence[Destination] = ()
     """Where --track sends measurements."""
 
     @property
@@ -202,7 +202,7 @@ def _launcher(
         from raysweep.tracking.gauges import Gauges
         from raysweep.trials import Rules
 
-        gauges, tracking = Gauges(), Tracking.of(setup.ledger, setup.destination)
+        gauges, tracking = Gauges(), Tracking.of(setup.ledger, setup.destinations)
         stack.callback(tracking.close)
         rules = Rules(
             followers=(gauges, tracking),

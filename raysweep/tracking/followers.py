@@ -1,10 +1,11 @@
-"""What runs report, written where people follow experiments: TensorBoard always, MLflow or W&B if asked for.
+"""What runs report, written where people follow experiments: TensorBoard always, MLflow and W&B if asked for.
 
 Each of them works off a queue in a thread of its own, so a full disk or a silent server neither stops nor delays a run:
 it says so once. Steps are epochs of the whole run. `head/val_acc` is at steps 1 to 20 and `finetune/val_acc` goes on at
 21; where a phase stops early, the next follows on it.
 """
 
+import functools
 import queue
 import threading
 import time
@@ -54,8 +55,8 @@ class Tracking:
         self._steps: dict[str, _Steps] = {}
 
     @classmethod
-    def of(cls, ledger: Ledger, destination: Destination | None, say: Callable[[str], None] = print) -> "Tracking":
-        """To TensorBoard's files below the results, and to the destination of --track."""
+    def of(cls, ledger: Ledger, destinations: Sequence[Destination], say: Callable[[str], None] = print) -> "Tracking":
+        """To TensorBoard's files below the results, and to the destinations of --track."""
 
         def event_files() -> Sink:
             from raysweep.tracking.tensorboard import EventFiles  # loads torch, as the launcher does
@@ -63,8 +64,7 @@ class Tracking:
             return EventFiles(ledger)
 
         sinks: list[tuple[str, Callable[[], Sink]]] = [("TensorBoard", event_files)]
-        if destination:
-            sinks.append((destination.label, lambda: destination.open(ledger)))
+        sinks += [(destination.label, functools.partial(destination.open, ledger)) for destination in destinations]
         return cls(sinks, say)
 
     def report(self, run: Run, report: Mapping[str, Any]) -> None:

@@ -2,14 +2,15 @@
 
 Tune would show them its trials, which here are series of runs. They are shown the runs instead: by name, with their
 fields as parameters, the experiment as W&B's group. A run that goes on does so in the same run of theirs, whose id
-is in RESULTS/tracking/RUN/.
+is in RESULTS/tracking/mlflow/RUN/ or RESULTS/tracking/wandb/RUN/.
 """
 
 import importlib
 import os
 import secrets
 import threading
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,11 +42,19 @@ class Destination:
     def open(self, ledger: Ledger) -> "Service":
         """The sink. Needs an initialised Ray. Raises whatever the service does."""
         callback = {"mlflow": _mlflow_callback, "wandb": _wandb_callback}[self.kind](self.where)
-        return Service(self.label, callback, ledger.folder / "tracking")
+        return Service(self.label, callback, ledger.folder / "tracking" / self.kind)
 
 
-def reach(text: str) -> Destination:
-    """The destination of --track. Loads no Ray. Raises PlanError, in one line, where it cannot be used."""
+def reach(texts: Sequence[str]) -> list[Destination]:
+    """The destinations of --track. Loads no Ray. Raises PlanError, in one line, where one cannot be used."""
+    destinations = [_reach(text) for text in texts]
+    for kind, number in Counter(destination.kind for destination in destinations).items():
+        if number > 1:
+            raise PlanError(f"--track names {kind} {number} times")
+    return destinations
+
+
+def _reach(text: str) -> Destination:
     kind, _, where = text.partition("=")
     if kind not in ("mlflow", "wandb"):
         raise PlanError(f"--track {text}: unknown service {kind!r}{nearest(kind, ['mlflow', 'wandb'])}")
@@ -153,15 +162,22 @@ def _mlflow_callback(where: str) -> Any:
 
 
 def _wandb_callback(where: str) -> Any:
+    import ray
     from ray.air.integrations.wandb import WandbLoggerCallback
+    from ray.air.util.node import _force_on_current_node
 
     entity, _, project = where.rpartition("/")
-    return WandbLoggerCallback(
+    callback = WandbLoggerCallback(
         project=project or os.environ.get("WANDB_PROJECT") or os.environ.get("WANDB_PROJECT_NAME") or PROJECT,
         resume="allow",
         upload_timeout=20,
         **({"entity": entity} if entity else {}),
     )
+    # Ray's own is to be restarted without end, which it warns that it cannot do.
+    key = {name: os.environ[name] for name in ("WANDB_API_KEY",) if name in os.environ}
+    actor = ray.remote(num_cpus=0, runtime_env={"env_vars": key}, **_force_on_current_node())
+    callback._remote_logger_class = actor(callback._logger_actor_cls)
+    return callback
 
 
 def _reach_mlflow(mlflow: Any, where: str) -> None:

@@ -125,7 +125,7 @@ def test_a_server_that_goes_is_said_once_and_used_again_when_it_is_back(server: 
 
 
 def test_a_server_that_answers_is_reached(server: Path) -> None:
-    assert reach("mlflow=http://server") == MLFLOW
+    assert reach(["mlflow=http://server"]) == [MLFLOW]
     assert len(calls(server, "search_experiments")) == 1
 
 
@@ -133,20 +133,27 @@ def test_what_cannot_be_reached_is_said_in_one_line_before_anything_starts(
     server: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(PlanError, match=r"^--track mlfow: unknown service 'mlfow'; did you mean 'mlflow'\?$"):
-        reach("mlfow")
+        reach(["mlfow"])
     message = r"^--track: MLflow cannot be reached at file:no \(file:no is no address of a server\)$"
     with pytest.raises(PlanError, match=message):
-        reach("mlflow=file:no")
+        reach(["mlflow=file:no"])
     (server / "down").touch()
     with pytest.raises(PlanError, match=r"^--track: MLflow cannot be reached \(connection refused\)$"):
-        reach("mlflow")
+        reach(["mlflow"])
     with pytest.raises(PlanError, match=r"^--track: W&B cannot be reached \(no API key: run `wandb login` or set"):
-        reach("wandb")
+        reach(["wandb"])
     monkeypatch.setenv("WANDB_API_KEY", "wrong")
     with pytest.raises(PlanError, match=r"^--track: W&B cannot be reached at me/p \(ValueError: Unable to fetch user"):
-        reach("wandb=me/p")
+        reach(["wandb=me/p"])
     monkeypatch.setenv("WANDB_API_KEY", "right")
-    assert reach("wandb=me/p") == Destination(kind="wandb", where="me/p")
+    assert reach(["wandb=me/p"]) == [Destination(kind="wandb", where="me/p")]
+
+
+def test_both_services_can_be_told_each_of_them_once(server: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_API_KEY", "right")
+    assert [destination.kind for destination in reach(["mlflow=http://server", "wandb"])] == ["mlflow", "wandb"]
+    with pytest.raises(PlanError, match=r"^--track names mlflow 2 times$"):
+        reach(["mlflow=http://server", "mlflow"])
 
 
 def test_a_server_that_never_answers_is_given_up(server: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,11 +162,11 @@ def test_a_server_that_never_answers_is_given_up(server: Path, monkeypatch: pyte
     monkeypatch.setattr(services, "REACHED_WITHIN", 0.2)
     monkeypatch.setattr(mlflow, "search_experiments", lambda max_results: time.sleep(3))
     with pytest.raises(PlanError, match=r"^--track: MLflow cannot be reached \(no answer in 0\.2 s\)$"):
-        reach("mlflow")
+        reach(["mlflow"])
 
 
 @pytest.mark.parametrize("name", ["mlflow", "wandb"])
 def test_a_missing_package_is_named_with_how_to_install_it(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(PlanError, match=rf"^--track {name} needs the package {name}: pip install 'raysweep\[{name}\]'"):
-        reach(f"{name}=somewhere")
+        reach([f"{name}=somewhere"])
