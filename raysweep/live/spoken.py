@@ -24,7 +24,7 @@ def duration(seconds: float) -> str:
 def interval(left: Interval) -> str:
     """`12 min (9-15)`; `over 12 min` where it has no upper bound."""
     if math.isinf(left.high):
-        return f"over {duration(left.seconds)}" if left.seconds else "unknown"
+        return f"over {duration(left.seconds)}" if left.seconds >= 1 else "unknown"
     size, unit = _unit(left.seconds)
     low, middle, high = (_number(one / size, unit) for one in (left.low, left.seconds, left.high))
     return f"{middle} {unit} ({low}-{high})" if low != high else f"{middle} {unit}"

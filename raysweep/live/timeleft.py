@@ -104,6 +104,8 @@ class Pace:
         seen = self._seen(run, phase["phase"])
         if seen:
             one = _spread(seen)
+        elif current.get("cached") or phase.get("cached"):
+            return Interval(0.0, 0.0, math.inf), False  # epochs on kept features say nothing of those on images
         else:
             images = [p["train_images"] + p["validation_images"] for p in (phase, current)]
             times = images[0] / max(1, images[1])

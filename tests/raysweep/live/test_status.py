@@ -11,6 +11,7 @@ import pytest
 from raysweep import durable
 from raysweep.experiment import Experiment
 from raysweep.ledger import DIVERGED, FAILED, FINISHED, STOPPED, Ledger, LedgerError
+from raysweep.live.spoken import interval
 from raysweep.live.state import DONE_BEFORE, DROPPED, FILE, STARTING, STOPPING, TRAINING, WAITING, read_state
 from raysweep.live.status import Status
 from raysweep.live.timeleft import Interval, until_done
@@ -185,6 +186,20 @@ def test_a_phase_to_come_is_scaled_by_its_images_until_one_of_its_epochs_was_see
     assert left.high > 2 * 5 + 10 * 2 * 5 * 2.5
     sweep.status.report(second, epoch("finetune", 1, 10, 22.0))
     assert sweep.left(first).seconds == pytest.approx(2 * 5 + 10 * 22)
+
+
+def test_epochs_on_kept_features_say_nothing_of_a_phase_on_images(tmp_path):
+    """Head: 2 of 4 epochs of 0.2 s left; a sweep that fine-tunes for hours is not about to end."""
+    phases = [{**PHASES[0], "cached": True}, {**PHASES[1], "cached": False}]
+    first = planned("first", phases=phases)
+    sweep = Sweep(tmp_path, [first])
+    sweep.status.starts(first)
+    for number in (1, 2):
+        sweep.status.report(first, epoch("head", number, 4, 0.2))
+    left = sweep.left(first)
+    assert left.seconds == pytest.approx(0.4)
+    assert left.high == math.inf
+    assert interval(left) == "unknown"
 
 
 def test_a_prediction_holds_until_runs_alike_have_ended_and_without_either_nothing_is_said(tmp_path):
