@@ -171,7 +171,7 @@ class TrialQueue(Searcher):  # type: ignore[misc]
             print(f"{len(urgent)} urgent run{'s' * (len(urgent) != 1)} came in and go first", flush=True)
         if not self._closed_at and rules.interrupted():
             self._close(now)
-        elif not self._closed_at and (now >= rules.deadline or admission.slot_seconds >= rules.slot_seconds):
+        elif (admission.running or admission.waiting) and not self._closed_at and self._is_used_up(now):
             self._drop(admission.waiting, "the budget is used up")
             self._close(now)
         for series in admission.to_stop():
@@ -220,6 +220,9 @@ class TrialQueue(Searcher):  # type: ignore[misc]
     def __getstate__(self) -> dict[str, Any]:
         """Ray writes down what a Tuner was made of; nothing reads it."""
         return {}
+
+    def _is_used_up(self, now: float) -> bool:
+        return now >= self.rules.deadline or self.admission.slot_seconds >= self.rules.slot_seconds
 
     def _close(self, now: float) -> None:
         """Start nothing any more, and stop what runs."""

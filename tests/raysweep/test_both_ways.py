@@ -9,20 +9,21 @@ from typing import Any
 
 import pytest
 
+from raysweep.cluster import local_resources
 from raysweep.commands import commands
 from raysweep.ledger import Ledger
 from raysweep.plan import make_runs
 from search_spaces import families
 from tests.conftest import ROOT, run_sweep
 
-TIMES = ("seconds", "images_per_second")
+MEASURED = ("seconds", "images_per_second", "memory_bytes")
 
 
-def without_times(content: Any) -> Any:
-    """The content without times and rates, which no two runs share."""
+def without_measured(content: Any) -> Any:
+    """The content without times, rates and memory, which no two runs share."""
     if isinstance(content, dict):
-        return {name: without_times(value) for name, value in content.items() if not name.endswith(TIMES)}
-    return [without_times(value) for value in content] if isinstance(content, list) else content
+        return {name: without_measured(value) for name, value in content.items() if not name.endswith(MEASURED)}
+    return [without_measured(value) for value in content] if isinstance(content, list) else content
 
 
 @pytest.mark.ray
@@ -36,10 +37,8 @@ def without_times(content: Any) -> Any:
     ],
 )
 def test_a_command_in_a_shell_and_the_sweep_give_the_same_numbers(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, num_workers: int, changes: dict[str, Any]
+    tmp_path: Path, name: str, num_workers: int, changes: dict[str, Any]
 ) -> None:
-    # Sums over the threads of a process have the order of their number, in a shell and on Ray alike.
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
     family = next(f for f in families() if name in [e.name for e in f.experiments])
     experiment = next(e for e in family.experiments if e.name == name)
     asked = [f"{field}={value}" for field, value in changes.items()]
@@ -52,8 +51,11 @@ def test_a_command_in_a_shell_and_the_sweep_give_the_same_numbers(
     ledger = Ledger(tmp_path / "results")
     runs = make_runs([experiment], ledger, family=family, overrides=overrides, seeds=[3, 4], num_workers=num_workers)
     script = "\n".join(["set -e", *commands(runs)])
+    # Sums over the threads of a process have the order of their number: as many as the sweep gives a worker.
+    threads = int(local_resources().per_worker(runs[0], None)["CPU"])
     env = {
         **os.environ,
+        "OMP_NUM_THREADS": str(threads),
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "PYTHONPATH": str(ROOT),
     }
@@ -67,5 +69,5 @@ def test_a_command_in_a_shell_and_the_sweep_give_the_same_numbers(
         record = ledger.record(run.name)
         assert record
         mine = by_hand[run.config.seed]
-        assert without_times(mine["results"]) == without_times(record["results"])
-        assert without_times(mine["curves"]) == without_times(record["curves"])
+        assert without_measured(mine["results"]) == without_measured(record["results"])
+        assert without_measured(mine["curves"]) == without_measured(record["curves"])

@@ -292,3 +292,17 @@ def test_the_own_number_of_workers_needs_as_many_gpus(tmp_path):
     for gpus, expected in ((0, 1), (4, 1), (8, 8)):
         runs = make_runs([experiment], Ledger(tmp_path), family=FAMILY, overrides={}, gpus=gpus)
         assert [run.num_workers for run in runs] == [expected] * 2
+
+
+def test_a_budget_is_used_up_only_while_there_is_something_to_run(tmp_path, monkeypatch, capsys):
+    prepare_own_environment()
+    from raysweep import trials
+
+    monkeypatch.setattr(trials, "TEND_EVERY", 0.0)
+    queue = trials.TrialQueue(Ledger(tmp_path), Resources(cpus=1, gpus=0), trials.Rules(deadline=0.0))
+    queue.tend()
+    assert capsys.readouterr().out == ""
+    queue.add(make_runs([fake("a", 0), fake("b", 1)], queue.ledger, family=FAMILY, overrides={}))
+    queue.tend()
+    # The first one has been admitted, and has no processes yet.
+    assert capsys.readouterr().out == "the budget is used up; 1 run not started: b seed 0\n"
