@@ -174,7 +174,7 @@ def _wandb_callback(where: str) -> Any:
         **({"entity": entity} if entity else {}),
     )
     # Ray's own is to be restarted without end, which it warns that it cannot do.
-    key = {name: os.environ[name] for name in ("WANDB_API_KEY",) if name in os.environ}
+    key = {name: value for name, value in os.environ.items() if name == "WANDB_API_KEY"}
     actor = ray.remote(num_cpus=0, runtime_env={"env_vars": key}, **_force_on_current_node())
     callback._remote_logger_class = actor(callback._logger_actor_cls)
     return callback

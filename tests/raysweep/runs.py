@@ -1,10 +1,17 @@
-"""Runs of a plan without data and without a ledger."""
+"""For tests of runs: some without data and a ledger, their processes, and what of their results is measured."""
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+from raysweep import supervisor
 from raysweep.experiment import Experiment
 from raysweep.plan import Run
+
+MEASURED = ("seconds", "images_per_second", "memory_bytes")
+"""Ends of the names of results that no two runs share."""
 
 
 def planned(experiment: Experiment, num_workers: int = 1, **changes: Any) -> Run:
@@ -20,3 +27,11 @@ def planned(experiment: Experiment, num_workers: int = 1, **changes: Any) -> Run
         changed="",
         facts={"data": "d", "numerics": 1},
     )
+
+
+def processes_of(name: str, roots: set[int]) -> Iterator[tuple[float, int]]:
+    """Ray's processes of that name below `roots`: (when it started, pid)."""
+    for pid, started in supervisor.below(roots):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            if Path(f"/proc/{pid}/cmdline").read_bytes().startswith(f"ray::{name}".encode()):
+                yield float(started), pid

@@ -15,8 +15,7 @@ from raysweep.ledger import Ledger
 from raysweep.plan import make_runs
 from search_spaces import families
 from tests.conftest import ROOT, run_sweep
-
-MEASURED = ("seconds", "images_per_second", "memory_bytes")
+from tests.raysweep.runs import MEASURED
 
 
 def without_measured(content: Any) -> Any:

@@ -1,6 +1,5 @@
 """The processes of a trial start while the one before trains: nothing else about either of them changes."""
 
-import contextlib
 import os
 import signal
 import threading
@@ -11,12 +10,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from raysweep import supervisor
 from raysweep.cluster import Resources, own_cluster
 from raysweep.experiment import Experiment
 from raysweep.ledger import FINISHED, Ledger
 from raysweep.plan import make_runs
 from tests.conftest import ROOT
+from tests.raysweep.runs import processes_of
 from tests.raysweep.test_launcher import FAMILY, fake
 from trainables.scattering import ScatteringConfig, train
 
@@ -39,10 +38,7 @@ def kill_the_youngest_worker() -> None:
     """Kill a worker that waits for its turn, which is the younger one of two."""
     while True:
         time.sleep(1.0)
-        workers = []
-        for pid, started in supervisor.below({os.getpid()}):
-            if Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"ray::RayTrainWorker"):
-                workers.append((int(started), pid))
+        workers = list(processes_of("RayTrainWorker", {os.getpid()}))
         if len(workers) == 2:
             os.kill(max(workers)[1], signal.SIGKILL)
             return
@@ -104,10 +100,7 @@ def test_no_process_of_a_trial_is_started_in_vain(tmp_path):
 
     def look() -> None:
         while not done.wait(0.1):
-            for pid, _ in supervisor.below({os.getpid()}):
-                with contextlib.suppress(OSError):
-                    if Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"ray::ImplicitFunc"):
-                        started.add(pid)
+            started.update(pid for _, pid in processes_of("ImplicitFunc", {os.getpid()}))
 
     looking = threading.Thread(target=look, daemon=True)
     looking.start()

@@ -8,22 +8,23 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from raysweep import load_results, supervisor
+from raysweep import load_results
 from tests.conftest import ROOT, real_data, run_sweep
+from tests.raysweep.runs import MEASURED, processes_of
 from tests.raysweep.tracking.test_tracking import shown
 from trainables.scattering import ScatteringConfig, ScatteringNet, train
 
 SHORT = ("--set", "lr_epochs=3", "epochs=2", "train_size=0.3")
 PAIR = ("--group", "cifar", "--only", "3b_cmod_L4_s10,3b_cmod_L4_rand_s10", "--seeds", "42", *SHORT)
 TIMELESS = (
-    *("seconds", "images_per_second", "memory_bytes", "started", "finished", "restarts", "hostname", "trial"),
+    *MEASURED,
+    *("started", "finished", "restarts", "hostname", "trial"),
     *("attempt", "predicted_epochs", "predicted_basis"),
 )
 
@@ -242,10 +243,8 @@ def test_a_killed_trial_is_replaced_beside_another_cluster_on_this_machine(tmp_p
 
 def process_of(name: str, roots: set[int]) -> int:
     """A Ray process of that name below `roots`."""
-    for pid, _ in supervisor.below(roots):
-        with contextlib.suppress(OSError):  # it has ended meanwhile
-            if Path(f"/proc/{pid}/cmdline").read_bytes().startswith(f"ray::{name}".encode()):
-                return pid
+    for _, pid in processes_of(name, roots):
+        return pid
     raise LookupError(name)
 
 

@@ -1,0 +1,135 @@
+"""How long runs and a sweep will take, from epochs, runs alike and predictions, against sums by hand."""
+
+import math
+
+import pytest
+
+from raysweep.ledger import FINISHED
+from raysweep.live.spoken import interval
+from raysweep.live.state import DONE_BEFORE, WAITING
+from raysweep.live.timeleft import Interval, until_done
+from raysweep.plan import Run
+from tests.fake_trainable import FakeConfig
+from tests.raysweep.live.test_status import PHASES, Sweep, epoch, planned
+
+
+def test_the_last_phase_is_reckoned_by_its_epochs(tmp_path):
+    """10 s each, 6 of 10 done, 4 s into the next: 4 * 10 - 4."""
+    run = planned("a")
+    sweep = Sweep(tmp_path, [run])
+    sweep.status.starts(run)
+    for number in range(1, 7):
+        sweep.status.report(run, epoch("finetune", number, 10, 10.0, val_acc=float(number)))
+    sweep.now += 4
+    left = sweep.left(run)
+    assert left.seconds == pytest.approx(36)
+    assert left.low < 36 < left.high < 45
+    sweep.now += 1000  # an epoch that does not end leaves those after it
+    assert sweep.left(run).seconds == pytest.approx(30)
+
+
+def test_patience_may_end_a_phase_early(tmp_path):
+    """The best epoch was the second, three without a better one end the phase: after 4 epochs at least 1 is left."""
+
+    class Patient(FakeConfig):
+        patience = 3
+
+    run = planned("a")
+    run = Run(**{name: getattr(run, name) for name in run.__slots__} | {"config": Patient()})
+    sweep = Sweep(tmp_path, [run])
+    sweep.status.starts(run)
+    for number, val_acc in enumerate((10.0, 30.0, 20.0, 20.0), start=1):
+        sweep.status.report(run, epoch("finetune", number, 10, 10.0, val_acc=val_acc))
+    left = sweep.left(run)
+    assert 0.8 * 10 < left.low <= 10
+    assert left.seconds == pytest.approx(60)
+
+
+def test_a_phase_to_come_is_scaled_by_its_images_until_one_of_its_epochs_was_seen(tmp_path):
+    """Head: 2 of 4 epochs of 5 s left. Fine-tuning: 10 epochs (3 at least) over twice as many images."""
+    first, second = planned("a", 0), planned("a", 1)
+    sweep = Sweep(tmp_path, [first, second])
+    for run in (first, second):
+        sweep.status.starts(run)
+        for number in (1, 2):
+            sweep.status.report(run, epoch("head", number, 4, 5.0))
+    left = sweep.left(first)
+    assert left.seconds == pytest.approx(2 * 5 + 10 * 2 * 5)
+    assert left.low < 2 * 5 + 3 * 2 * 5
+    assert left.high > 2 * 5 + 10 * 2 * 5 * 2.5
+    sweep.status.report(second, epoch("finetune", 1, 10, 22.0))
+    assert sweep.left(first).seconds == pytest.approx(2 * 5 + 10 * 22)
+
+
+def test_epochs_on_kept_features_say_nothing_of_a_phase_on_images(tmp_path):
+    """Head: 2 of 4 epochs of 0.2 s left; a sweep that fine-tunes for hours is not about to end."""
+    phases = [{**PHASES[0], "cached": True}, {**PHASES[1], "cached": False}]
+    first = planned("first", phases=phases)
+    sweep = Sweep(tmp_path, [first])
+    sweep.status.starts(first)
+    for number in (1, 2):
+        sweep.status.report(first, epoch("head", number, 4, 0.2))
+    left = sweep.left(first)
+    assert left.seconds == pytest.approx(0.4)
+    assert left.high == math.inf
+    assert interval(left) == "unknown"
+
+
+def test_a_prediction_holds_until_runs_alike_have_ended_and_without_either_nothing_is_said(tmp_path):
+    alike, waits, other = planned("a", 0), planned("a", 1), planned("b")
+    sweep = Sweep(tmp_path, [alike, waits, other], predicted={waits.name: (100.0, 80.0, 150.0)})
+    assert sweep.left(waits) == Interval(100.0, 80.0, 150.0)
+    assert sweep.left(other) is None
+    assert math.isinf(sweep.status.state().total.high)
+    sweep.status.starts(alike)
+    sweep.now += 60
+    sweep.status.ended(alike, "finished", FINISHED)
+    assert sweep.left(waits).seconds == 60
+
+
+def test_what_finished_before_counts_as_done_and_says_how_long_runs_take(tmp_path):
+    before, waits = planned("a", 0), planned("a", 1)
+    sweep = Sweep(tmp_path, [])
+    times = {"started": "2026-01-01T10:00:00+00:00", "finished": "2026-01-01T10:01:30+00:00"}
+    record = {"status": FINISHED, "attempt": 1, **times}
+    sweep.status.add([before, waits], {before.name: record})
+    assert [sweep.row(run).state for run in (before, waits)] == [DONE_BEFORE, WAITING]
+    assert sweep.left(waits).seconds == 90
+
+
+def lists_by_hand(running, waiting, slots):
+    """Slot by slot and second by second."""
+    jobs, queue, now = [[need, seconds] for need, seconds in running], list(waiting), 0
+    while jobs or queue:
+        while queue and sum(need for need, _ in jobs) + queue[0][0] <= slots:
+            jobs.append(list(queue.pop(0)))
+        now += 1
+        jobs = [[need, seconds - 1] for need, seconds in jobs if seconds > 1]
+    return now
+
+
+@pytest.mark.parametrize("slots", [2, 3, 5])
+def test_a_sweep_ends_when_its_runs_have_found_slots_in_order(slots):
+    running, waiting = [(1, 7), (1, 12)], [(2, 5), (1, 9), (1, 3), (2, 4), (1, 1)]
+
+    def known(runs):
+        return [(need, Interval(seconds, seconds / 2, 2 * seconds)) for need, seconds in runs]
+
+    total = until_done(known(running), known(waiting), slots)
+    expected = lists_by_hand(running, waiting, slots)
+    assert total == Interval(expected, expected / 2, 2 * expected)
+
+
+def test_of_unknown_runs_the_end_is_not_before_that_of_the_known():
+    total = until_done([(1, Interval(10, 8, 12))], [(1, None), (1, Interval(5, 4, 6))], 1)
+    assert (total.seconds, total.low, total.high) == (15, 12, math.inf)
+
+
+def test_urgent_runs_go_before_the_others(tmp_path):
+    """One slot, runs of 10 and 1000 s; what waits first decides nothing about the end, but rows say who is urgent."""
+    late, early = planned("a"), planned("b")
+    sweep = Sweep(tmp_path, [late])
+    sweep.status.add([early], urgent=True)
+    assert [sweep.row(run).urgent for run in (late, early)] == [False, True]
+    sweep.status.add([late], urgent=True)
+    assert sweep.row(late).urgent
