@@ -16,19 +16,28 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, get_args
 
-from raysweep import cluster, handover, options, session
+from raysweep import session
 from raysweep.cache import cache_folder
-from raysweep.commands import commands
 from raysweep.experiment import Experiment, Family, Question
-from raysweep.forecasts import planning
-from raysweep.forecasts.calibration import calibrate
-from raysweep.forecasts.past import past_error
-from raysweep.forecasts.plan_view import print_plan
-from raysweep.ledger import LedgerError, open_ledger
-from raysweep.live.watch import watch_sweep
-from raysweep.plan import PlanError, Run, nearest, select, select_family
-from raysweep.search import Results, rounds
-from raysweep.tracking.services import reach
+from raysweep.forecasts import calibrate, past_error, plan_as_json, print_plan, rows_of, setting_of, total_of
+from raysweep.ledger import LedgerError, hold_or_offer, open_ledger, take_commands
+from raysweep.live import watch_sweep
+from raysweep.messages import PlanError, nearest
+from raysweep.planning import (
+    Resources,
+    Results,
+    Run,
+    fail,
+    local_resources,
+    pairs,
+    parse_options,
+    rounds,
+    select,
+    select_family,
+    shell_commands,
+)
+from raysweep.running import running_cluster
+from raysweep.tracking import reach
 from search_spaces import families
 from trainables.cli import UsageError, parse_values
 from trainables.data.catalog import DataError, locate, published_sizes
@@ -39,7 +48,7 @@ DATASETS = get_args(DatasetName)
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; the exit code is 0, 1 where runs failed, 2 for wrong input, 130 after Ctrl-C."""
-    args = options.parse(argv, description=__doc__, datasets=DATASETS)
+    args = parse_options(argv, description=__doc__, datasets=DATASETS)
     if args.list:
         print_experiments()
         return 0
@@ -49,11 +58,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 0
         return sweep(args, list(sys.argv[1:] if argv is None else argv))
     except (PlanError, LedgerError, UsageError, DataError) as error:
-        options.fail(error)
+        fail(error)
     except BrokenPipeError:
         raise
     except OSError as error:  # a full disk, a results folder of another user
-        options.fail(error, code=1)
+        fail(error, code=1)
     except KeyboardInterrupt:  # before anything was started
         return 130
 
@@ -68,11 +77,11 @@ def sweep(args: argparse.Namespace, argv: list[str]) -> int:
         overrides, data = data_and_overrides(args, family)
         use_gpus = args.gpus_per_worker != 0
         if args.address:
-            resources = stack.enter_context(cluster.running_cluster(args.address, use_gpus=use_gpus))
+            resources = stack.enter_context(running_cluster(args.address, use_gpus=use_gpus))
         elif args.print_commands:  # each experiment's own number of workers
-            resources = cluster.Resources(cpus=sys.maxsize, gpus=sys.maxsize)
+            resources = Resources(cpus=sys.maxsize, gpus=sys.maxsize)
         else:
-            resources = cluster.local_resources(use_gpus=use_gpus)
+            resources = local_resources(use_gpus=use_gpus)
         setup = session.Setup(
             args=args,
             family=family,
@@ -93,7 +102,7 @@ def sweep(args: argparse.Namespace, argv: list[str]) -> int:
         if args.preempt:
             if question or args.redo:
                 raise UsageError("--preempt goes with neither a search nor --redo")
-            if handover.hold_or_offer(setup.ledger, stack, argv):
+            if hold_or_offer(setup.ledger, stack, argv):
                 return 0
         else:
             stack.enter_context(setup.ledger.locked())
@@ -113,21 +122,21 @@ def print_commands(setup: session.Setup, runs: list[Run]) -> None:
     if setup.question:
         name = setup.args.group[0]
         raise UsageError(f"{name} is a search: which runs it does follows from results, so it has no commands")
-    print(*commands(runs), sep="\n")
+    print(*shell_commands(runs), sep="\n")
 
 
 def show_plan(setup: session.Setup, runs: list[Run], data: str) -> None:
     """What the runs are, need and take, as a table or for scripts."""
     args = setup.args
-    setting = planning.setting_of(setup.resources, args.gpus_per_worker, cache_folder())
+    setting = setting_of(setup.resources, args.gpus_per_worker, cache_folder())
     if args.calibrate:
         calibrate(runs, setting.share_of, setting.cache, say=lambda line: print(line, file=sys.stderr))
-    rows = planning.rows_of(runs, setup.ledger, setting)
+    rows = rows_of(runs, setup.ledger, setting)
     if args.json:
-        print(json.dumps(planning.as_json(rows), indent=1))
+        print(json.dumps(plan_as_json(rows), indent=1))
         return
     print(data)
-    total, error = planning.total_of(rows, setting), past_error(setup.ledger.records())
+    total, error = total_of(rows, setting), past_error(setup.ledger.records())
     print_plan(rows, total, error, resources=str(setup.resources))
     if setup.question:
         print("these are the first runs of a search; which others follow depends on their results")
@@ -136,10 +145,10 @@ def show_plan(setup: session.Setup, runs: list[Run], data: str) -> None:
 def urgent(setup: session.Setup) -> list[Run]:
     """The runs of commands that were handed over since the last call, which are not settled."""
     runs: list[Run] = []
-    for argv, folder in handover.take(setup.ledger):
+    for argv, folder in take_commands(setup.ledger):
         try:
             with contextlib.chdir(folder):
-                args = options.parse(argv, description=__doc__, datasets=DATASETS)
+                args = parse_options(argv, description=__doc__, datasets=DATASETS)
                 family = select_family(families(), args.group or (), args.only)
                 overrides, _ = data_and_overrides(args, family)
                 theirs = replace(setup, args=args, family=family, question=None, overrides=overrides)
@@ -168,7 +177,7 @@ def searched(args: argparse.Namespace, family: Family) -> Question | None:
         raise UsageError(f"one of {' and '.join(names)} is a search; run them one by one")
     question = next(question for question in family.questions if question.name == search)
     field = question.search.over if question.search else ""
-    if {field} & {*options.pairs(args.set, "--set"), *options.pairs(args.grid, "--grid")}:
+    if {field} & {*pairs(args.set, "--set"), *pairs(args.grid, "--grid")}:
         raise UsageError(f"{field} is what {names[0]} searches; leave it out of --set and --grid")
     if args.target is None:
         return question
@@ -224,9 +233,9 @@ def grid_axes(args: argparse.Namespace, family: Family) -> dict[str, list[Any]]:
     """The values of --grid by field. Raises UsageError for repeated values and fields that another flag sets."""
     config = type(family.experiments[0].config)
     axes = {}
-    for name, values in options.pairs(args.grid, "--grid").items():
+    for name, values in pairs(args.grid, "--grid").items():
         require_free(name, "--grid")
-        if name in options.pairs(args.set, "--set"):
+        if name in pairs(args.set, "--set"):
             raise UsageError(f"{name} is set by both --grid and --set")
         axes[name] = [parse_values(config, {name: value})[name] for value in values.split(",")]
         if len(set(axes[name])) < len(axes[name]):
@@ -246,7 +255,7 @@ def data_and_overrides(args: argparse.Namespace, family: Family) -> tuple[dict[s
 
     Without --data-dir the data are the embedded digits, with the family's own defaults for them.
     """
-    overrides = parse_values(type(family.experiments[0].config), options.pairs(args.set, "--set"))
+    overrides = parse_values(type(family.experiments[0].config), pairs(args.set, "--set"))
     for name in overrides:
         require_free(name, "--set")
     dataset = args.dataset or (family.dataset if args.data_dir else "digits")
@@ -258,7 +267,7 @@ def data_and_overrides(args: argparse.Namespace, family: Family) -> tuple[dict[s
         elsewhere = locate(dataset, args.data_dir).layout == "published"
         where = "as it was published (its files are not here)" if elsewhere else f"in {args.data_dir}"
         return {**overrides, **data}, f"Data: {dataset} {where}"
-    given = overrides.keys() | options.pairs(args.grid, "--grid").keys()
+    given = overrides.keys() | pairs(args.grid, "--grid").keys()
     own = {name: value for name, value in family.embedded.items() if name not in given}
     defaults = ", ".join(f"{name}={value}" for name, value in own.items())
     said = "Data: the embedded digits (scikit-learn's handwriting as 32x32 RGB)"

@@ -29,10 +29,10 @@ from typing import Any
 
 from benchmarks.measuring import cpu
 from benchmarks.sleeper import SleeperConfig
-from raysweep.cluster import Resources, own_cluster, prepare_own_environment
 from raysweep.experiment import Experiment, Family
 from raysweep.ledger import Ledger
-from raysweep.plan import Run, make_runs
+from raysweep.planning import Resources, Run, make_runs
+from raysweep.running import own_cluster, prepare_own_environment
 from trainables.memory import peak_resident_bytes
 
 FAMILY = Family(name="sleepers", dataset="none", experiments=(), groups=(), questions=(), grid=lambda _: ([], []))
@@ -142,7 +142,7 @@ def _swept(side: str, trials: int, cpus: int, seconds: float, *, runs_per_trial:
         ledger, resources = Ledger(folder), Resources(cpus=cpus, gpus=0)
         runs: list[Run] = make_runs([experiment], ledger, family=FAMILY, overrides={})
         with own_cluster(resources), open(os.devnull, "w") as nowhere:
-            from raysweep.launcher import launch
+            from raysweep.running import launch
 
             clock = Clock()
             with redirect_stdout(nowhere):

@@ -3,16 +3,20 @@
 Importing this package loads neither Ray nor torch.
 """
 
-import importlib
-from typing import Any
+from typing import TYPE_CHECKING
 
-from raysweep.experiment import Experiment, Group, Question, Search
-from raysweep.ledger import load_results
+from raysweep.lazy import exporting
 
-__all__ = ["Experiment", "Group", "Question", "Search", "load_results", "watch_sweep"]
+if TYPE_CHECKING:
+    from raysweep.experiment import Experiment, Group, Question, Search
+    from raysweep.ledger import load_results
+    from raysweep.live import watch_sweep
 
-
-def __getattr__(name: str) -> Any:
-    if name != "watch_sweep":  # imported when first used, as it needs plans, which `analysis` is to know nothing of
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return importlib.import_module("raysweep.live.watch").watch_sweep
+__getattr__, __all__ = exporting(
+    __name__,
+    {
+        "experiment": ("Experiment", "Group", "Question", "Search"),
+        "ledger": ("load_results",),
+        "live": ("watch_sweep",),
+    },
+)

@@ -15,19 +15,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from raysweep import cluster
 from raysweep.cache import cache_folder
-from raysweep.changes import changes
 from raysweep.experiment import Experiment, Family, Question
-from raysweep.forecasts.forecast import forecasts
-from raysweep.forecasts.past import past_error, with_predictions
-from raysweep.forecasts.planning import setting_of
-from raysweep.imported import accept_imported
+from raysweep.forecasts import forecasts, past_error, setting_of, with_predictions
 from raysweep.ledger import SETTLED, Ledger, Record
-from raysweep.live.status import Status
-from raysweep.live.view import view
-from raysweep.plan import Run, alike, make_runs, matching
-from raysweep.tracking.services import Destination
+from raysweep.live import Status, choose_view
+from raysweep.planning import Resources, Run, accept_imported, alike, describe_changes, make_runs, matching
+from raysweep.running import concurrent_trials, own_cluster
+from raysweep.tracking import Destination
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,7 +35,7 @@ class Setup:
     """The one whose search chooses the runs; None where all are planned beforehand."""
     overrides: dict[str, Any]
     ledger: Ledger
-    resources: cluster.Resources
+    resources: Resources
     arrived: list[str]
     """Names of the runs that other commands have handed over."""
     destinations: Sequence[Destination] = ()
@@ -137,7 +132,7 @@ def to_do(setup: Setup, runs: list[Run], planned: list[Record], before: list[Rec
         f"to do on {setup.resources}; results in {ledger.location}"
     )
     if before and not setup.question:
-        for line in changes(runs, before):
+        for line in describe_changes(runs, before):
             print(f"  {line}")
     return todo
 
@@ -193,14 +188,13 @@ def _launcher(
     started = time.monotonic()
     with contextlib.ExitStack() as stack:
         if args.address:
-            max_concurrent = cluster.concurrent_trials(runs, setup.resources, args.gpus_per_worker)
+            max_concurrent = concurrent_trials(runs, setup.resources, args.gpus_per_worker)
         else:
-            dashboard = stack.enter_context(cluster.own_cluster(setup.resources))
+            dashboard = stack.enter_context(own_cluster(setup.resources))
             print(f"Ray dashboard: http://{dashboard} (token: `ray get-auth-token`)")
-        from raysweep.launcher import launch
-        from raysweep.tracking.followers import Tracking
-        from raysweep.tracking.gauges import Gauges
-        from raysweep.trials import Rules
+        from raysweep.planning import Rules
+        from raysweep.running import launch
+        from raysweep.tracking import Gauges, Tracking
 
         gauges, tracking = Gauges(), Tracking.of(setup.ledger, setup.destinations)
         stack.callback(tracking.close)
@@ -218,7 +212,7 @@ def _launcher(
 
         status = Status(
             setup.ledger,
-            view(),
+            choose_view(),
             slots=max_concurrent or setup.resources.slots,
             slots_of=lambda run: 1 if max_concurrent else setup.resources.slots_of(run, args.gpus_per_worker),
             predicted=expected,

@@ -1,11 +1,13 @@
-"""On what kind of device a tensor lies, for code that takes another way there.
+"""What a process computes on: the name of its processor, and whether a tensor lies in that one's memory.
 
 A cost is worked out for a GPU on machines without one, on tensors that merely say so (`trainables.costing`).
 """
 
 import contextlib
+import platform
 from collections.abc import Iterator
 from contextvars import ContextVar
+from pathlib import Path
 
 from torch import Tensor
 
@@ -25,3 +27,12 @@ def cpu_as_gpu() -> Iterator[None]:
         yield
     finally:
         _elsewhere.reset(token)
+
+
+def cpu_name() -> str:
+    """The processor's model as Linux names it, which can be read without torch as well; elsewhere its architecture."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.machine()

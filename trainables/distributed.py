@@ -6,7 +6,6 @@ nothing here communicates.
 
 import contextlib
 import os
-import platform
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +14,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from trainables.device import cpu_name
 from trainables.memory import peak_resident_bytes
 
 
@@ -49,8 +49,7 @@ class Workers:
         """What this process computes on, as precisely as its times need it; of a CPU with the number of threads."""
         if self.device.type == "cuda":
             return torch.cuda.get_device_name(self.device)
-        cpu = torch.cpu.get_capabilities().get("cpu_name") or platform.machine()
-        return f"{cpu}, threads: {torch.get_num_threads()}"
+        return f"{cpu_name()}, threads: {torch.get_num_threads()}"
 
     def sum(self, *values: float) -> list[float]:
         """Each value summed over all processes, in float64."""

@@ -18,9 +18,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from raysweep.failures import one_line
 from raysweep.forecasts.rates import Rates, Shape, Share, cached, keep
-from raysweep.plan import Run
+from raysweep.messages import one_line
+from raysweep.planning import Run
 
 MOST_SECONDS = 600.0
 """After which a shape is left uncalibrated."""

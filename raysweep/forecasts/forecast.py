@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from raysweep.forecasts.rates import Rated, Rates, Shape, Share, all_cached, cached, from_records
 from raysweep.ledger import FINISHED, Record
-from raysweep.plan import Run
+from raysweep.planning import Run
 
 Basis = Literal["measured", "calibrated", "rough", "unknown"]
 Phase = Mapping[str, Any]

@@ -8,7 +8,7 @@ from typing import Any
 
 from raysweep.forecasts.forecast import Forecast
 from raysweep.ledger import FINISHED, Record
-from raysweep.plan import Run
+from raysweep.planning import Run
 
 
 def with_predictions(runs: Sequence[Run], known: Sequence[Forecast]) -> list[Run]:

@@ -13,15 +13,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from raysweep.changes import relations
-from raysweep.cluster import Resources
 from raysweep.forecasts.forecast import Forecast, forecasts
 from raysweep.forecasts.machine import device_name, worker_memory
 from raysweep.forecasts.past import past_error
 from raysweep.forecasts.rates import Shape, Share
 from raysweep.forecasts.schedule import Total, Trial, total
 from raysweep.ledger import DIVERGED, FINISHED, Ledger
-from raysweep.plan import Run, in_series
+from raysweep.planning import Resources, Run, in_series, relations
 
 State = Literal["done", "diverged", "goes on", "new", "changed", "extended"]
 Risk = Literal["none", "likely", "certain"]
@@ -151,7 +149,7 @@ def total_of(rows: Sequence[Row], setting: Setting) -> Total:
     return total(trials, setting.slots)
 
 
-def as_json(rows: Sequence[Row]) -> list[dict[str, Any]]:
+def plan_as_json(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """One object for each run, for scripts: plain values, None where something is not known."""
     return [
         {

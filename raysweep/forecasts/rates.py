@@ -17,9 +17,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from raysweep.durable import write_json
-from raysweep.ledger import FINISHED, Record
-from raysweep.plan import Run, settings_of
+from raysweep.ledger import FINISHED, Record, write_json
+from raysweep.planning import Run, settings_of
 
 Rates = Mapping[str, float]
 """`PHASE_images_per_second`, `PHASE_warm_up_seconds`, ... under the names that results have for them."""

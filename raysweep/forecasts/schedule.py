@@ -5,9 +5,9 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from raysweep.admission import end_of
 from raysweep.forecasts.forecast import Forecast
 from raysweep.forecasts.rates import Shape
+from raysweep.planning import end_of
 
 FIRST_START_SECONDS = 15.0
 """From the command to the first line of training: Ray's own start and that of the first trials, on two cores."""

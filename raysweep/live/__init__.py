@@ -1,1 +1,19 @@
-"""A sweep while it runs: its state, how long it will still take, and what people see of it."""
+"""How a sweep is seen while it runs, here and from elsewhere."""
+
+from typing import TYPE_CHECKING
+
+from raysweep.lazy import exporting
+
+if TYPE_CHECKING:
+    from raysweep.live.status import Status
+    from raysweep.live.view import choose_view
+    from raysweep.live.watch import watch_sweep
+
+__getattr__, __all__ = exporting(
+    __name__,
+    {
+        "status": ("Status",),
+        "view": ("choose_view",),
+        "watch": ("watch_sweep",),
+    },
+)

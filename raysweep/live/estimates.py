@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from raysweep.live.state import ACTIVE, WAITING, Row
 from raysweep.live.timeleft import Interval, Pace, Position, until_done
-from raysweep.plan import Run
+from raysweep.planning import Run
 
 NEXT = 50
 """Waiting runs of which it is said how long they will take."""

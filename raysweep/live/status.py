@@ -10,8 +10,16 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from raysweep import durable
-from raysweep.ledger import FINISHED, STOPPED, Ledger, LedgerError, Record, this_process
+from raysweep.ledger import (
+    FINISHED,
+    STOPPED,
+    Ledger,
+    LedgerError,
+    Record,
+    this_process,
+    uninterrupted_seconds,
+    write_bytes,
+)
 from raysweep.live.estimates import Estimates, estimate
 from raysweep.live.state import (
     ACTIVE,
@@ -29,8 +37,7 @@ from raysweep.live.state import (
 )
 from raysweep.live.timeleft import Pace
 from raysweep.live.view import View, said_after_epoch, said_at_start
-from raysweep.plan import Run
-from raysweep.recording import uninterrupted_seconds
+from raysweep.planning import Run
 
 WRITE_EVERY, SHARE_EVERY = 1.0, 2.0
 """Seconds between two writes at least: on a file system, and into an object store."""
@@ -233,7 +240,7 @@ class Status:
         rows, state = self._rows, self.state()
         file = self._ledger.folder / FILE
         with contextlib.suppress(OSError, LedgerError):
-            durable.write_bytes(file, self._encoder.encode(state))
+            write_bytes(file, self._encoder.encode(state))
             self._ledger.share(file)
             self._written = rows, state.written
 

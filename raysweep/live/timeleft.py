@@ -7,8 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from raysweep.admission import end_of
-from raysweep.plan import Run
+from raysweep.planning import Run, end_of
 
 KEPT = 50
 """Latest epochs of an experiment's phase, and latest durations of its runs, that are looked at."""

@@ -13,7 +13,7 @@ from rich.text import Text
 from raysweep.live.spoken import summary, time_left
 from raysweep.live.state import State
 from raysweep.live.table import Table
-from raysweep.plan import Run
+from raysweep.planning import Run
 
 REFRESHES = 2.0
 """Of the table, per second."""
@@ -34,7 +34,7 @@ class View(Protocol):
         """Leave the last state standing."""
 
 
-def view() -> View:
+def choose_view() -> View:
     """The table where standard output is a terminal that can redraw, else lines."""
     return TableView() if can_redraw() else LinesView()
 

@@ -13,9 +13,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from raysweep.failures import one_line
 from raysweep.ledger import FINISHED, Ledger, Record
-from raysweep.plan import Run
+from raysweep.messages import one_line
+from raysweep.planning import Run
 from raysweep.tracking.services import Destination
 
 NOT_MEASURED = {"event", "run", "phase", "epoch", "epochs"}
@@ -59,7 +59,7 @@ class Tracking:
         """To TensorBoard's files below the results, and to the destinations of --track."""
 
         def event_files() -> Sink:
-            from raysweep.tracking.tensorboard import EventFiles  # loads torch, as the launcher does
+            from raysweep.tracking.tensorboard import EventFiles
 
             return EventFiles(ledger)
 

@@ -6,7 +6,7 @@ from typing import Any
 from ray.util.metrics import Gauge
 
 from raysweep.ledger import FINISHED, Record
-from raysweep.plan import Run
+from raysweep.planning import Run
 
 OF_A_RUN = ("run", "experiment", "seed", "group", "phase")
 

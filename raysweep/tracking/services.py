@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from raysweep.failures import one_line
 from raysweep.ledger import FAILED, FINISHED, Ledger
-from raysweep.plan import PlanError, Run, nearest
+from raysweep.messages import PlanError, nearest, one_line
+from raysweep.planning import Run
 
 PROJECT = "raysweep"
 """MLflow's experiment and W&B's project, where neither --track nor their own environment variables name one."""

@@ -17,7 +17,7 @@ from tensorboardX.proto import event_pb2  # type: ignore[import-untyped]
 from tensorboardX.summary import hparams, scalar  # type: ignore[import-untyped]
 
 from raysweep.ledger import FINISHED, Ledger
-from raysweep.plan import Run
+from raysweep.planning import Run
 
 FLUSH_EVERY = 2.0
 """Seconds within which what a run writes is brought to disk once: short runs do so at their end alone."""

@@ -2,9 +2,9 @@
 
 from analysis.results import Results
 from analysis.verdicts import verdicts
-from raysweep import frames
-from raysweep.ledger import FAILED, FINISHED
-from raysweep.questions import write_down
+from raysweep.ledger import frames
+from raysweep.ledger.questions import write_down
+from raysweep.ledger.records import FAILED, FINISHED
 
 WRITTEN = "2026-01-01T00:00:00+00:00"
 

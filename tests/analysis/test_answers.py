@@ -6,8 +6,8 @@ import pytest
 from rich.console import Console
 
 from analysis.terminal import print_answers
-from raysweep import durable
-from raysweep.ledger import FAILED, Ledger
+from raysweep.ledger import durable
+from raysweep.ledger.records import FAILED, Ledger
 from tests.analysis.sweeps import record
 from tests.conftest import run
 

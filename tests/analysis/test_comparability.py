@@ -7,7 +7,7 @@ import pytest
 from analysis.comparability import horizon_in_force, stopped_early
 from analysis.results import Results
 from analysis.verdicts import verdicts
-from raysweep.questions import write_down
+from raysweep.ledger.questions import write_down
 from search_spaces import imagenet_scattering
 from tests.analysis.sweeps import WRITTEN, frame, question, record, runs_of
 

@@ -7,7 +7,7 @@ import pytest
 from nbclient import NotebookClient
 
 from analysis.original import import_results
-from raysweep.ledger import Ledger
+from raysweep.ledger.records import Ledger
 from tests.analysis.original_files import SAMPLE, write_files
 from tests.conftest import ROOT
 

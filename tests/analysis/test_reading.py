@@ -6,7 +6,7 @@ import pytest
 
 from analysis.__main__ import main
 from analysis.reading import sound_plan, sound_questions, sound_record
-from raysweep.ledger import Ledger
+from raysweep.ledger.records import Ledger
 from tests.analysis.sweeps import question, record
 
 GOOD = record(

@@ -20,8 +20,8 @@ from analysis.report import write_report
 from analysis.results import Results
 from analysis.tables import all_tables
 from analysis.verdicts import verdicts
-from raysweep.ledger import FAILED, Ledger
-from raysweep.questions import write_down
+from raysweep.ledger.questions import write_down
+from raysweep.ledger.records import FAILED, Ledger
 from search_spaces import airbench, cifar_scattering
 from tests.analysis.original_files import SAMPLE, write_files
 from tests.analysis.sweeps import WRITTEN, frame, question, record, runs_of

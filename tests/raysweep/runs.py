@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from raysweep import supervisor
 from raysweep.experiment import Experiment
-from raysweep.plan import Run
+from raysweep.planning.runs import Run
+from raysweep.running import supervisor
 
 MEASURED = ("seconds", "images_per_second", "memory_bytes")
 """Ends of the names of results that no two runs share."""

@@ -4,10 +4,10 @@ import stat
 
 import pytest
 
-from raysweep.cluster import _protect_token
 from raysweep.experiment import Experiment, Group
-from raysweep.failures import without_secrets
-from raysweep.ledger import Ledger, LedgerError
+from raysweep.ledger.records import Ledger, LedgerError
+from raysweep.messages import without_secrets
+from raysweep.running.cluster import _protect_token
 from tests.fake_trainable import FakeConfig
 
 FUZZED = [

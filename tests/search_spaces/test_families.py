@@ -4,8 +4,8 @@ from dataclasses import fields, replace
 import pytest
 
 from raysweep.experiment import Filter
-from raysweep.ledger import Ledger
-from raysweep.plan import make_runs
+from raysweep.ledger.records import Ledger
+from raysweep.planning.runs import make_runs
 from run_sweep import main
 from search_spaces import airbench, cifar_scattering, families, imagenet_scattering
 from search_spaces.axes import points

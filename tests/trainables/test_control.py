@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from tests.conftest import ROOT, run
-from tests.trainables.test_several_processes import TORCHRUN
+from tests.trainables.training import TORCHRUN
 from trainables.airbench import ABLATIONS
 from trainables.airbench import train as train_airbench
 from trainables.control import Control

@@ -2,7 +2,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from tests.trainables.test_network import SHAPES, plain, relative
+from tests.trainables.networks import SHAPES, plain, relative
 from trainables.scattering import ScatteringConfig, ScatteringNet, filtering, head
 
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from tests.conftest import run
+from tests.trainables.training import TORCHRUN
 from trainables.distributed import SyncBatchNorm
 
-TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2")
 FLAGS = (
     *("-m", "trainables.scattering", "--n-blocks", "2", "--L", "4", "--kernel-size", "5", "--train-size", "0.5"),
     *("--lr-epochs", "2", "--epochs", "2", "--print-freq", "0"),

@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 
 from tests.conftest import real_data
-from tests.trainables.test_network import plain, relative
-from tests.trainables.test_training import SMALL, results
+from tests.trainables.networks import plain, relative
+from tests.trainables.training import SMALL, results
 from trainables.control import Control
 from trainables.data.batches import Batches
 from trainables.data.catalog import locate

@@ -11,21 +11,13 @@ from sklearn.datasets import load_digits
 
 from tests.conftest import ROOT
 from tests.reference import PlainNet
+from tests.trainables.training import SMALL, results
 from trainables.data.batches import Batches
 from trainables.data.catalog import locate
 from trainables.data.loading import load
 from trainables.distributed import Workers
 from trainables.scattering import ScatteringConfig, ScatteringNet, train
 from trainables.scattering.training import _Run
-
-SMALL = {"n_blocks": 2, "L": 4, "kernel_size": 5, "train_size": 0.2, "print_freq": 0}
-
-
-def results(config: ScatteringConfig) -> dict:
-    """The last report of a run."""
-    *_, last = train(config)
-    assert last["event"] == "result"
-    return last
 
 
 def part_of_digits(fraction: float) -> int:

@@ -6,8 +6,8 @@ from typing import Any
 
 from raysweep.experiment import Experiment, Family
 from raysweep.forecasts.rates import Share
-from raysweep.ledger import FINISHED, Ledger
-from raysweep.plan import Run, make_runs
+from raysweep.ledger.records import FINISHED, Ledger
+from raysweep.planning.runs import Run, make_runs
 from tests.planned_trainable import PlannedConfig
 
 BASE = Experiment(name="base", config=PlannedConfig(), trainable="tests.planned_trainable")

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from raysweep.forecasts.calibration import calibrate
 from raysweep.forecasts.rates import Shape, cached
-from raysweep.ledger import Ledger
+from raysweep.ledger.records import Ledger
 from tests.raysweep.forecasts.plans import SHARE, planned
 
 

@@ -6,8 +6,8 @@ import pytest
 
 from raysweep.forecasts.forecast import forecasts
 from raysweep.forecasts.rates import Shape, keep
-from raysweep.ledger import Ledger
-from raysweep.plan import Run
+from raysweep.ledger.records import Ledger
+from raysweep.planning.runs import Run
 from tests.raysweep.forecasts.plans import HEAD, RATES, SHARE, TUNING, WHOLE, planned, record
 
 

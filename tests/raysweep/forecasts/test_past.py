@@ -6,7 +6,7 @@ import pytest
 
 from raysweep.forecasts.forecast import forecasts
 from raysweep.forecasts.past import past_error, predicted, with_predictions
-from raysweep.ledger import Ledger
+from raysweep.ledger.records import Ledger
 from tests.raysweep.forecasts.plans import HEAD, SHARE, TUNING, WHOLE, planned, record
 
 

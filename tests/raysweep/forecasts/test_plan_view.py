@@ -10,7 +10,7 @@ from rich.console import Console
 from raysweep.forecasts.past import PastError
 from raysweep.forecasts.plan_view import duration, print_plan, size
 from raysweep.forecasts.planning import Setting, rows_of, total_of
-from raysweep.ledger import Ledger
+from raysweep.ledger.records import Ledger
 from tests.raysweep.forecasts.plans import BASE, SHARE, planned, record
 
 NOW = datetime.datetime(2026, 1, 31, 23, 0)

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from raysweep.cluster import Resources
 from raysweep.experiment import Experiment
-from raysweep.forecasts.planning import RAY_BYTES, Setting, as_json, rows_of, setting_of, total_of
-from raysweep.ledger import DIVERGED, FINISHED, Ledger
-from raysweep.plan import in_series
+from raysweep.forecasts.planning import RAY_BYTES, Setting, plan_as_json, rows_of, setting_of, total_of
+from raysweep.ledger.records import DIVERGED, FINISHED, Ledger
+from raysweep.planning.resources import Resources
+from raysweep.planning.runs import in_series
 from tests.conftest import ROOT
 from tests.fake_trainable import FakeConfig
 from tests.raysweep.forecasts.plans import BASE, SHARE, WHOLE, experiment_with, planned, record
@@ -57,7 +57,7 @@ def test_json_has_an_object_for_each_run_in_order(ledger, setting):
     (done,) = planned(ledger)
     record(ledger, done)
     rows = rows_of(planned(ledger, seeds=(5, 4)), ledger, setting)
-    first, second = json.loads(json.dumps(as_json(rows)))
+    first, second = json.loads(json.dumps(plan_as_json(rows)))
     assert (first["seed"], second["seed"]) == (5, 4)
     assert first["seconds"] == pytest.approx(WHOLE)
     expected = {
@@ -86,7 +86,7 @@ def test_json_has_an_object_for_each_run_in_order(ledger, setting):
 def test_a_trainable_without_cost_and_phases_is_planned_without_them(ledger, setting):
     users = Experiment(name="users", config=FakeConfig(), trainable="tests.fake_trainable")
     (row,) = rows_of(planned(ledger, users), ledger, setting)
-    (plain,) = as_json([row])
+    (plain,) = plan_as_json([row])
     for name in ("flops_forward", "memory_bytes", "seconds", "seconds_low", "memory_risk", "seconds_per_epoch"):
         assert plain[name] is None
     assert (plain["basis"], plain["phases"]) == ("unknown", [])

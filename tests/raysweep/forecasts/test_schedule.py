@@ -4,7 +4,8 @@ import pytest
 
 from raysweep.forecasts.forecast import Forecast
 from raysweep.forecasts.rates import Shape
-from raysweep.forecasts.schedule import Trial, end_of, total
+from raysweep.forecasts.schedule import Trial, total
+from raysweep.planning.schedule import end_of
 
 
 def forecast(seconds, *, shape="a", spread=0.0, least=None):

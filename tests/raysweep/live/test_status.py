@@ -8,70 +8,11 @@ import time
 
 import pytest
 
-from raysweep import durable
-from raysweep.experiment import Experiment
-from raysweep.ledger import DIVERGED, FAILED, FINISHED, STOPPED, Ledger, LedgerError
+from raysweep.ledger import durable
+from raysweep.ledger.records import DIVERGED, FAILED, FINISHED, STOPPED, Ledger, LedgerError
 from raysweep.live.state import DROPPED, FILE, STARTING, STOPPING, TRAINING, WAITING, read_state
 from raysweep.live.status import Status
-from raysweep.live.timeleft import Interval
-from raysweep.plan import Run
-from tests.fake_trainable import FakeConfig
-
-PHASES = [
-    {"phase": "head", "epochs": 4, "least_epochs": 4, "train_images": 900, "validation_images": 100},
-    {"phase": "finetune", "epochs": 10, "least_epochs": 3, "train_images": 1900, "validation_images": 100},
-]
-
-
-def planned(name: str, seed: int = 0, *, phases=PHASES, num_workers: int = 1, group: str = "fakes") -> Run:
-    experiment = Experiment(name=name, config=FakeConfig(seed=seed), trainable="tests.fake_trainable", priority=1)
-    facts = {"phases": phases} if phases else {}
-    return Run(
-        name=f"{name}-s{seed}",
-        key=f"{name}{seed}",
-        experiment=experiment,
-        group=group,
-        config=experiment.config,
-        num_workers=num_workers,
-        changed="",
-        facts=facts,
-    )
-
-
-def epoch(phase: str, number: int, epochs: float, seconds: float, **more) -> dict:
-    measured = {"train_loss": 0.5, "images_per_second": 1000.0, "seconds": seconds, **more}
-    return {"event": "epoch", "phase": phase, "epoch": number, "epochs": epochs, **measured}
-
-
-class Said:
-    """A view that remembers."""
-
-    def __init__(self) -> None:
-        self.lines: list[tuple[str, str, bool]] = []
-
-    def start(self, state) -> None: ...
-
-    def line(self, run, text, *, notable) -> None:
-        self.lines.append((run.name, text, notable))
-
-    def close(self) -> None: ...
-
-
-class Sweep:
-    """A status with a clock of its own."""
-
-    def __init__(self, folder, runs, **more) -> None:
-        self.now, self.said = 1e9, Said()
-        more = {"slots": 1, **more}
-        self.status = Status(Ledger(folder), self.said, clock=lambda: self.now, **more)
-        self.status.add(runs)
-
-    def row(self, run: Run):
-        return next(row for row in self.status.state().rows if row.run == run.name)
-
-    def left(self, run: Run) -> Interval | None:
-        self.status._estimate()
-        return self.status.state().left.get(run.name)
+from tests.raysweep.live.sweep import Said, Sweep, epoch, planned
 
 
 def test_a_run_goes_from_waiting_to_its_end(tmp_path):
@@ -169,7 +110,9 @@ def test_a_folder_without_a_status_or_with_a_damaged_one_is_said_in_a_line(tmp_p
 def test_it_is_written_while_the_sweep_goes_on_and_at_its_end_but_not_without_news(tmp_path, monkeypatch):
     written = []
     write = durable.write_bytes
-    monkeypatch.setattr(durable, "write_bytes", lambda *args: (written.append(time.monotonic()), write(*args)))
+    monkeypatch.setattr(
+        "raysweep.live.status.write_bytes", lambda *args: (written.append(time.monotonic()), write(*args))
+    )
     run = planned("a")
     status = Status(Ledger(tmp_path), Said(), slots=1)
     status.add([run])
@@ -200,7 +143,7 @@ def test_a_full_disk_or_a_lost_store_stops_nothing(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(durable, "write_bytes", full)
+        patch.setattr("raysweep.live.status.write_bytes", full)
         status.start()
         time.sleep(0.6)
         status.report(run, epoch("head", 1, 4, 5.0))

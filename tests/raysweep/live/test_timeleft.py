@@ -4,13 +4,13 @@ import math
 
 import pytest
 
-from raysweep.ledger import FINISHED
+from raysweep.ledger.records import FINISHED
 from raysweep.live.spoken import interval
 from raysweep.live.state import DONE_BEFORE, WAITING
 from raysweep.live.timeleft import Interval, until_done
-from raysweep.plan import Run
+from raysweep.planning.runs import Run
 from tests.fake_trainable import FakeConfig
-from tests.raysweep.live.test_status import PHASES, Sweep, epoch, planned
+from tests.raysweep.live.sweep import PHASES, Sweep, epoch, planned
 
 
 def test_the_last_phase_is_reckoned_by_its_epochs(tmp_path):

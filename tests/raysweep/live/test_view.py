@@ -15,7 +15,7 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from raysweep.ledger import DIVERGED, FAILED, FINISHED, Ledger, LedgerError
+from raysweep.ledger.records import DIVERGED, FAILED, FINISHED, Ledger, LedgerError
 from raysweep.live.spoken import duration, interval
 from raysweep.live.state import DONE_BEFORE, STARTING, TRAINING, WAITING, Row, State, read_state
 from raysweep.live.status import Status
@@ -25,7 +25,7 @@ from raysweep.live.view import LinesView
 from raysweep.live.watch import as_html, look, watch_sweep
 from tests.conftest import ROOT, run
 from tests.raysweep.live.screen import drive
-from tests.raysweep.live.test_status import epoch, planned
+from tests.raysweep.live.sweep import epoch, planned
 
 NOW = 1_760_000_000.0
 LONG = "4b_cmod_L4_h27_lp_rand_s100"
@@ -35,14 +35,14 @@ SIMULATED = f"""
 import signal, sys, time
 from raysweep.ledger import Ledger
 from raysweep.live.status import Status
-from raysweep.live.view import view
-from tests.raysweep.live.test_status import epoch, planned
+from raysweep.live.view import choose_view
+from tests.raysweep.live.sweep import epoch, planned
 
 runs = [planned("{LONG}", seed) for seed in range(8)]
 ledger = Ledger(sys.argv[1])
 with ledger.locked():
     signal.signal(signal.SIGINT, lambda *_: print("Ctrl-C: running trials write their checkpoints", flush=True))
-    status = Status(ledger, view(), slots=2)
+    status = Status(ledger, choose_view(), slots=2)
     status.add(runs)
     status.start()
     for i, run in enumerate(runs):

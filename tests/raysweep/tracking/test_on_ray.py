@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from raysweep.cluster import Resources, own_cluster
-from raysweep.ledger import FINISHED, Ledger
+from raysweep.ledger.records import FINISHED, Ledger
+from raysweep.planning.resources import Resources
+from raysweep.running.cluster import own_cluster
 from raysweep.tracking.followers import Tracking, fields_of
 from raysweep.tracking.services import Destination
 from tests.conftest import ROOT
-from tests.raysweep.tracking.test_services import calls
-from tests.raysweep.tracking.test_tracking import OTHER, RECORD, RUN, epoch, start
+from tests.raysweep.tracking.reported import OTHER, RECORD, RUN, calls, epoch, start
 
 pytestmark = pytest.mark.ray
 

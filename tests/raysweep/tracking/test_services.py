@@ -1,6 +1,5 @@
 """What MLflow is told through Ray's own callback, and what happens where it cannot be told anything."""
 
-import json
 import sys
 import time
 from collections.abc import Iterator
@@ -9,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from raysweep.cluster import prepare_own_environment
-from raysweep.ledger import FAILED, FINISHED, Ledger
-from raysweep.plan import PlanError
+from raysweep.ledger.records import FAILED, FINISHED, Ledger
+from raysweep.messages import PlanError
+from raysweep.running.cluster import prepare_own_environment
 from raysweep.tracking import services
 from raysweep.tracking.followers import Tracking, fields_of
 from raysweep.tracking.services import Destination, reach
 from tests.conftest import ROOT
-from tests.raysweep.tracking.test_tracking import OTHER, RECORD, RUN, epoch, start
+from tests.raysweep.tracking.reported import OTHER, RECORD, RUN, calls, epoch, start
 
 MLFLOW = Destination(kind="mlflow", where="http://server")
 
@@ -34,11 +33,6 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     yield tmp_path
     for name in [name for name in sys.modules if name.partition(".")[0] in ("mlflow", "wandb")]:
         del sys.modules[name]
-
-
-def calls(server: Path, *kinds: str) -> list[dict[str, Any]]:
-    lines = (server / "log").read_text().splitlines() if (server / "log").exists() else []
-    return [call for call in map(json.loads, lines) if call["call"] in kinds]
 
 
 def tracking_to(server: Path, said: list[str] | None = None) -> Tracking:

@@ -1,6 +1,5 @@
 """What TensorBoard would show of reports, and what a sink that fails or hangs does to a sweep: nothing."""
 
-import struct
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -8,67 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.proto.plugin_hparams_pb2 import HParamsPluginData
 
-from raysweep.ledger import DIVERGED, FINISHED, Ledger
-from raysweep.plan import Run
+from raysweep.ledger.records import DIVERGED, FINISHED, Ledger
+from raysweep.planning.runs import Run
 from raysweep.tracking import followers as tracking
 from raysweep.tracking.followers import Tracking, fields_of
 from raysweep.tracking.tensorboard import EventFiles
-from search_spaces import cifar_scattering, imagenet_scattering
+from search_spaces import imagenet_scattering
 from tests.raysweep.runs import planned
-
-RUN = planned(imagenet_scattering.EXPERIMENTS[0], 8, data_dir="/data")
-OTHER = planned(cifar_scattering.FAMILY.experiments[0], dataset="cifar10", train_size=0.25)
-
-
-def start(resumed_at: Any = None, **known: Any) -> dict[str, Any]:
-    return {"event": "start", "resumed_at": resumed_at, "run": RUN.name, "actual_train_samples": 10, **known}
-
-
-def epoch(phase: str, number: int, acc: float) -> dict[str, Any]:
-    measured = {"train_loss": 1.5, "val_acc": acc, "lr": 1e-3, "images_per_second": 100.0}
-    of_tune = {"training_iteration": 3, "pid": 4711, "timestamp": 1, "time_total_s": 2.0, "config": {"spec": {}}}
-    return {"event": "epoch", "phase": phase, "epoch": number, "epochs": 9, "run": RUN.name, **measured, **of_tune}
-
-
-RECORD = {
-    "config": {"train_size": 1.0, "batch_parts": 1},
-    "results": {
-        "head_acc": 60.0,
-        "n_params_total": 5,
-        "train_size": 1.0,
-        "batch_parts": 1,
-        "device": "cpu",
-        "ok": True,
-    },
-    "curves": {"phase_a": [{}, {}], "phase_b": [{}]},
-}
-
-
-def events(folder: Path) -> list[Event]:
-    """All events of a run in TensorBoard's order: file by file, each record after its length and two checksums."""
-    found = []
-    for file in sorted(folder.iterdir()):
-        content, at = file.read_bytes(), 0
-        while at < len(content):
-            (length,) = struct.unpack_from("<Q", content, at)
-            found.append(Event.FromString(content[at + 12 : at + 12 + length]))
-            at += length + 16
-    return found
-
-
-def shown(folder: Path) -> dict[str, list[tuple[int, float]]]:
-    """The scalars that TensorBoard shows: a restart at a step takes those from it on away."""
-    scalars: dict[str, list[tuple[int, float]]] = {}
-    for event in events(folder):
-        if event.session_log.status == SessionLog.START:
-            scalars = {tag: [(s, v) for s, v in points if s < event.step] for tag, points in scalars.items()}
-        for value in event.summary.value:
-            if value.metadata.plugin_data.plugin_name != "hparams":
-                scalars.setdefault(value.tag, []).append((event.step, round(value.simple_value, 4)))
-    return scalars
+from tests.raysweep.tracking.reported import OTHER, RECORD, RUN, epoch, events, shown, start
 
 
 def hparams(folder: Path) -> list[HParamsPluginData]:

@@ -1,0 +1,35 @@
+"""Opens results, in a folder or in an object store."""
+
+import os
+from typing import TYPE_CHECKING
+
+from raysweep.ledger.records import Ledger
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def open_ledger(location: str | os.PathLike[str], copy: str | os.PathLike[str] | None = None) -> Ledger:
+    """The ledger of a folder, or of a URL such as s3://bucket/folder, of which there is a `copy` on this machine.
+
+    Raises LedgerError for a URL of a kind that is not known here.
+    """
+    if "://" not in str(location):
+        return Ledger(location)
+    if str(location).startswith("file://"):
+        return Ledger(str(location).removeprefix("file://"))
+    from raysweep.ledger.object_store import RemoteLedger
+
+    return RemoteLedger(str(location), copy)
+
+
+def load_results(folder: str | os.PathLike[str] = "results", *, failed: bool = False) -> "pd.DataFrame":
+    """One row for each finished run of a results folder (of failed ones too with `failed`), accuracies in percent.
+
+    Columns: run, key, experiment, group, dataset, seed, status, error, every field of the configuration, every result,
+    and provenance. Per-epoch curves are in the column `curves`. Raises FileNotFoundError for a folder without records.
+    """
+    ledger = open_ledger(folder)
+    if not ledger.has_records():
+        raise FileNotFoundError(f"{ledger.location} holds no results of a sweep")
+    return ledger.frame(failed=failed)

@@ -1,0 +1,96 @@
+"""The plan as commands for a shell, each equal in effect to what the sweep does with the same run."""
+
+import dataclasses
+import importlib
+import shlex
+from collections import Counter
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from raysweep.planning.runs import Run
+
+LAST = "save_dir"
+
+
+def shell_commands(runs: Sequence[Run]) -> list[str]:
+    """Lines to paste: for each run a comment and a command; runs of neighbouring seeds that share processes are one.
+
+    Their save_dir is not the sweep's: what is done by hand there would be recorded with the versions, machine and times
+    of the sweep that finds it.
+    """
+    lines = []
+    together = _series(runs)
+    several = Counter(series[0].experiment.name for series in together)
+    for series in together:
+        experiment = series[0].experiment
+        seeds = (
+            f", seed{'s' * (len(series) > 1)} {_spoken_seeds(series)}"
+            if several[experiment.name] > 1 or len(series) > 1
+            else ""
+        )
+        why = f": {experiment.why}" if experiment.why else ""
+        lines += [f"# {experiment.name}{seeds}{why} (priority {experiment.priority})", shlex.join(_command(series))]
+    return lines
+
+
+def flags(config: Any, base: Any | None = None, order: Sequence[str] = (), always: Collection[str] = ()) -> list[str]:
+    """The flags of the fields in which a config differs from `base`, without one from their defaults, and of `always`.
+
+    The fields of `order` come first, save_dir last. As tyro reads them: `--n-blocks 5 --lowpass-last --no-augment`.
+    """
+    fields = {f.name: f for f in dataclasses.fields(config)}
+    names = [*order, *(name for name in fields if name not in (*order, LAST)), *({LAST} & fields.keys())]
+    found = []
+    for name in names:
+        value, usual = getattr(config, name), _default(fields[name]) if base is None else getattr(base, name)
+        if value == usual and name not in always:
+            continue
+        flag = name.replace("_", "-")
+        if isinstance(value, bool):
+            found.append(f"--{flag}" if value else f"--no-{flag}")
+        elif str(value).startswith("-"):
+            found.append(f"--{flag}={value}")
+        else:
+            found += [f"--{flag}", str(value)]
+    return found
+
+
+def _default(field: "dataclasses.Field[Any]") -> Any:
+    factory = field.default_factory
+    return field.default if factory is dataclasses.MISSING else factory()
+
+
+def _command(series: Sequence[Run]) -> list[str]:
+    """The arguments of the trainable's own command, or of one that takes every field as a flag."""
+    first = series[0]
+    folder = f"{first.config.dataset}_runs/{first.experiment.name}-s{_spoken_seeds(series)}-{first.key[:8]}"
+    configs = [dataclasses.replace(run.config, save_dir=folder) for run in series]
+    own = getattr(importlib.import_module(first.experiment.trainable), "command", None)
+    if own:
+        arguments: list[str] = own(configs, first.num_workers, flags)
+        return arguments
+    torchrun = ["torchrun", f"--nproc_per_node={first.num_workers}", "-m", first.experiment.trainable]
+    return [*torchrun, *flags(configs[0])]
+
+
+def _series(runs: Sequence[Run]) -> list[list[Run]]:
+    """Runs of one experiment and of consecutive seeds, where its trials run several in the same processes."""
+    together: list[list[Run]] = []
+    for run in runs:
+        last = together[-1][-1] if together else None
+        if (
+            last
+            and run.experiment.runs_per_trial > 1
+            and (run.experiment, run.num_workers) == (last.experiment, last.num_workers)
+            and run.config == dataclasses.replace(last.config, seed=last.config.seed + 1, save_dir=run.config.save_dir)
+        ):
+            together[-1].append(run)
+        else:
+            together.append([run])
+    return together
+
+
+def _spoken_seeds(series: Sequence[Run]) -> str:
+    """`42`, or of several `0-4`."""
+    first, last = series[0].config.seed, series[-1].config.seed
+    return f"{first}" if first == last else f"{first}-{last}"

@@ -1,0 +1,165 @@
+"""From the names on a command line to an ordered list of runs: selection, seeds, checks. No torch, no Ray."""
+
+import dataclasses
+import importlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from raysweep.experiment import Experiment, Family
+from raysweep.ledger import Ledger, Record, run_key
+from raysweep.messages import PlanError
+
+NOT_RECORDED = ("data", "numerics", "no_effect", "phases", "rate_fields")
+"""Facts that stand elsewhere in a record, or are of use beforehand alone."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Run:
+    """One training run of the plan."""
+
+    name: str
+    """Unique in a results folder: experiment, seed and the start of the key."""
+    key: str
+    experiment: Experiment
+    group: str
+    config: Any
+    """The experiment's configuration with seed, data and save_dir filled in."""
+    num_workers: int
+    changed: str
+    """The fields that the user or the data set for the whole sweep, as `name=value, ...`."""
+    facts: Mapping[str, Any]
+    """What the trainable's `check` knows beforehand: image size, channels, parameters, fields without effect, images of
+    each phase."""
+    selection: str = ""
+    """The arguments of run_sweep.py that name the run's group or grid."""
+    predicted: Mapping[str, Any] = field(default_factory=dict)
+    """What was expected of it before it ran, as `forecast.predicted` puts it for the record."""
+
+    def key_of(self, config: Any) -> str:
+        """The key of a run of the same trainable, data and workers with another configuration."""
+        data, numerics = self.facts["data"], self.facts["numerics"]
+        return run_key(self.experiment.trainable, config, num_workers=self.num_workers, data=data, numerics=numerics)
+
+    def record(self) -> Record:
+        """The part of this run's record that is known before it runs."""
+        return {
+            "run": self.name,
+            "key": self.key,
+            "experiment": self.experiment.name,
+            "group": self.group,
+            "dataset": self.config.dataset,
+            "seed": self.config.seed,
+            "num_workers": self.num_workers,
+            "priority": self.experiment.priority,
+            "why": self.experiment.why,
+            "trainable": self.experiment.trainable,
+            "set": self.changed,
+            "data": self.facts["data"],
+            "numerics": self.facts["numerics"],
+            "selection": self.selection,
+            "no_effect": sorted({*_cosmetic(self.config), *self.facts.get("no_effect", ())}),
+            "facts": {name: value for name, value in self.facts.items() if name not in NOT_RECORDED},
+            "config": dataclasses.asdict(self.config),
+            **self.predicted,
+        }
+
+
+def make_runs(
+    experiments: Sequence[Experiment],
+    ledger: Ledger,
+    *,
+    family: Family,
+    overrides: Mapping[str, Any],
+    seeds: Sequence[int] | None = None,
+    num_workers: int | None = None,
+    gpus: float = 0,
+    group: str = "",
+    selection: str = "",
+    facts_of: Callable[[Experiment, Any, int], dict[str, Any]] | None = None,
+) -> list[Run]:
+    """The runs of experiments of a family, in the order in which they are admitted.
+
+    That order is priority, then declaration, then seed. `overrides` are fields of the configurations. An experiment's
+    own number of workers is used where there are as many `gpus`, its own group without `group`, and `check` without
+    `facts_of`. Raises PlanError for a run that cannot be.
+    """
+    runs = []
+    for experiment in sorted(experiments, key=lambda experiment: experiment.priority):
+        workers = num_workers or (experiment.num_workers if gpus >= experiment.num_workers else 1)
+        facts: dict[str, Any] = {}
+        for seed in experiment.seeds if seeds is None else seeds:
+            try:
+                config = dataclasses.replace(experiment.config, **{**overrides, "seed": seed})
+                facts = facts or (facts_of or check)(experiment, config, workers)  # they are the same for every seed
+            except ValueError as error:
+                raise PlanError(f"{experiment.name}: {error}") from None
+            key = run_key(
+                experiment.trainable,
+                config,
+                num_workers=workers,
+                data=facts["data"],
+                numerics=facts["numerics"],
+            )
+            name = f"{experiment.name}-s{seed}-{key[:8]}"
+            if config.data_dir is not None:
+                config = dataclasses.replace(config, data_dir=str(Path(config.data_dir).expanduser().absolute()))
+            runs.append(
+                Run(
+                    name=name,
+                    key=key,
+                    experiment=experiment,
+                    group=group or family.group_of(experiment.name),
+                    config=dataclasses.replace(config, save_dir=str(ledger.run_folder(name))),
+                    num_workers=workers,
+                    changed=_changes(config, overrides),
+                    facts=facts,
+                    selection=selection,
+                )
+            )
+    return runs
+
+
+def in_series(runs: Iterable[Run]) -> Iterator[list[Run]]:
+    """Neighbouring runs of one experiment in parts of at most `runs_per_trial`, each of which is a trial."""
+    part: list[Run] = []
+    for run in runs:
+        if part and (part[0].experiment != run.experiment or len(part) == run.experiment.runs_per_trial):
+            yield part
+            part = []
+        part.append(run)
+    if part:
+        yield part
+
+
+def alike(run: Run, varied: Sequence[str], records: Iterable[Record]) -> Iterator[Record]:
+    """The records of this run and of those that differ from it in the `varied` fields alone, by whatever experiment."""
+    for record in records:
+        if record.get("trainable") == run.experiment.trainable:
+            config = dataclasses.replace(run.config, **{name: record["config"][name] for name in varied})
+            if record["key"] == run.key_of(config):
+                yield record
+
+
+def check(experiment: Experiment, config: Any, num_workers: int) -> dict[str, Any]:
+    """The trainable's facts about a run. Raises ValueError for one that cannot run."""
+    facts: dict[str, Any] = importlib.import_module(experiment.trainable).check(config, num_workers)
+    return facts
+
+
+def _changes(config: Any, overrides: Mapping[str, Any]) -> str:
+    """The overridden fields that can change numbers, in the order of the configuration; not which data it is."""
+    left_out = {*_cosmetic(config), "dataset"}
+    names = [f.name for f in dataclasses.fields(config) if f.name not in left_out]
+    return ", ".join(f"{name}={overrides[name]}" for name in names if name in overrides)
+
+
+def settings_of(config: Any) -> list[str]:
+    """The fields that can change a run's numbers, but for the seed."""
+    return [f.name for f in dataclasses.fields(config) if f.name != "seed" and not f.metadata.get("cosmetic")]
+
+
+def _cosmetic(config: Any) -> list[str]:
+    """The fields that cannot change a run's numbers."""
+    return [f.name for f in dataclasses.fields(config) if f.metadata.get("cosmetic")]

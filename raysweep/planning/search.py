@@ -1,0 +1,58 @@
+"""A sweep whose runs are chosen by the results so far: round by round, each launched before the next is asked for."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from raysweep.experiment import Experiment, Search
+from raysweep.ledger import FINISHED, Ledger
+from raysweep.planning.runs import Run, alike
+
+Results = Mapping[Any, Sequence[float]]
+Decide = Callable[[Results, Any], tuple[Any, int] | None]
+"""From the metric by value of the searched field, and the value to start at: where, and how many runs in all are
+needed next; None where nothing is."""
+
+
+def rounds(
+    starts: Sequence[Run],
+    search: Search,
+    metric: str,
+    seeds: Sequence[int],
+    ledger: Ledger,
+    decide: Decide,
+    make: Callable[[Experiment, Sequence[int]], list[Run]],
+) -> Iterator[list[Run]]:
+    """What each round of a search needs: all runs known of, by whichever experiment, and those to do next.
+
+    `starts` has a run of each experiment at the value to start from; `make` makes its runs with seeds, and new runs
+    take the first of `seeds` that are free. An experiment is left open once a run that it asked for did not finish.
+    """
+    asked: dict[str, list[Run]] = {}
+    going_on = True
+    while going_on:
+        going_on = False
+        records = [record for record in ledger.records() if record["status"] == FINISHED]
+        finished = {record["run"] for record in records}
+        everything: list[Run] = []
+        for start in starts:
+            by_value: dict[Any, dict[int, float]] = {}
+            for record in alike(start, (search.over, "seed"), records):
+                at_value = by_value.setdefault(record["config"][search.over], {})
+                at_value[record["seed"]] = record["results"][metric]
+            results = {value: list(at_value.values()) for value, at_value in by_value.items()}
+            seeds_at = {value: list(at_value) for value, at_value in by_value.items()}
+            lost = any(run.name not in finished for run in asked.get(start.name, ()))
+            needed = None if lost else decide(results, getattr(start.config, search.over))
+            if needed:
+                value, n = needed
+                have = seeds_at.setdefault(value, [])
+                new = [seed for seed in seeds if seed not in have][: n - len(have)]
+                print(f"{start.experiment.name}: {search.over}={value:g}, {len(new)} more to have {n}")
+                have += new
+                going_on = True
+            for at, its_seeds in sorted(seeds_at.items()):
+                runs = make(start.experiment.at(search.over, at), its_seeds)
+                everything += runs
+                if needed and at == needed[0]:
+                    asked[start.name] = runs
+        yield everything

@@ -1,0 +1,64 @@
+"""Which experiments a command line names: groups, a grid, or names and patterns."""
+
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+from raysweep.experiment import Experiment, Family
+from raysweep.messages import PlanError, nearest
+
+
+def select_family(families: Sequence[Family], groups: Sequence[str], only: Sequence[str]) -> Family:
+    """The family of the groups, or, without groups, the one that has what `only` names.
+
+    Raises PlanError for an unknown group, for groups of several families, and where nothing is named.
+    """
+    homes = {group.name: family for family in families for group in family.groups}
+    for name in groups:
+        if name not in homes:
+            raise PlanError(f"unknown group {name!r}{nearest(name, list(homes))}")
+    chosen = {homes[name].name: homes[name] for name in groups}
+    if len(chosen) > 1:
+        raise PlanError(f"groups of different families in one sweep: {' and '.join(chosen)}; run them one by one")
+    if chosen:
+        return next(iter(chosen.values()))
+    if not only:
+        raise PlanError(f"name a group: --group {{{','.join(homes)}}}, or see --list")
+    for family in families:
+        if any(fnmatchcase(experiment.name, only[0]) for experiment in family.experiments):
+            return family
+    names = [experiment.name for family in families for experiment in family.experiments]
+    raise PlanError(f"unknown experiment {only[0]!r}{nearest(only[0], names)}")
+
+
+def select(
+    family: Family, groups: Sequence[str], only: Sequence[str], grid: Mapping[str, Sequence[Any]]
+) -> tuple[list[Experiment], list[str]]:
+    """The experiments of the groups (all without groups), or of the grid; of these what `only` names or matches.
+
+    Also a line for each combination of the grid that cannot be. Raises PlanError where nothing is left.
+    """
+    left_out: list[str] = []
+    if grid:
+        try:
+            experiments, left_out = family.grid(grid)
+        except ValueError as error:  # a name that is too long
+            raise PlanError(f"--grid: {error}") from None
+        if not experiments:
+            raise PlanError(f"--grid leaves nothing to run: {left_out[0]}")
+    else:
+        members = {name for g in family.groups if g.name in groups or not groups for name in g.experiments}
+        experiments = [experiment for experiment in family.experiments if experiment.name in members]
+    kept = matching([experiment.name for experiment in experiments], only or ["*"])
+    return [experiment for experiment in experiments if experiment.name in kept], left_out
+
+
+def matching(names: Sequence[str], patterns: Sequence[str]) -> set[str]:
+    """The names that are, or match, one of the patterns. Raises PlanError for a pattern that matches none."""
+    kept: set[str] = set()
+    for pattern in patterns:
+        matches = [name for name in names if fnmatchcase(name, pattern)]
+        if not matches:
+            raise PlanError(f"unknown experiment {pattern!r} here{nearest(pattern, names)}")
+        kept.update(matches)
+    return kept

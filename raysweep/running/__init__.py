@@ -1,0 +1,17 @@
+"""Runs a plan on Ray: the queue of trials, their processes, and what is done when these fail."""
+
+from typing import TYPE_CHECKING
+
+from raysweep.lazy import exporting
+
+if TYPE_CHECKING:
+    from raysweep.running.cluster import concurrent_trials, own_cluster, prepare_own_environment, running_cluster
+    from raysweep.running.launcher import launch
+
+__getattr__, __all__ = exporting(
+    __name__,
+    {
+        "cluster": ("concurrent_trials", "own_cluster", "prepare_own_environment", "running_cluster"),
+        "launcher": ("launch",),
+    },
+)

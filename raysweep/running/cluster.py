@@ -1,0 +1,165 @@
+"""The Ray cluster of a sweep: one of its own on this machine, or a running one.
+
+Admission counts slots: as many as the cluster has GPUs (or CPUs, without GPUs). A trial takes one for each worker, so
+its workers always find room and trials of any width cannot deadlock. On a running cluster, which others may use too,
+slots are also a resource of Ray's, given to its head node when it was started.
+"""
+
+import contextlib
+import logging
+import os
+import secrets
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+from raysweep.messages import PlanError
+from raysweep.planning import Resources, Run
+from raysweep.running import supervisor
+
+SLOT = "slot"
+
+_ENVIRONMENT = {
+    # All of Ray's sockets on loopback; must be set before Ray is imported.
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    # One trial waits for its resources at a time, which makes admission follow the order of the plan.
+    "TUNE_MAX_PENDING_TRIALS_PG": "1",
+    # Results are recorded by the ledger, progress is shown by `view`.
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    # What Tune would write down of its own state again and again, nobody reads.
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000",
+    # Ctrl-C reaches run_sweep.py.
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",
+    # A trial has about 10 processes of 0 CPU; without this, Ray warns of them.
+    "RAY_worker_maximum_startup_concurrency": "16",
+    # Faster end of short trials (see docs/log.md).
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+    # Fills the Train tab of the dashboard.
+    "RAY_TRAIN_ENABLE_STATE_TRACKING": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
+
+
+def prepare_environment() -> None:
+    """Settings that Ray reads when it is imported; what the user has set stays."""
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+
+
+@contextlib.contextmanager
+def own_cluster(resources: Resources) -> Iterator[str]:
+    """Start Ray on this machine, bound to loopback, and end it afterwards. Yields the dashboard's address.
+
+    Raises ConnectionError where it does not start.
+    """
+    prepare_own_environment()
+    import ray
+
+    with contextlib.ExitStack() as stack:
+        stack.callback(supervisor.watch().communicate)
+        try:
+            context = ray.init(
+                address="local",
+                num_cpus=resources.cpus,
+                num_gpus=resources.gpus,
+                include_dashboard=True,
+                dashboard_host="127.0.0.1",
+                _node_ip_address="127.0.0.1",
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
+        except (OSError, RuntimeError, ValueError) as error:
+            raise ConnectionError(f"Ray does not start on this machine ({str(error).splitlines()[0]})") from None
+        stack.callback(ray.shutdown)
+        yield context.dashboard_url or ""
+
+
+def prepare_own_environment() -> None:
+    """The settings of a cluster of our own, which wants a token; before Ray is imported."""
+    os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", "8")  # gates see to the order
+    os.environ.setdefault("RAY_prestart_worker_first_driver", "0")  # one for each CPU, that trials do not take
+    prepare_environment()
+    os.environ.setdefault("RAY_AUTH_MODE", "token")
+    _protect_token()
+
+
+def _protect_token() -> None:
+    """Make the token with which Ray is spoken to, where there is none, and let its owner alone read it.
+
+    Ray itself writes it with the mode of the umask.
+    """
+    if "RAY_AUTH_TOKEN" in os.environ:
+        return
+    file = Path(os.environ.get("RAY_AUTH_TOKEN_PATH", Path.home() / ".ray" / "auth_token"))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        stream = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        if file.stat().st_uid == os.getuid():
+            file.chmod(0o600)
+        return
+    with os.fdopen(stream, "w") as writable:
+        writable.write(secrets.token_hex(32))
+
+
+@contextlib.contextmanager
+def running_cluster(address: str, *, use_gpus: bool = True) -> Iterator[Resources]:
+    """Connect to a running cluster. Yields what it has. Raises PlanError where there is none."""
+    os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "1")
+    if (Path.home() / ".ray" / "auth_token").exists():
+        os.environ.setdefault("RAY_AUTH_MODE", "token")  # Ray does so itself for the address "auto" alone
+    prepare_environment()
+    _require_reachable(address)
+    import ray
+
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
+        raise PlanError(f"no Ray cluster at {address} ({str(error).splitlines()[0]})") from None
+    try:
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        gpus = sum(int(node.get("GPU", 0)) for node in nodes) if use_gpus else 0
+        # Beside each GPU, the CPUs that the poorest node has for it: a worker's share must fit everywhere.
+        beside = min((node.get("CPU", 0) / node["GPU"] for node in nodes if node.get("GPU")), default=0)
+        cpus = beside * gpus if gpus else sum(node.get("CPU", 0) for node in nodes)
+        smallest = min((node["CPU"] for node in nodes if node.get("CPU")), default=0)
+        yield Resources(cpus=int(cpus), gpus=gpus, node_cpus=int(smallest))
+    finally:
+        ray.shutdown()
+
+
+def _require_reachable(address: str) -> None:
+    """Raises PlanError where nobody listens at host:port; Ray itself would try for more than a minute."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not (host and colon and port.isdigit()):
+        if address == "auto":
+            return
+        raise PlanError(f"--address {address}: expected auto or host:port")
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except (OSError, OverflowError) as error:
+        raise PlanError(f"no Ray cluster at {address} ({error})") from None
+
+
+def concurrent_trials(runs: list[Run], resources: Resources, gpus_per_worker: float | None) -> int | None:
+    """How many trials may run at once on a cluster whose head was started without slots; None where it has them."""
+    import ray
+
+    slots = ray.cluster_resources().get(SLOT)
+    widest = max(runs, key=lambda run: resources.slots_of(run, gpus_per_worker))
+    need = resources.slots_of(widest, gpus_per_worker)
+    if slots and need > slots:
+        raise PlanError(f"{widest.experiment.name} needs {need:g} of the resource '{SLOT}'; the cluster has {slots:g}")
+    if slots:
+        return None
+    at_once = int(resources.slots // need)
+    print(
+        f"the cluster has no resource '{SLOT}': {at_once} trial(s) at a time "
+        f"(start its head with --resources='{{\"{SLOT}\": {resources.slots}}}' to fill it)"
+    )
+    return at_once

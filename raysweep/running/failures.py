@@ -1,0 +1,82 @@
+"""Kinds of failure, and what to do about each.
+
+lost       a worker, node or process went away       the run goes on from its checkpoint
+hung       no worker got on for far too long         the same, after its processes were ended
+memory     not enough of it                          again in smaller parts, then failed with remedies
+diverged   a loss that is not a number               never again with this seed
+disk       no space left, no right to write          failed, and nothing else starts
+data       a file that cannot be read                failed, the file named
+error      any other exception                       failed; the third of a kind ends its group
+"""
+
+import errno
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from raysweep.ledger import DIVERGED, FAILED
+from raysweep.messages import one_line
+
+LOST, HUNG, MEMORY, DISK, DATA, ERROR = "lost", "hung", "memory", "disk", "data", "error"
+
+REMEDIES = {
+    "global_avg_pool": "global_avg_pool=True",
+    "global_batch_size": "half the global_batch_size",
+    "batch_size": "half the batch_size",
+    "mixing_horizon": "mixing_horizon=27",
+}
+"""What takes less memory, by the field of a configuration that it sets."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a run has ended, in a line."""
+
+    kind: str
+    cause: str
+
+    @property
+    def status(self) -> str:
+        """How a run that fails so is recorded; "" where it goes on."""
+        if self.kind in (LOST, HUNG):
+            return ""
+        return DIVERGED if self.kind == DIVERGED else FAILED
+
+    @property
+    def signature(self) -> str:
+        """The same for failures that differ in numbers and names of files alone."""
+        return f"{self.kind}: " + re.sub(r"\S*/\S*|0x[0-9a-f]+|\d+", "#", self.cause)
+
+
+def failure_of(failures: Sequence[BaseException]) -> Failure:
+    """What the exceptions of a run's workers have in common."""
+    # A lost worker or node arrives as one of Ray's errors, anything else was raised by the trainable.
+    lost = [failure for failure in failures if type(failure).__module__.startswith("ray.")]
+    own = [failure for failure in failures if failure not in lost]
+    for failure in failures:
+        if _is_of_memory(failure):
+            return Failure(MEMORY, one_line(failure))
+    # Where a worker is lost, the others fail for want of it; and a loading process may be killed for its memory.
+    of_want = ("onnection", "NCCL", "gloo", "Gloo", "peer", "DataLoader worker")
+    own = [f for f in own if not (isinstance(f, RuntimeError) and any(word in str(f) for word in of_want))]
+    if not own or lost:
+        return Failure(LOST, f"a worker was lost ({one_line((lost or list(failures))[0])})")
+    first = own[0]
+    if isinstance(first, FloatingPointError):
+        return Failure(DIVERGED, one_line(first))
+    if isinstance(first, OSError) and first.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+        return Failure(DISK, one_line(first))
+    if type(first).__name__ == "DataError":
+        return Failure(DATA, one_line(first))
+    return Failure(ERROR, one_line(first))
+
+
+def remedies(config: Mapping[str, object]) -> str:
+    """What can be done where a run of this configuration finds too little memory, in half a line."""
+    known = [remedy for field, remedy in REMEDIES.items() if field in config]
+    return f"remedies: {', or '.join(known)} (each is another experiment)" if known else "it needs more memory"
+
+
+def _is_of_memory(error: BaseException) -> bool:
+    named = isinstance(error, MemoryError) or type(error).__name__ in ("OutOfMemoryError", "OutOfMemory")
+    return named or any(text in str(error) for text in ("can't allocate memory", "CUDA out of memory"))

@@ -1,0 +1,78 @@
+"""From how a run ended to its record in the ledger, by whichever process of a trial knows it."""
+
+import datetime
+import platform
+import socket
+import subprocess
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from raysweep.ledger import FAILED, FINISHED, Ledger, LedgerError, Record, open_ledger
+from raysweep.running.failures import MEMORY, Failure, remedies
+
+
+def ledger_of(spec: dict[str, Any]) -> Ledger:
+    """The ledger that a trial records in."""
+    return open_ledger(spec["results"], spec["folder"])
+
+
+def unrecorded(spec: dict[str, Any]) -> list[dict[str, Any]]:
+    """The runs of a trial that have neither finished nor failed in this trial."""
+    ledger = ledger_of(spec)
+
+    def ended(record: Record | None) -> bool:
+        return record is not None and (record["status"] == FINISHED or record.get("trial") == spec["trial"])
+
+    return [run for run in spec["runs"] if not ended(ledger.record(run["record"]["run"]))]
+
+
+def record_failure(
+    spec: dict[str, Any], planned: Record, failure: Failure, started: float, restarts: int
+) -> tuple[str, bool]:
+    """Record that a run has failed. Returns what to say, and whether that was possible."""
+    cause = failure.cause
+    if failure.kind == MEMORY:
+        cause += f"; {remedies(planned['config'])}"
+    status = failure.status or FAILED
+    ending = {"status": status, "kind": failure.kind, "error": cause, "results": {}, "curves": {}}
+    said = record_end(spec, planned, ending, started, restarts)
+    return said or f"{status}: {cause}", not said
+
+
+def record_end(spec: dict[str, Any], planned: Record, ending: Record, started: float, restarts: int) -> str | None:
+    """Write how a run ended. Returns what to say where that is impossible."""
+    times = {"restarts": restarts, "started": _utc(started), "finished": _utc(time.time())}
+    record = {**planned, **ending, **times, "trial": spec["trial"], "provenance": _provenance(spec["revision"])}
+    try:
+        ledger_of(spec).write(record)
+    except (OSError, LedgerError) as error:
+        return f"{ending['status']}; but its record could not be written ({error}), so it is unfinished"
+    return None
+
+
+def git_revision() -> str | None:
+    """The git revision of this code, with a + where it was changed since; None outside of a repository."""
+    folder = str(Path(__file__).parent)
+    command = ["git", "-C", folder, "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _utc(seconds: float) -> str:
+    """A time for a record."""
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).isoformat(timespec="milliseconds")
+
+
+def _provenance(revision: str | None) -> dict[str, str | None]:
+    """What computed the numbers: code, machine, versions."""
+    versions = {f"{package}_version": version(package) for package in ("torch", "torchvision", "ray", "numpy")}
+    host = {
+        "hostname": socket.gethostname(),
+        "machine": platform.machine(),
+        "python_version": platform.python_version(),
+    }
+    return {"revision": revision, **host, **versions}

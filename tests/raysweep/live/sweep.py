@@ -1,0 +1,64 @@
+"""A sweep without processes, for tests of how it is seen: runs, their reports, and a status with a clock of its own."""
+
+from raysweep.experiment import Experiment
+from raysweep.ledger.records import Ledger
+from raysweep.live.status import Status
+from raysweep.live.timeleft import Interval
+from raysweep.planning.runs import Run
+from tests.fake_trainable import FakeConfig
+
+PHASES = [
+    {"phase": "head", "epochs": 4, "least_epochs": 4, "train_images": 900, "validation_images": 100},
+    {"phase": "finetune", "epochs": 10, "least_epochs": 3, "train_images": 1900, "validation_images": 100},
+]
+
+
+def planned(name: str, seed: int = 0, *, phases=PHASES, num_workers: int = 1, group: str = "fakes") -> Run:
+    experiment = Experiment(name=name, config=FakeConfig(seed=seed), trainable="tests.fake_trainable", priority=1)
+    facts = {"phases": phases} if phases else {}
+    return Run(
+        name=f"{name}-s{seed}",
+        key=f"{name}{seed}",
+        experiment=experiment,
+        group=group,
+        config=experiment.config,
+        num_workers=num_workers,
+        changed="",
+        facts=facts,
+    )
+
+
+def epoch(phase: str, number: int, epochs: float, seconds: float, **more) -> dict:
+    measured = {"train_loss": 0.5, "images_per_second": 1000.0, "seconds": seconds, **more}
+    return {"event": "epoch", "phase": phase, "epoch": number, "epochs": epochs, **measured}
+
+
+class Said:
+    """A view that remembers."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, str, bool]] = []
+
+    def start(self, state) -> None: ...
+
+    def line(self, run, text, *, notable) -> None:
+        self.lines.append((run.name, text, notable))
+
+    def close(self) -> None: ...
+
+
+class Sweep:
+    """A status with a clock of its own."""
+
+    def __init__(self, folder, runs, **more) -> None:
+        self.now, self.said = 1e9, Said()
+        more = {"slots": 1, **more}
+        self.status = Status(Ledger(folder), self.said, clock=lambda: self.now, **more)
+        self.status.add(runs)
+
+    def row(self, run: Run):
+        return next(row for row in self.status.state().rows if row.run == run.name)
+
+    def left(self, run: Run) -> Interval | None:
+        self.status._estimate()
+        return self.status.state().left.get(run.name)
