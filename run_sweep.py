@@ -24,9 +24,9 @@ from raysweep.ledger import LedgerError, hold_or_offer, open_ledger, take_comman
 from raysweep.live import watch_sweep
 from raysweep.messages import PlanError, nearest
 from raysweep.planning import (
+    PlannedRun,
     Resources,
     Results,
-    Run,
     fail,
     local_resources,
     pairs,
@@ -117,7 +117,7 @@ def sweep(args: argparse.Namespace, argv: list[str]) -> int:
         return 130 if interrupted else int(bool(set(names) - setup.ledger.finished()))
 
 
-def print_commands(setup: session.Setup, runs: list[Run]) -> None:
+def print_commands(setup: session.Setup, runs: list[PlannedRun]) -> None:
     """The runs as commands for a shell. Raises UsageError for a search."""
     if setup.question:
         name = setup.args.group[0]
@@ -125,7 +125,7 @@ def print_commands(setup: session.Setup, runs: list[Run]) -> None:
     print(*shell_commands(runs), sep="\n")
 
 
-def show_plan(setup: session.Setup, runs: list[Run], data: str) -> None:
+def show_plan(setup: session.Setup, runs: list[PlannedRun], data: str) -> None:
     """What the runs are, need and take, as a table or for scripts."""
     args = setup.args
     setting = setting_of(setup.resources, args.gpus_per_worker, cache_folder())
@@ -142,9 +142,9 @@ def show_plan(setup: session.Setup, runs: list[Run], data: str) -> None:
         print("these are the first runs of a search; which others follow depends on their results")
 
 
-def urgent(setup: session.Setup) -> list[Run]:
+def urgent(setup: session.Setup) -> list[PlannedRun]:
     """The runs of commands that were handed over since the last call, which are not settled."""
-    runs: list[Run] = []
+    runs: list[PlannedRun] = []
     for argv, folder in take_commands(setup.ledger):
         try:
             with contextlib.chdir(folder):
@@ -184,7 +184,7 @@ def searched(args: argparse.Namespace, family: Family) -> Question | None:
     return replace(question, name=f"{search}_{args.target:g}", target=args.target)
 
 
-def plan(setup: session.Setup) -> list[Run]:
+def plan(setup: session.Setup) -> list[PlannedRun]:
     """The runs in the order of their admission; of a search, one for each experiment at the value to start from.
 
     Points of a grid that cannot be are left out, saying why.
@@ -193,7 +193,7 @@ def plan(setup: session.Setup) -> list[Run]:
     grid = grid_axes(args, family)
     experiments, left_out = select(family, args.group or (), args.only, grid)
     seeds = [0] if setup.question else args.seeds
-    runs: list[Run] = []
+    runs: list[PlannedRun] = []
     for part in [[experiment] for experiment in experiments] if grid else [experiments]:
         try:
             runs += setup.make(part, seeds)
@@ -210,7 +210,7 @@ def plan(setup: session.Setup) -> list[Run]:
     return sorted(runs, key=lambda run: run.experiment.priority)
 
 
-def search_rounds(setup: session.Setup, question: Question, starts: list[Run]) -> Iterator[list[Run]]:
+def search_rounds(setup: session.Setup, question: Question, starts: list[PlannedRun]) -> Iterator[list[PlannedRun]]:
     """The rounds of a search over the experiments of `starts`."""
     from analysis.threshold import Request, next_step
 
@@ -223,7 +223,7 @@ def search_rounds(setup: session.Setup, question: Question, starts: list[Run]) -
         step = next_step(search, target, results, start, len(seeds))
         return (step.value, step.n) if isinstance(step, Request) else None
 
-    def make(experiment: Experiment, its_seeds: Sequence[int]) -> list[Run]:
+    def make(experiment: Experiment, its_seeds: Sequence[int]) -> list[PlannedRun]:
         return setup.make([experiment], its_seeds)
 
     return rounds(starts, search, question.metrics[0], seeds, setup.ledger, decide, make)

@@ -31,7 +31,7 @@ from benchmarks.measuring import cpu
 from benchmarks.sleeper import SleeperConfig
 from raysweep.experiment import Experiment, Family
 from raysweep.ledger import Ledger
-from raysweep.planning import Resources, Run, make_runs
+from raysweep.planning import PlannedRun, Resources, make_runs
 from raysweep.running import own_cluster, prepare_own_environment
 from trainables.memory import peak_resident_bytes
 
@@ -140,7 +140,7 @@ def _swept(side: str, trials: int, cpus: int, seconds: float, *, runs_per_trial:
     )
     with tempfile.TemporaryDirectory() as folder:
         ledger, resources = Ledger(folder), Resources(cpus=cpus, gpus=0)
-        runs: list[Run] = make_runs([experiment], ledger, family=FAMILY, overrides={})
+        runs: list[PlannedRun] = make_runs([experiment], ledger, family=FAMILY, overrides={})
         with own_cluster(resources), open(os.devnull, "w") as nowhere:
             from raysweep.running import launch
 

@@ -20,7 +20,7 @@ from raysweep.experiment import Experiment, Family, Question
 from raysweep.forecasts import forecasts, past_error, setting_of, with_predictions
 from raysweep.ledger import SETTLED, Ledger, Record
 from raysweep.live import Status, choose_view
-from raysweep.planning import Resources, Run, accept_imported, alike, describe_changes, make_runs, matching
+from raysweep.planning import PlannedRun, Resources, accept_imported, alike, describe_changes, make_runs, matching
 from raysweep.running import concurrent_trials, own_cluster
 from raysweep.tracking import Destination
 
@@ -53,7 +53,7 @@ class Setup:
         flags = [f"--{name} {shlex.join(given)}" for name in ("group", "grid") if (given := getattr(self.args, name))]
         return " ".join(flags)
 
-    def make(self, experiments: Sequence[Experiment], seeds: Sequence[int] | None) -> list[Run]:
+    def make(self, experiments: Sequence[Experiment], seeds: Sequence[int] | None) -> list[PlannedRun]:
         """The runs of experiments, with their own seeds without `seeds`. Raises PlanError for one that cannot be."""
         return make_runs(
             experiments,
@@ -68,7 +68,9 @@ class Setup:
         )
 
 
-def run(setup: Setup, plans: Iterator[list[Run]], incoming: Callable[[], Sequence[Run]]) -> tuple[list[str], bool]:
+def run(
+    setup: Setup, plans: Iterator[list[PlannedRun]], incoming: Callable[[], Sequence[PlannedRun]]
+) -> tuple[list[str], bool]:
     """Run what is not finished, one plan after the other, and what comes in meanwhile.
 
     Returns the names of all runs, and whether the user has interrupted them.
@@ -78,7 +80,7 @@ def run(setup: Setup, plans: Iterator[list[Run]], incoming: Callable[[], Sequenc
     expected: dict[str, tuple[float, float, float]] = {}
     interrupted = False
     with contextlib.ExitStack() as stack:
-        launch: Callable[[list[Run], list[Run]], None] | None = None
+        launch: Callable[[list[PlannedRun], list[PlannedRun]], None] | None = None
         for runs in plans:
             names |= dict.fromkeys(run.name for run in runs)
             for file in ledger.set_aside():
@@ -104,8 +106,8 @@ def run(setup: Setup, plans: Iterator[list[Run]], incoming: Callable[[], Sequenc
 
 
 def foresee(
-    setup: Setup, runs: list[Run], records: list[Record], expected: dict[str, tuple[float, float, float]]
-) -> list[Run]:
+    setup: Setup, runs: list[PlannedRun], records: list[Record], expected: dict[str, tuple[float, float, float]]
+) -> list[PlannedRun]:
     """The runs with what is expected of their times by what is known now, for their records.
 
     `expected` takes in the seconds, with bounds, by name.
@@ -119,7 +121,7 @@ def foresee(
     return with_predictions(runs, known)
 
 
-def to_do(setup: Setup, runs: list[Run], planned: list[Record], before: list[Record]) -> list[Run]:
+def to_do(setup: Setup, runs: list[PlannedRun], planned: list[Record], before: list[Record]) -> list[PlannedRun]:
     """Of the runs those that are not settled, each once; says what has changed against the records of `before`."""
     ledger = setup.ledger
     enter_known(ledger, planned, setup.args)
@@ -137,7 +139,7 @@ def to_do(setup: Setup, runs: list[Run], planned: list[Record], before: list[Rec
     return todo
 
 
-def forget(setup: Setup, runs: list[Run]) -> None:
+def forget(setup: Setup, runs: list[PlannedRun]) -> None:
     """Remove the results of the experiments of --redo; of a search, at all values."""
     again = matching([planned.experiment.name for planned in runs], setup.args.redo)
     search = setup.question.search if setup.question else None
@@ -177,10 +179,10 @@ def _notice_interrupts() -> Callable[[], bool]:
 @contextlib.contextmanager
 def _launcher(
     setup: Setup,
-    runs: list[Run],
-    incoming: Callable[[], Sequence[Run]],
+    runs: list[PlannedRun],
+    incoming: Callable[[], Sequence[PlannedRun]],
     expected: Mapping[str, tuple[float, float, float]],
-) -> Iterator[Callable[[list[Run], list[Run]], None]]:
+) -> Iterator[Callable[[list[PlannedRun], list[PlannedRun]], None]]:
     """Launches runs out of those of a plan, on the cluster of --address or one of our own that ends with this."""
     args, max_concurrent = setup.args, None
     hours, of_gpus = args.budget_hours or (math.inf, False)
@@ -220,7 +222,7 @@ def _launcher(
         status.start()
         stack.callback(status.close)
 
-        def start(todo: list[Run], planned: list[Run]) -> None:
+        def start(todo: list[PlannedRun], planned: list[PlannedRun]) -> None:
             nonlocal left
             done = {record["run"]: record for record in setup.ledger.records() if record["status"] in SETTLED}
             status.add([run for run in planned if run.name in done or run in todo], done)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from raysweep.planning import Run
+from raysweep.planning import PlannedRun
 
 SLOWER, START = 1.25, 30.0
 """What a trial is allowed to take, to be backfilled: so many times what it is known to, and seconds for its start."""
@@ -24,7 +24,7 @@ MOST_PREPARED = 8
 class Series:
     """Runs that one trial does one after the other."""
 
-    runs: Sequence[Run]
+    runs: Sequence[PlannedRun]
     slots: float
     urgent: bool = False
     place: int = 0
@@ -50,7 +50,7 @@ class Admission:
         slots: float,
         *,
         backfill: bool = False,
-        seconds_of: Callable[[Run], float | None] = lambda _: None,
+        seconds_of: Callable[[PlannedRun], float | None] = lambda _: None,
         fits: Callable[[Series], bool] = lambda _: True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:

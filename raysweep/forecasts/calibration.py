@@ -20,14 +20,17 @@ from typing import IO, Any
 
 from raysweep.forecasts.rates import Rates, Shape, Share, cached, keep
 from raysweep.messages import one_line
-from raysweep.planning import Run
+from raysweep.planning import PlannedRun
 
 MOST_SECONDS = 600.0
 """After which a shape is left uncalibrated."""
 
 
 def calibrate(
-    runs: Sequence[Run], share_of: Callable[[Run], Share], cache: Path, say: Callable[[str], object] = print
+    runs: Sequence[PlannedRun],
+    share_of: Callable[[PlannedRun], Share],
+    cache: Path,
+    say: Callable[[str], object] = print,
 ) -> None:
     """Measure each shape that the cache does not know yet, and put it there; `say` gets a line for each.
 
@@ -44,7 +47,9 @@ def calibrate(
             say(f"calibrated: {run.experiment.name} on {share.device_name}, {share.at_once} at once")
 
 
-def _unknown(runs: Sequence[Run], share_of: Callable[[Run], Share], cache: Path) -> Iterator[tuple[Run, Shape, Share]]:
+def _unknown(
+    runs: Sequence[PlannedRun], share_of: Callable[[PlannedRun], Share], cache: Path
+) -> Iterator[tuple[PlannedRun, Shape, Share]]:
     """The first run of each shape that is to be measured."""
     seen = set()
     for run in runs:
@@ -55,7 +60,7 @@ def _unknown(runs: Sequence[Run], share_of: Callable[[Run], Share], cache: Path)
         seen.add((shape, share))
 
 
-def _measure(run: Run, share: Share) -> list[Rates]:
+def _measure(run: PlannedRun, share: Share) -> list[Rates]:
     """What each of the processes has measured. Raises RuntimeError, in a line, where one of them fails."""
     with contextlib.ExitStack() as stack:
         processes = [stack.enter_context(_started(run, share, i)) for i in range(share.at_once * run.num_workers)]
@@ -63,7 +68,7 @@ def _measure(run: Run, share: Share) -> list[Rates]:
 
 
 @contextlib.contextmanager
-def _started(run: Run, share: Share, number: int) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]:
+def _started(run: PlannedRun, share: Share, number: int) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]:
     """A measuring process, with its output; it is ended with this context."""
     threads = str(share.threads)
     environment = {**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}

@@ -18,11 +18,11 @@ from typing import Any, Literal
 
 from raysweep.forecasts.rates import Rated, Rates, Shape, Share, all_cached, cached, from_records
 from raysweep.ledger import FINISHED, Record
-from raysweep.planning import Run
+from raysweep.planning import PlannedRun
 
 Basis = Literal["measured", "calibrated", "rough", "unknown"]
 Phase = Mapping[str, Any]
-Flops = Callable[[Run], Mapping[str, tuple[float, float]] | None]
+Flops = Callable[[PlannedRun], Mapping[str, tuple[float, float]] | None]
 """Of a run: (forward, training) floating-point operations for each image, by phase."""
 
 LEAST_SPREAD: Mapping[Basis, float] = {"measured": 0.05, "calibrated": 0.15}
@@ -59,14 +59,14 @@ class Forecast:
 
 
 def forecasts(
-    runs: Sequence[Run],
+    runs: Sequence[PlannedRun],
     records: Sequence[Record],
-    share_of: Callable[[Run], Share],
+    share_of: Callable[[PlannedRun], Share],
     cache: Path,
     *,
     error: float = 0.0,
     flops: Flops = lambda _: None,
-    position: Callable[[Run], tuple[str, int] | None] = lambda _: None,
+    position: Callable[[PlannedRun], tuple[str, int] | None] = lambda _: None,
 ) -> list[Forecast]:
     """One for each run. `error` is the relative standard deviation of past predictions (see `past`), `position` says
     after which epoch of which phase a run goes on."""
@@ -128,7 +128,7 @@ def seconds_per_epoch(phase: Phase, rates: Rates) -> float:
 
 
 def _forecast(
-    run: Run,
+    run: PlannedRun,
     basis: Basis,
     known: Rated | None,
     speed: float | None,
@@ -169,7 +169,7 @@ def _forecast(
     )
 
 
-def _start_beside(run: Run, share: Share) -> float:
+def _start_beside(run: PlannedRun, share: Share) -> float:
     """Seconds by which a run takes longer because a later one is prepared meanwhile; measured rates show it already."""
     cores = len(os.sched_getaffinity(0))
     disturbed = not share.gpus and not run.experiment.timed and share.at_once * share.threads >= cores
@@ -192,7 +192,7 @@ def _over(images: float, rate: float | None) -> float:
     return images / rate if rate else 0.0
 
 
-def _fits(known: Rated, run: Run) -> bool:
+def _fits(known: Rated, run: PlannedRun) -> bool:
     """Whether all rates that a run needs are among those known: earlier versions recorded fewer."""
     needed = []
     for phase in run.facts.get("phases") or ():
@@ -202,7 +202,7 @@ def _fits(known: Rated, run: Run) -> bool:
     return all(name in known.rates for name in needed)
 
 
-def _usual_epochs(run: Run, records: Iterable[Record]) -> dict[str, float]:
+def _usual_epochs(run: PlannedRun, records: Iterable[Record]) -> dict[str, float]:
     """Median epochs by phase of finished runs that differ in the seed alone."""
     found: dict[str, list[float]] = {}
     planned = run.record()
@@ -219,7 +219,7 @@ def _usual_epochs(run: Run, records: Iterable[Record]) -> dict[str, float]:
     return {phase: statistics.median(epochs) for phase, epochs in found.items()}
 
 
-def _others(runs: Sequence[Run], known: Mapping[Shape, Rated]) -> Iterator[tuple[Run, Rated]]:
+def _others(runs: Sequence[PlannedRun], known: Mapping[Shape, Rated]) -> Iterator[tuple[PlannedRun, Rated]]:
     """Rated runs outside of the plan, as far as their configurations are still possible ones."""
     first = {run.experiment.trainable: run for run in reversed(runs)}
     for shape, rated in known.items():
@@ -231,7 +231,7 @@ def _others(runs: Sequence[Run], known: Mapping[Shape, Rated]) -> Iterator[tuple
                 yield dataclasses.replace(run, config=config, num_workers=shape.num_workers), rated
 
 
-def _speed(rated: Sequence[tuple[Run, Rated]], flops: Flops) -> float | None:
+def _speed(rated: Sequence[tuple[PlannedRun, Rated]], flops: Flops) -> float | None:
     """Floating-point operations per second that rated runs reach on average in training (geometric mean)."""
     logs = []
     for run, known in rated:

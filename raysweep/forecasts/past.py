@@ -8,10 +8,10 @@ from typing import Any
 
 from raysweep.forecasts.forecast import Forecast
 from raysweep.ledger import FINISHED, Record
-from raysweep.planning import Run
+from raysweep.planning import PlannedRun
 
 
-def with_predictions(runs: Sequence[Run], known: Sequence[Forecast]) -> list[Run]:
+def with_predictions(runs: Sequence[PlannedRun], known: Sequence[Forecast]) -> list[PlannedRun]:
     """The runs with what is expected of them now, for their records."""
     return [replace(run, predicted=predicted(forecast)) for run, forecast in zip(runs, known, strict=True)]
 

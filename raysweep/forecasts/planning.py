@@ -19,7 +19,7 @@ from raysweep.forecasts.past import past_error
 from raysweep.forecasts.rates import Shape, Share
 from raysweep.forecasts.schedule import Total, Trial, total
 from raysweep.ledger import DIVERGED, FINISHED, Ledger
-from raysweep.planning import Resources, Run, in_series, relations
+from raysweep.planning import PlannedRun, Resources, in_series, relations
 
 State = Literal["done", "diverged", "goes on", "new", "changed", "extended"]
 Risk = Literal["none", "likely", "certain"]
@@ -41,7 +41,7 @@ REMEDIES: tuple[tuple[str, Any], ...] = (("global_avg_pool", True), ("global_bat
 class Row:
     """A run of the plan."""
 
-    run: Run
+    run: PlannedRun
     state: State
     how: str
     """Of a run that changes or extends what is there: in what."""
@@ -69,9 +69,9 @@ class Setting:
 
     slots: float
     """Workers at the same time, at one GPU (or CPU) each."""
-    slots_of: Callable[[Run], float]
-    share_of: Callable[[Run], Share]
-    memory_of: Callable[[Run], int | None]
+    slots_of: Callable[[PlannedRun], float]
+    share_of: Callable[[PlannedRun], Share]
+    memory_of: Callable[[PlannedRun], int | None]
     """Bytes that a worker of a run may use."""
     device: str
     """What `cost` is asked about: "cpu" or "cuda"."""
@@ -82,15 +82,15 @@ def setting_of(resources: Resources, gpus_per_worker: float | None, cache: Path)
     """The devices of this machine, as a sweep on `resources` shares them out."""
     gpu = resources.gpus > 0
 
-    def at_once(run: Run) -> int:
+    def at_once(run: PlannedRun) -> int:
         return max(1, int(resources.slots / resources.slots_of(run, gpus_per_worker) + 1e-9))
 
-    def share_of(run: Run) -> Share:
+    def share_of(run: PlannedRun) -> Share:
         threads = max(1, int(resources.per_worker(run, gpus_per_worker)["CPU"]))
         device = device_name(threads, gpu=gpu)
         return Share(device_name=device, threads=threads, at_once=at_once(run), gpus=resources.gpus)
 
-    def memory_of(run: Run) -> int | None:
+    def memory_of(run: PlannedRun) -> int | None:
         if resources.slots_of(run, gpus_per_worker) > resources.slots:
             return None  # it is planned for another machine
         room = worker_memory(1 if gpu else at_once(run) * run.num_workers, gpu=gpu)
@@ -106,7 +106,7 @@ def setting_of(resources: Resources, gpus_per_worker: float | None, cache: Path)
     )
 
 
-def rows_of(runs: Sequence[Run], ledger: Ledger, setting: Setting) -> list[Row]:
+def rows_of(runs: Sequence[PlannedRun], ledger: Ledger, setting: Setting) -> list[Row]:
     """One for each run, in the given order."""
     records = list(ledger.records())
     diverged = {record["run"] for record in records if record["status"] == DIVERGED}
@@ -199,7 +199,7 @@ class _Costs:
         self.device = device
         self._known: dict[tuple[Shape, str], Mapping[str, Any]] = {}
 
-    def of(self, run: Run) -> Mapping[str, Any]:
+    def of(self, run: PlannedRun) -> Mapping[str, Any]:
         """The cost of a run; empty where its trainable has none."""
         phases = [(p["phase"], p["validation_images"], p["cached"]) for p in run.facts.get("phases") or ()]
         key = Shape.of(run), repr(phases)
@@ -214,19 +214,19 @@ class _Costs:
         phases = [{**phase, "memory_bytes": phase["memory_bytes"] + more} for phase in cost.get("phases") or ()]
         return {**cost, "memory_bytes": cost["memory_bytes"] + more, "phases": phases}
 
-    def memory(self, run: Run, config: Any) -> int:
+    def memory(self, run: PlannedRun, config: Any) -> int:
         """The memory of a worker of a run with another configuration."""
         cost = importlib.import_module(run.experiment.trainable).cost(config, run.num_workers, self.device)
         return int(self._in_a_sweep(cost)["memory_bytes"])
 
-    def flops(self, run: Run) -> dict[str, tuple[float, float]] | None:
+    def flops(self, run: PlannedRun) -> dict[str, tuple[float, float]] | None:
         """(forward, training) operations for each image by phase."""
         return {
             phase["phase"]: (phase["flops_forward"], phase["flops_train"]) for phase in self.of(run).get("phases") or ()
         }
 
 
-def _risk(run: Run, cost: Mapping[str, Any], room: int | None, costs: _Costs) -> tuple[Risk | None, str]:
+def _risk(run: PlannedRun, cost: Mapping[str, Any], room: int | None, costs: _Costs) -> tuple[Risk | None, str]:
     """Of running out of memory, with the first remedy that leaves a margin."""
     needed = cost.get("memory_bytes")
     if needed is None or room is None:
@@ -248,7 +248,7 @@ def _risk(run: Run, cost: Mapping[str, Any], room: int | None, costs: _Costs) ->
     return risk, "none of the seed's remedies fits by itself" if names else ""
 
 
-def _at_least(run: Run, needed: int, name: str, value: Any) -> float:
+def _at_least(run: PlannedRun, needed: int, name: str, value: Any) -> float:
     """Memory that a remedy leaves at least: of a batch its part of all, else all but what parameters can take (the
     weight, its gradient, two moments and two copies, in single precision). Saves working out what cannot fit."""
     if name == "global_batch_size":
@@ -257,7 +257,7 @@ def _at_least(run: Run, needed: int, name: str, value: Any) -> float:
     return needed - 24 * float(parameters)
 
 
-def _position(run: Run) -> tuple[str, int] | None:
+def _position(run: PlannedRun) -> tuple[str, int] | None:
     """Where the trainable says that a run goes on."""
     position = getattr(importlib.import_module(run.experiment.trainable), "position", None)
     return position(run.config) if position else None

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from raysweep.ledger import FINISHED, Record, write_json
-from raysweep.planning import Run, settings_of
+from raysweep.planning import PlannedRun, settings_of
 
 Rates = Mapping[str, float]
 """`PHASE_images_per_second`, `PHASE_warm_up_seconds`, ... under the names that results have for them."""
@@ -38,17 +38,17 @@ class Shape:
     """Size of the images, number of classes and fields of the configuration, as JSON."""
 
     @classmethod
-    def of(cls, run: Run) -> "Shape":
+    def of(cls, run: PlannedRun) -> "Shape":
         """Of a planned run: the fields that the trainable's `check` names as `rate_fields`, or all but the seed."""
         return cls._from(run, run.record())
 
     @classmethod
-    def of_record(cls, record: Record, run: Run) -> "Shape":
+    def of_record(cls, record: Record, run: PlannedRun) -> "Shape":
         """Of a recorded run of the same trainable as `run`."""
         return cls._from(run, record)
 
     @classmethod
-    def _from(cls, run: Run, record: Record) -> "Shape":
+    def _from(cls, run: PlannedRun, record: Record) -> "Shape":
         names = run.facts.get("rate_fields") or settings_of(run.config)
         facts, config = record.get("facts") or {}, record["config"]
         what = {**{name: config.get(name) for name in names}, **{name: facts.get(name) for name in DATA}}
@@ -84,7 +84,7 @@ class Rated:
     """Fields of one of the configurations that were measured."""
 
 
-def from_records(records: Iterable[Record], runs: Sequence[Run], device_name: str) -> dict[Shape, Rated]:
+def from_records(records: Iterable[Record], runs: Sequence[PlannedRun], device_name: str) -> dict[Shape, Rated]:
     """Medians over the finished runs of the trainables of `runs` on a device, by shape."""
     first = {run.experiment.trainable: run for run in reversed(runs)}
     found: dict[Shape, list[Record]] = {}

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from raysweep.live.state import ACTIVE, WAITING, Row
 from raysweep.live.timeleft import Interval, Pace, Position, until_done
-from raysweep.planning import Run
+from raysweep.planning import PlannedRun
 
 NEXT = 50
 """Waiting runs of which it is said how long they will take."""
@@ -23,7 +23,7 @@ class Estimates:
     """Until all is done; None where nothing is left."""
 
 
-def estimate(rows: Iterable[Row], runs: Mapping[str, Run], pace: Pace, *, slots: float, now: float) -> Estimates:
+def estimate(rows: Iterable[Row], runs: Mapping[str, PlannedRun], pace: Pace, *, slots: float, now: float) -> Estimates:
     """The times left of rows at a moment, on so many slots in all."""
     rows = list(rows)
     active = [row for row in rows if row.state in ACTIVE]

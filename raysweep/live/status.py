@@ -37,7 +37,7 @@ from raysweep.live.state import (
 )
 from raysweep.live.timeleft import Pace
 from raysweep.live.view import View, said_after_epoch, said_at_start
-from raysweep.planning import Run
+from raysweep.planning import PlannedRun
 
 WRITE_EVERY, SHARE_EVERY = 1.0, 2.0
 """Seconds between two writes at least: on a file system, and into an object store."""
@@ -54,14 +54,14 @@ class Status:
         view: View,
         *,
         slots: float,
-        slots_of: Callable[[Run], float] = lambda run: run.num_workers,
+        slots_of: Callable[[PlannedRun], float] = lambda run: run.num_workers,
         predicted: Mapping[str, tuple[float, float, float]] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """`predicted` are seconds of runs by name, with bounds."""
         self._ledger, self._view, self._slots, self._slots_of, self._clock = ledger, view, slots, slots_of, clock
         self._pace = Pace(predicted)
-        self._runs: dict[str, Run] = {}
+        self._runs: dict[str, PlannedRun] = {}
         self._rows: dict[str, Row] = {}
         self._started = clock()
         self._ended: float | None = None
@@ -76,7 +76,9 @@ class Status:
         self._view.start(self.state)
         self._thread.start()
 
-    def add(self, runs: Iterable[Run], done: Mapping[str, Record] | None = None, *, urgent: bool = False) -> None:
+    def add(
+        self, runs: Iterable[PlannedRun], done: Mapping[str, Record] | None = None, *, urgent: bool = False
+    ) -> None:
         """Runs of the plan that are not known yet; of some that are `done`, the records by name."""
         done, new = done or {}, {}
         for run in runs:
@@ -99,18 +101,18 @@ class Status:
                 self._pace.took(run, seconds)
         self._rows = self._rows | new
 
-    def prepares(self, run: Run) -> None:
+    def prepares(self, run: PlannedRun) -> None:
         """It is its turn."""
         self._set(run, state=STARTING)
 
-    def starts(self, run: Run) -> None:
+    def starts(self, run: PlannedRun) -> None:
         """It has taken its slots."""
         now, row = self._clock(), self._rows[run.name]
         pause = now - row.ended if row.ended else 0.0
         started = now if row.started is None else row.started + pause
         self._set(run, state=TRAINING, started=started, reported=now, ended=None)
 
-    def report(self, run: Run, report: Mapping[str, Any]) -> None:
+    def report(self, run: PlannedRun, report: Mapping[str, Any]) -> None:
         """A trainable has reported."""
         match report.get("event"):
             case "start":
@@ -122,18 +124,18 @@ class Status:
             case "epoch":
                 self._epoch(run, report)
 
-    def retries(self, run: Run, text: str) -> None:
+    def retries(self, run: PlannedRun, text: str) -> None:
         """It is begun once more, or goes on, after what `text` says."""
         row = self._rows[run.name]
         self._set(run, state=STARTING, retries=row.retries + 1, error=text)
         self._view.line(run, text, notable=True)
 
-    def stops(self, run: Run) -> None:
+    def stops(self, run: PlannedRun) -> None:
         """It has been asked to stop."""
         if self._rows[run.name].state in ACTIVE:
             self._set(run, state=STOPPING)
 
-    def ended(self, run: Run, text: str, status: str) -> None:
+    def ended(self, run: PlannedRun, text: str, status: str) -> None:
         """It has ended: FINISHED, FAILED, DIVERGED or, to be gone on with, STOPPED."""
         now, row = self._clock(), self._rows[run.name]
         if status == STOPPED:
@@ -144,7 +146,7 @@ class Status:
             self._pace.took(run, now - row.started)
         self._view.line(run, text, notable=status != FINISHED)
 
-    def active(self, runs: Iterable[Run]) -> list[Run]:
+    def active(self, runs: Iterable[PlannedRun]) -> list[PlannedRun]:
         """Those of them that have begun and not ended."""
         return [run for run in runs if self._rows[run.name].state in ACTIVE]
 
@@ -154,12 +156,12 @@ class Status:
         running, waiting = sum(state in ACTIVE for state in states), states.count(WAITING)
         return len(states) - running - waiting, running, waiting
 
-    def dropped(self, runs: Iterable[Run]) -> None:
+    def dropped(self, runs: Iterable[PlannedRun]) -> None:
         """Runs that wait will not be started."""
         for run in runs:
             self._set(run, state=DROPPED)
 
-    def line(self, run: Run, text: str) -> None:
+    def line(self, run: PlannedRun, text: str) -> None:
         """Say something about a run."""
         self._view.line(run, text, notable=True)
 
@@ -190,10 +192,10 @@ class Status:
         if not self._thread.is_alive():  # else it waits for a store that does not answer
             self._write()
 
-    def _set(self, run: Run, **changes: Any) -> None:
+    def _set(self, run: PlannedRun, **changes: Any) -> None:
         self._rows = {**self._rows, run.name: replace(self._rows[run.name], **changes)}
 
-    def _epoch(self, run: Run, report: Mapping[str, Any]) -> None:
+    def _epoch(self, run: PlannedRun, report: Mapping[str, Any]) -> None:
         now, row, phase = self._clock(), self._rows[run.name], report["phase"]
         val_acc = report.get("val_acc")
         best_acc, best_epoch = (row.best_acc, row.best_epoch) if phase == row.phase else (None, 0)

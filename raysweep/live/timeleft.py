@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from raysweep.planning import Run, end_of
+from raysweep.planning import PlannedRun, end_of
 
 KEPT = 50
 """Latest epochs of an experiment's phase, and latest durations of its runs, that are looked at."""
@@ -60,21 +60,21 @@ class Pace:
         self._epochs: defaultdict[Any, deque[float]] = defaultdict(lambda: deque(maxlen=KEPT))
         self._whole: defaultdict[Any, deque[float]] = defaultdict(lambda: deque(maxlen=KEPT))
 
-    def epoch(self, run: Run, phase: str, seconds: float) -> None:
+    def epoch(self, run: PlannedRun, phase: str, seconds: float) -> None:
         """An epoch took so long."""
         self._epochs[run.name, phase].append(seconds)
         self._epochs[_kind(run), phase].append(seconds)
 
-    def took(self, run: Run, seconds: float) -> None:
+    def took(self, run: PlannedRun, seconds: float) -> None:
         """A whole run took so long."""
         self._whole[_kind(run)].append(seconds)
 
-    def whole(self, run: Run) -> Interval | None:
+    def whole(self, run: PlannedRun) -> Interval | None:
         """The duration of a run: that of others like it, else the predicted one; None where neither is known."""
         seen = self._whole.get(_kind(run))
         return _spread(seen) if seen else self.predicted.get(run.name)
 
-    def left(self, run: Run, at: Position | None) -> Interval | None:
+    def left(self, run: PlannedRun, at: Position | None) -> Interval | None:
         """What is left of a run that is `at` a position, or has not begun; None where nothing is known."""
         whole = self.whole(run)
         if at is None:
@@ -97,7 +97,7 @@ class Pace:
         return Interval(here.seconds, here.low, math.inf)
 
     def _further(
-        self, run: Run, phase: Mapping[str, Any], current: Mapping[str, Any], epoch: Interval
+        self, run: PlannedRun, phase: Mapping[str, Any], current: Mapping[str, Any], epoch: Interval
     ) -> tuple[Interval, bool]:
         """The seconds of a phase to come, and whether they rest on epochs of that phase."""
         seen = self._seen(run, phase["phase"])
@@ -112,7 +112,7 @@ class Pace:
         most, least = math.ceil(phase["epochs"]), math.ceil(phase.get("least_epochs", phase["epochs"]))
         return Interval(most * one.seconds, min(most, least) * one.low, most * one.high), bool(seen)
 
-    def _seen(self, run: Run, phase: str) -> Sequence[float] | None:
+    def _seen(self, run: PlannedRun, phase: str) -> Sequence[float] | None:
         return self._epochs.get((run.name, phase)) or self._epochs.get((_kind(run), phase))
 
 
@@ -130,7 +130,7 @@ def until_done(
     return Interval(end("seconds"), end("low"), end("high"))
 
 
-def _kind(run: Run) -> tuple[str, str, int]:
+def _kind(run: PlannedRun) -> tuple[str, str, int]:
     """What runs have in common that differ in their seed alone."""
     return run.experiment.name, run.changed, run.num_workers
 

@@ -13,7 +13,7 @@ from rich.text import Text
 from raysweep.live.spoken import summary, time_left
 from raysweep.live.state import State
 from raysweep.live.table import Table
-from raysweep.planning import Run
+from raysweep.planning import PlannedRun
 
 REFRESHES = 2.0
 """Of the table, per second."""
@@ -27,7 +27,7 @@ class View(Protocol):
     def start(self, state: Callable[[], State]) -> None:
         """Begin to show it."""
 
-    def line(self, run: Run, text: str, *, notable: bool) -> None:
+    def line(self, run: PlannedRun, text: str, *, notable: bool) -> None:
         """Say something about a run; what is not `notable` is also seen in the state."""
 
     def close(self) -> None:
@@ -70,7 +70,7 @@ class LinesView:
     def start(self, state: Callable[[], State]) -> None:
         self._state = state
 
-    def line(self, run: Run, text: str, *, notable: bool) -> None:
+    def line(self, run: PlannedRun, text: str, *, notable: bool) -> None:
         self._print(f"{run.experiment.name} seed {run.config.seed}  {text}")
         now = self._clock()
         if self._state and now - self._summed_up >= SUMMARY_EVERY:
@@ -96,7 +96,7 @@ class TableView:
         self._live = live(Table(state), self._console)
         self._live.start()
 
-    def line(self, run: Run, text: str, *, notable: bool) -> None:
+    def line(self, run: PlannedRun, text: str, *, notable: bool) -> None:
         if notable:
             elapsed = time.time() - self._started
             said = f"[{elapsed:5.0f} s] {run.experiment.name} seed {run.config.seed}  {text}"
@@ -107,7 +107,7 @@ class TableView:
             self._live.stop()
 
 
-def said_at_start(run: Run, report: Mapping[str, Any]) -> str:
+def said_at_start(run: PlannedRun, report: Mapping[str, Any]) -> str:
     """What a run's first report says."""
     if at := report.get("resumed_at"):
         phase, epoch, step = at

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from raysweep.ledger import FINISHED, Record
-from raysweep.planning.runs import Run, settings_of
+from raysweep.planning.runs import PlannedRun, settings_of
 
 LONGER = ("epochs", "lr_epochs")
 """More of these is the same experiment, trained for longer."""
@@ -13,7 +13,7 @@ NAMED = 4
 """Most runs that a line names."""
 
 
-def describe_changes(runs: Sequence[Run], records: Sequence[Record]) -> list[str]:
+def describe_changes(runs: Sequence[PlannedRun], records: Sequence[Record]) -> list[str]:
     """A line for each kind of relation that occurs.
 
     A run is kept (its result is there, by whichever experiment), extended (another seed, or more epochs), changed (it
@@ -28,7 +28,7 @@ def describe_changes(runs: Sequence[Run], records: Sequence[Record]) -> list[str
     return [_line(kind, names) for kind, names in kinds.items() if names]
 
 
-def relations(runs: Sequence[Run], records: Sequence[Record]) -> list[tuple[str, str]]:
+def relations(runs: Sequence[PlannedRun], records: Sequence[Record]) -> list[tuple[str, str]]:
     """Of each run, whether it is kept, new, extended or changed, and how."""
     done = _done(records)
     known = {record["key"] for record in done}
@@ -44,7 +44,7 @@ def _is_imported(record: Record) -> bool:
     return bool(record.get("imported")) and "same_as" not in record
 
 
-def _relation(run: Run, done: Sequence[Record]) -> tuple[str, str]:
+def _relation(run: PlannedRun, done: Sequence[Record]) -> tuple[str, str]:
     """Whether a run without a result is new, extends the results of its experiment, or changes them, and how."""
     earlier = [(_differences(r, run), r["seed"]) for r in done if r["experiment"] == run.experiment.name]
     if not earlier:
@@ -55,7 +55,7 @@ def _relation(run: Run, done: Sequence[Record]) -> tuple[str, str]:
     return "extended" if longer else "changed", how or "another seed"
 
 
-def _differences(record: Record, run: Run) -> dict[str, tuple[Any, Any]]:
+def _differences(record: Record, run: PlannedRun) -> dict[str, tuple[Any, Any]]:
     """What a recorded run and a planned one differ in but for the seed: name -> (recorded, planned)."""
     planned = run.record()
     pairs = {name: (record["config"].get(name), planned["config"][name]) for name in settings_of(run.config)}

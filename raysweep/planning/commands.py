@@ -7,12 +7,12 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from raysweep.planning.runs import Run
+from raysweep.planning.runs import PlannedRun
 
 LAST = "save_dir"
 
 
-def shell_commands(runs: Sequence[Run]) -> list[str]:
+def shell_commands(runs: Sequence[PlannedRun]) -> list[str]:
     """Lines to paste: for each run a comment and a command; runs of neighbouring seeds that share processes are one.
 
     Their save_dir is not the sweep's: what is done by hand there would be recorded with the versions, machine and times
@@ -60,7 +60,7 @@ def _default(field: "dataclasses.Field[Any]") -> Any:
     return field.default if factory is dataclasses.MISSING else factory()
 
 
-def _command(series: Sequence[Run]) -> list[str]:
+def _command(series: Sequence[PlannedRun]) -> list[str]:
     """The arguments of the trainable's own command, or of one that takes every field as a flag."""
     first = series[0]
     folder = f"{first.config.dataset}_runs/{first.experiment.name}-s{_spoken_seeds(series)}-{first.key[:8]}"
@@ -73,9 +73,9 @@ def _command(series: Sequence[Run]) -> list[str]:
     return [*torchrun, *flags(configs[0])]
 
 
-def _series(runs: Sequence[Run]) -> list[list[Run]]:
+def _series(runs: Sequence[PlannedRun]) -> list[list[PlannedRun]]:
     """Runs of one experiment and of consecutive seeds, where its trials run several in the same processes."""
-    together: list[list[Run]] = []
+    together: list[list[PlannedRun]] = []
     for run in runs:
         last = together[-1][-1] if together else None
         if (
@@ -90,7 +90,7 @@ def _series(runs: Sequence[Run]) -> list[list[Run]]:
     return together
 
 
-def _spoken_seeds(series: Sequence[Run]) -> str:
+def _spoken_seeds(series: Sequence[PlannedRun]) -> str:
     """`42`, or of several `0-4`."""
     first, last = series[0].config.seed, series[-1].config.seed
     return f"{first}" if first == last else f"{first}-{last}"

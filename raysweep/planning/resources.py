@@ -5,7 +5,7 @@ import os
 from dataclasses import dataclass
 
 from raysweep.messages import PlanError
-from raysweep.planning.runs import Run
+from raysweep.planning.runs import PlannedRun
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,7 +27,7 @@ class Resources:
         """Workers that can train at the same time, at one GPU (or CPU) each."""
         return self.gpus or self.cpus
 
-    def per_worker(self, run: Run, gpus_per_worker: float | None) -> dict[str, float]:
+    def per_worker(self, run: PlannedRun, gpus_per_worker: float | None) -> dict[str, float]:
         """The resources of one worker: its share of the GPUs and of the CPUs.
 
         Where there is no GPU, one CPU, or its share of a node's if the run is timed.
@@ -39,12 +39,12 @@ class Resources:
         cpu = self.cpus / self.gpus * gpu
         return {"GPU": gpu, "CPU": int(cpu) if cpu >= 1 else int(100 * cpu) / 100}
 
-    def slots_of(self, run: Run, gpus_per_worker: float | None) -> float:
+    def slots_of(self, run: PlannedRun, gpus_per_worker: float | None) -> float:
         """The slots that a run takes."""
         worker = self.per_worker(run, gpus_per_worker)
         return run.num_workers * worker.get("GPU", worker["CPU"])
 
-    def require_room(self, runs: list[Run], gpus_per_worker: float | None) -> None:
+    def require_room(self, runs: list[PlannedRun], gpus_per_worker: float | None) -> None:
         """Raises PlanError where a run needs more than the whole cluster has."""
         kind = "GPU" if self.gpus else "CPU"
         for run in runs:

@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from raysweep.ledger import Record
-from raysweep.planning.runs import Run
+from raysweep.planning.runs import PlannedRun
 
 
 class Follower(Protocol):
     """Who hears what runs report; nothing of it may raise or take long."""
 
-    def report(self, run: Run, report: Mapping[str, Any]) -> None:
+    def report(self, run: PlannedRun, report: Mapping[str, Any]) -> None:
         """A run has started, or ended an epoch."""
 
-    def ended(self, run: Run, status: str, record: Record | None = None) -> None:
+    def ended(self, run: PlannedRun, status: str, record: Record | None = None) -> None:
         """A run has ended with a status of its record; with "" it may go on."""
 
 
@@ -37,6 +37,6 @@ class Rules:
     """Who else hears what runs report."""
     counted: Callable[[int, int, int], None] = lambda done, running, waiting: None
     """Is told how many runs there are, about twice a second."""
-    incoming: Callable[[], Sequence[Run]] = list
+    incoming: Callable[[], Sequence[PlannedRun]] = list
     """Runs that came in meanwhile and go first."""
     interrupted: Callable[[], bool] = bool

@@ -16,7 +16,7 @@ NOT_RECORDED = ("data", "numerics", "no_effect", "phases", "rate_fields")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Run:
+class PlannedRun:
     """One training run of the plan."""
 
     name: str
@@ -78,7 +78,7 @@ def make_runs(
     group: str = "",
     selection: str = "",
     facts_of: Callable[[Experiment, Any, int], dict[str, Any]] | None = None,
-) -> list[Run]:
+) -> list[PlannedRun]:
     """The runs of experiments of a family, in the order in which they are admitted.
 
     That order is priority, then declaration, then seed. `overrides` are fields of the configurations. An experiment's
@@ -106,7 +106,7 @@ def make_runs(
             if config.data_dir is not None:
                 config = dataclasses.replace(config, data_dir=str(Path(config.data_dir).expanduser().absolute()))
             runs.append(
-                Run(
+                PlannedRun(
                     name=name,
                     key=key,
                     experiment=experiment,
@@ -121,9 +121,9 @@ def make_runs(
     return runs
 
 
-def in_series(runs: Iterable[Run]) -> Iterator[list[Run]]:
+def in_series(runs: Iterable[PlannedRun]) -> Iterator[list[PlannedRun]]:
     """Neighbouring runs of one experiment in parts of at most `runs_per_trial`, each of which is a trial."""
-    part: list[Run] = []
+    part: list[PlannedRun] = []
     for run in runs:
         if part and (part[0].experiment != run.experiment or len(part) == run.experiment.runs_per_trial):
             yield part
@@ -133,7 +133,7 @@ def in_series(runs: Iterable[Run]) -> Iterator[list[Run]]:
         yield part
 
 
-def alike(run: Run, varied: Sequence[str], records: Iterable[Record]) -> Iterator[Record]:
+def alike(run: PlannedRun, varied: Sequence[str], records: Iterable[Record]) -> Iterator[Record]:
     """The records of this run and of those that differ from it in the `varied` fields alone, by whatever experiment."""
     for record in records:
         if record.get("trainable") == run.experiment.trainable:

@@ -5,7 +5,7 @@ from typing import Any
 
 from raysweep.experiment import Experiment, Search
 from raysweep.ledger import FINISHED, Ledger
-from raysweep.planning.runs import Run, alike
+from raysweep.planning.runs import PlannedRun, alike
 
 Results = Mapping[Any, Sequence[float]]
 Decide = Callable[[Results, Any], tuple[Any, int] | None]
@@ -14,26 +14,26 @@ needed next; None where nothing is."""
 
 
 def rounds(
-    starts: Sequence[Run],
+    starts: Sequence[PlannedRun],
     search: Search,
     metric: str,
     seeds: Sequence[int],
     ledger: Ledger,
     decide: Decide,
-    make: Callable[[Experiment, Sequence[int]], list[Run]],
-) -> Iterator[list[Run]]:
+    make: Callable[[Experiment, Sequence[int]], list[PlannedRun]],
+) -> Iterator[list[PlannedRun]]:
     """What each round of a search needs: all runs known of, by whichever experiment, and those to do next.
 
     `starts` has a run of each experiment at the value to start from; `make` makes its runs with seeds, and new runs
     take the first of `seeds` that are free. An experiment is left open once a run that it asked for did not finish.
     """
-    asked: dict[str, list[Run]] = {}
+    asked: dict[str, list[PlannedRun]] = {}
     going_on = True
     while going_on:
         going_on = False
         records = [record for record in ledger.records() if record["status"] == FINISHED]
         finished = {record["run"] for record in records}
-        everything: list[Run] = []
+        everything: list[PlannedRun] = []
         for start in starts:
             by_value: dict[Any, dict[int, float]] = {}
             for record in alike(start, (search.over, "seed"), records):

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from raysweep.messages import PlanError
-from raysweep.planning import Resources, Run
+from raysweep.planning import PlannedRun, Resources
 from raysweep.running import supervisor
 
 SLOT = "slot"
@@ -146,7 +146,7 @@ def _require_reachable(address: str) -> None:
         raise PlanError(f"no Ray cluster at {address} ({error})") from None
 
 
-def concurrent_trials(runs: list[Run], resources: Resources, gpus_per_worker: float | None) -> int | None:
+def concurrent_trials(runs: list[PlannedRun], resources: Resources, gpus_per_worker: float | None) -> int | None:
     """How many trials may run at once on a cluster whose head was started without slots; None where it has them."""
     import ray
 

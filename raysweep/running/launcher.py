@@ -20,7 +20,7 @@ from ray.tune.execution import tune_controller
 from raysweep.ledger import Ledger, Record
 from raysweep.live import Status
 from raysweep.messages import one_line
-from raysweep.planning import Resources, Rules, Run
+from raysweep.planning import PlannedRun, Resources, Rules
 from raysweep.running.cluster import SLOT
 from raysweep.running.driver import MAX_RESTARTS, run_trial
 from raysweep.running.queue import TrialQueue
@@ -30,7 +30,7 @@ HEAD_NODE = "node:__internal_head__"
 
 
 def launch(
-    runs: Sequence[Run],
+    runs: Sequence[PlannedRun],
     ledger: Ledger,
     resources: Resources,
     rules: Rules | None = None,

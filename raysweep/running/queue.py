@@ -15,7 +15,7 @@ from ray.tune.search import Searcher
 from raysweep.admission import Admission, Devices, Gates, Series, gpu_share
 from raysweep.ledger import DIVERGED, FAILED, FINISHED, STOPPED, Ledger, Record, uninterrupted_seconds
 from raysweep.live import Status, choose_view
-from raysweep.planning import Resources, Rules, Run, in_series
+from raysweep.planning import PlannedRun, Resources, Rules, in_series
 from raysweep.running.driver import MAX_RESTARTS
 from raysweep.running.failures import DISK, ERROR, LOST, Failure
 from raysweep.running.recording import git_revision, record_failure, unrecorded
@@ -35,7 +35,7 @@ class TrialQueue(Searcher):  # type: ignore[misc]
     def __init__(self, ledger: Ledger, resources: Resources, rules: Rules, status: Status | None = None) -> None:
         super().__init__()
         self.ledger, self.resources, self.rules = ledger, resources, rules
-        self.runs: dict[str, Run] = {}
+        self.runs: dict[str, PlannedRun] = {}
         slots = resources.slots if rules.max_concurrent is None else rules.max_concurrent
         self._gates = Gates(ledger.folder) if rules.loopback else None
         self._records: list[Record] | None = None
@@ -58,7 +58,7 @@ class TrialQueue(Searcher):  # type: ignore[misc]
         """Whether Tune has been told that there is nothing more: what is handed over now is for the next sweep."""
         self._durations: dict[str, float] | None = None
 
-    def add(self, runs: Sequence[Run], *, urgent: bool = False) -> None:
+    def add(self, runs: Sequence[PlannedRun], *, urgent: bool = False) -> None:
         """Let runs wait for their turn; those that wait already, before all others with `urgent`."""
         waiting = {run.key: one for one in self.admission.waiting for run in one.runs}
         known = {run.key for run in self.runs.values()}
@@ -228,7 +228,7 @@ class TrialQueue(Searcher):  # type: ignore[misc]
     def _devices_suffice(self, series: Series) -> bool:
         return not (self._gates and self.resources.gpus) or self._devices.suffice(*_workers_and_share(series))
 
-    def _say_the_end(self, run: Run, status: str, text: str) -> None:
+    def _say_the_end(self, run: PlannedRun, status: str, text: str) -> None:
         """Of a run, or without a status of an attempt at it."""
         if status:
             self.status.ended(run, text, status)
@@ -236,7 +236,7 @@ class TrialQueue(Searcher):  # type: ignore[misc]
             self.status.retries(run, text)
         self._tell_followers(run, status)
 
-    def _tell_followers(self, run: Run, ending: str) -> None:
+    def _tell_followers(self, run: PlannedRun, ending: str) -> None:
         recorded = ending in (FINISHED, FAILED, DIVERGED)
         record = self.ledger.record(run.name) if recorded and self.rules.followers else None
         for follower in self.rules.followers:
@@ -250,10 +250,10 @@ class TrialQueue(Searcher):  # type: ignore[misc]
         some = f": {', '.join(names[:4])}{', ...' * (len(names) > 4)}" if names else ""
         print(f"{why}; {len(names)} run{'s' * (len(names) != 1)} not started{some}", flush=True)
 
-    def _slots_of(self, run: Run) -> float:
+    def _slots_of(self, run: PlannedRun) -> float:
         return 1 if self.rules.max_concurrent else self.resources.slots_of(run, self._gpus_per_worker(run))
 
-    def _gpus_per_worker(self, run: Run) -> float | None:
+    def _gpus_per_worker(self, run: PlannedRun) -> float | None:
         """As asked for; by itself, a run on a GPU of this machine takes what it was seen to need."""
         if self.rules.gpus_per_worker is not None or not (self.resources.gpus and self._gates):
             return self.rules.gpus_per_worker
@@ -282,7 +282,7 @@ class TrialQueue(Searcher):  # type: ignore[misc]
             "revision": self._revision,
         }
 
-    def _seconds_of(self, run: Run) -> float | None:
+    def _seconds_of(self, run: PlannedRun) -> float | None:
         """How long runs of the same experiment took that were not interrupted; None where there is none."""
         if self._durations is None:
             found: dict[str, list[float]] = {}

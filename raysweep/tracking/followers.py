@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from raysweep.ledger import FINISHED, Ledger, Record
 from raysweep.messages import one_line
-from raysweep.planning import Run
+from raysweep.planning import PlannedRun
 from raysweep.tracking.services import Destination
 
 NOT_MEASURED = {"event", "run", "phase", "epoch", "epochs"}
@@ -37,11 +37,11 @@ class Sink(Protocol):
 
     label: str
 
-    def start(self, run: Run, step: int, fields: Mapping[str, Any]) -> None: ...
+    def start(self, run: PlannedRun, step: int, fields: Mapping[str, Any]) -> None: ...
 
-    def metrics(self, run: Run, step: int, values: Mapping[str, float]) -> None: ...
+    def metrics(self, run: PlannedRun, step: int, values: Mapping[str, float]) -> None: ...
 
-    def end(self, run: Run, status: str) -> None: ...
+    def end(self, run: PlannedRun, status: str) -> None: ...
 
     def close(self) -> None: ...
 
@@ -67,7 +67,7 @@ class Tracking:
         sinks += [(destination.label, functools.partial(destination.open, ledger)) for destination in destinations]
         return cls(sinks, say)
 
-    def report(self, run: Run, report: Mapping[str, Any]) -> None:
+    def report(self, run: PlannedRun, report: Mapping[str, Any]) -> None:
         """A run has started, or ended an epoch."""
         if report["event"] == "start":
             steps = self._steps[run.name] = _Steps.at(report)
@@ -78,7 +78,7 @@ class Tracking:
             measured = _numbers({name: report[name] for name in report if name not in NOT_MEASURED | OF_TUNE})
             self._tell("metrics", run, step, {f"{phase}/{name}": value for name, value in measured.items()})
 
-    def ended(self, run: Run, status: str, record: Record | None = None) -> None:
+    def ended(self, run: PlannedRun, status: str, record: Record | None = None) -> None:
         """A run has ended with a status of its record, which holds the results; with "" it may go on."""
         steps = self._steps.pop(run.name, None)
         finished = record if status == FINISHED else None
@@ -104,7 +104,7 @@ class Tracking:
             lane.put(what, *args)
 
 
-def fields_of(run: Run) -> dict[str, Any]:
+def fields_of(run: PlannedRun) -> dict[str, Any]:
     """What tells a run from others: its experiment and group, workers, and every field that can change its numbers."""
     record = run.record()
     changing = {name: value for name, value in record["config"].items() if name not in record["no_effect"]}

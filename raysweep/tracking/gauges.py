@@ -6,7 +6,7 @@ from typing import Any
 from ray.util.metrics import Gauge
 
 from raysweep.ledger import FINISHED, Record
-from raysweep.planning import Run
+from raysweep.planning import PlannedRun
 
 OF_A_RUN = ("run", "experiment", "seed", "group", "phase")
 
@@ -24,7 +24,7 @@ class Gauges:
         self._phases: dict[str, str] = {}
         self._counted: tuple[int, int, int] | None = None
 
-    def report(self, run: Run, report: Mapping[str, Any]) -> None:
+    def report(self, run: PlannedRun, report: Mapping[str, Any]) -> None:
         """A run has ended an epoch; other events change nothing."""
         if report["event"] != "epoch":
             return
@@ -38,7 +38,7 @@ class Gauges:
         if "val_acc" in report:
             self._accuracy.set(report["val_acc"], tags)
 
-    def ended(self, run: Run, status: str, record: Record | None = None) -> None:
+    def ended(self, run: PlannedRun, status: str, record: Record | None = None) -> None:
         """A run has ended with a status of its record, which holds the results; with "" it may go on."""
         if run.name in self._phases:
             self._rate.set(0, _tags(run, self._phases.pop(run.name)))
@@ -53,6 +53,6 @@ class Gauges:
                 self._runs.set(number, {"state": state})
 
 
-def _tags(run: Run, phase: str) -> dict[str, str]:
+def _tags(run: PlannedRun, phase: str) -> dict[str, str]:
     experiment, seed = run.experiment.name, str(run.config.seed)
     return {"run": run.name, "experiment": experiment, "seed": seed, "group": run.group, "phase": phase}

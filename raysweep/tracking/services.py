@@ -17,7 +17,7 @@ from typing import Any
 
 from raysweep.ledger import FAILED, FINISHED, Ledger
 from raysweep.messages import PlanError, nearest, one_line
-from raysweep.planning import Run
+from raysweep.planning import PlannedRun
 
 PROJECT = "raysweep"
 """MLflow's experiment and W&B's project, where neither --track nor their own environment variables name one."""
@@ -79,7 +79,7 @@ class Service:
         self._trials: dict[str, _Trial] = {}
         callback.setup()
 
-    def start(self, run: Run, step: int, fields: Mapping[str, Any]) -> None:
+    def start(self, run: PlannedRun, step: int, fields: Mapping[str, Any]) -> None:
         """A run begins, or goes on after a step."""
         if step == 0 and run.name in self._trials:
             self.end(run, FAILED)
@@ -88,13 +88,13 @@ class Service:
             trial.forget()
         trial.begin(self._callback)
 
-    def metrics(self, run: Run, step: int, values: Mapping[str, float]) -> None:
+    def metrics(self, run: PlannedRun, step: int, values: Mapping[str, float]) -> None:
         """Measurements at a step."""
         trial = self._trials[run.name]
         trial.begin(self._callback)
         self._callback.log_trial_result(step, trial, {**values, "training_iteration": step})
 
-    def end(self, run: Run, status: str) -> None:
+    def end(self, run: PlannedRun, status: str) -> None:
         """A run has ended with a status of its record; with "" it may go on."""
         if status:
             trial = self._trials.pop(run.name)
@@ -113,7 +113,7 @@ class Service:
 class _Trial:
     """A run, as the callbacks read a trial."""
 
-    def __init__(self, run: Run, fields: Mapping[str, Any], folder: Path) -> None:
+    def __init__(self, run: PlannedRun, fields: Mapping[str, Any], folder: Path) -> None:
         self.config = dict(fields)
         self.experiment_dir_name = run.experiment.name
         self.local_path = str(folder)

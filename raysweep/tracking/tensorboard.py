@@ -17,7 +17,7 @@ from tensorboardX.proto import event_pb2  # type: ignore[import-untyped]
 from tensorboardX.summary import hparams, scalar  # type: ignore[import-untyped]
 
 from raysweep.ledger import FINISHED, Ledger
-from raysweep.planning import Run
+from raysweep.planning import PlannedRun
 
 FLUSH_EVERY = 2.0
 """Seconds within which what a run writes is brought to disk once: short runs do so at their end alone."""
@@ -33,7 +33,7 @@ class EventFiles:
         self._open: dict[str, tuple[EventsWriter, Path]] = {}
         self._flushed: dict[str, float] = {}
 
-    def start(self, run: Run, step: int, fields: Mapping[str, Any]) -> None:
+    def start(self, run: PlannedRun, step: int, fields: Mapping[str, Any]) -> None:
         """A run begins, or goes on after a step: what was written of later ones is not shown any more."""
         self._close(run.name)
         folder = self._ledger.folder / "tensorboard" / run.config.dataset / run.name
@@ -50,7 +50,7 @@ class EventFiles:
         writer.write_event(event_pb2.Event(wall_time=time.time(), step=step, summary=session))
         self._flushed[run.name] = time.monotonic()
 
-    def metrics(self, run: Run, step: int, values: Mapping[str, float]) -> None:
+    def metrics(self, run: PlannedRun, step: int, values: Mapping[str, float]) -> None:
         """Measurements at a step."""
         writer, _ = self._open[run.name]
         for name, value in values.items():
@@ -59,7 +59,7 @@ class EventFiles:
             writer.flush()
             self._flushed[run.name] = time.monotonic()
 
-    def end(self, run: Run, status: str) -> None:
+    def end(self, run: PlannedRun, status: str) -> None:
         """A run has ended with a status of its record; with "" it may go on."""
         if status == FINISHED and run.name in self._open:
             _, _, ended = hparams({}, {})

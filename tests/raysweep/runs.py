@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from raysweep.experiment import Experiment
-from raysweep.planning.runs import Run
+from raysweep.planning.runs import PlannedRun
 from raysweep.running import supervisor
 
 MEASURED = ("seconds", "images_per_second", "memory_bytes")
 """Ends of the names of results that no two runs share."""
 
 
-def planned(experiment: Experiment, num_workers: int = 1, **changes: Any) -> Run:
+def planned(experiment: Experiment, num_workers: int = 1, **changes: Any) -> PlannedRun:
     """The run of an experiment with some fields changed."""
     config = replace(experiment.config, **{"seed": experiment.seeds[0], "save_dir": "results/runs/x", **changes})
-    return Run(
+    return PlannedRun(
         name=f"{experiment.name}-s{config.seed}-0123456789",
         key="0123456789abcdef",
         experiment=experiment,

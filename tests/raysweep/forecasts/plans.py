@@ -7,7 +7,7 @@ from typing import Any
 from raysweep.experiment import Experiment, Family
 from raysweep.forecasts.rates import Share
 from raysweep.ledger.records import FINISHED, Ledger
-from raysweep.planning.runs import Run, make_runs
+from raysweep.planning.runs import PlannedRun, make_runs
 from tests.planned_trainable import PlannedConfig
 
 BASE = Experiment(name="base", config=PlannedConfig(), trainable="tests.planned_trainable")
@@ -33,7 +33,7 @@ WHOLE = 3 + 2 + 10 * HEAD + (500 / 50 - 500 / 500) + 10 * TUNING + 500 / 20
 
 def planned(
     ledger: Ledger, experiment: Experiment = BASE, *, seeds: tuple[int, ...] = (0,), **fields: Any
-) -> list[Run]:
+) -> list[PlannedRun]:
     """Runs of an experiment with other fields of its configuration."""
     return make_runs([experiment_with(experiment, **fields)], ledger, family=FAMILY, overrides={}, seeds=seeds)
 
@@ -42,7 +42,7 @@ def experiment_with(experiment: Experiment = BASE, **fields: Any) -> Experiment:
     return replace(experiment, config=replace(experiment.config, **fields))
 
 
-def record(ledger: Ledger, run: Run, rates: Mapping[str, float] = RATES, **results: Any) -> None:
+def record(ledger: Ledger, run: PlannedRun, rates: Mapping[str, float] = RATES, **results: Any) -> None:
     """Enter that a run has finished on the device of SHARE."""
     measured = {**rates, "device_name": SHARE.device_name, **results}
     ledger.write({**run.record(), "status": FINISHED, "results": measured, "curves": {}})

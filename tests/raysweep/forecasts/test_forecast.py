@@ -7,7 +7,7 @@ import pytest
 from raysweep.forecasts.forecast import forecasts
 from raysweep.forecasts.rates import Shape, keep
 from raysweep.ledger.records import Ledger
-from raysweep.planning.runs import Run
+from raysweep.planning.runs import PlannedRun
 from tests.raysweep.forecasts.plans import HEAD, RATES, SHARE, TUNING, WHOLE, planned, record
 
 
@@ -20,7 +20,7 @@ def forecast(ledger, runs, tmp_path, **more):
     return forecasts(runs, list(ledger.records()), lambda _: SHARE, tmp_path / "cache", **more)
 
 
-def calibrated(run: Run, tmp_path, rates=RATES):
+def calibrated(run: PlannedRun, tmp_path, rates=RATES):
     keep(Shape.of(run), SHARE, tmp_path / "cache", [rates, rates], run.record()["config"])
 
 
@@ -124,7 +124,7 @@ def test_an_unmeasured_shape_is_rated_by_its_operations(ledger, tmp_path):
     (done,) = planned(ledger)
     record(ledger, done)
 
-    def flops(run: Run):
+    def flops(run: PlannedRun):
         return dict.fromkeys(("head", "finetune"), (run.config.width, 2.0 * run.config.width))
 
     known, wide = forecast(ledger, planned(ledger, seeds=(1,)) + planned(ledger, width=3), tmp_path, flops=flops)

@@ -4,7 +4,7 @@ from raysweep.experiment import Experiment
 from raysweep.ledger.records import Ledger
 from raysweep.live.status import Status
 from raysweep.live.timeleft import Interval
-from raysweep.planning.runs import Run
+from raysweep.planning.runs import PlannedRun
 from tests.fake_trainable import FakeConfig
 
 PHASES = [
@@ -13,10 +13,10 @@ PHASES = [
 ]
 
 
-def planned(name: str, seed: int = 0, *, phases=PHASES, num_workers: int = 1, group: str = "fakes") -> Run:
+def planned(name: str, seed: int = 0, *, phases=PHASES, num_workers: int = 1, group: str = "fakes") -> PlannedRun:
     experiment = Experiment(name=name, config=FakeConfig(seed=seed), trainable="tests.fake_trainable", priority=1)
     facts = {"phases": phases} if phases else {}
-    return Run(
+    return PlannedRun(
         name=f"{name}-s{seed}",
         key=f"{name}{seed}",
         experiment=experiment,
@@ -56,9 +56,9 @@ class Sweep:
         self.status = Status(Ledger(folder), self.said, clock=lambda: self.now, **more)
         self.status.add(runs)
 
-    def row(self, run: Run):
+    def row(self, run: PlannedRun):
         return next(row for row in self.status.state().rows if row.run == run.name)
 
-    def left(self, run: Run) -> Interval | None:
+    def left(self, run: PlannedRun) -> Interval | None:
         self.status._estimate()
         return self.status.state().left.get(run.name)

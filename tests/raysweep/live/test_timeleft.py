@@ -8,7 +8,7 @@ from raysweep.ledger.records import FINISHED
 from raysweep.live.spoken import interval
 from raysweep.live.state import DONE_BEFORE, WAITING
 from raysweep.live.timeleft import Interval, until_done
-from raysweep.planning.runs import Run
+from raysweep.planning.runs import PlannedRun
 from tests.fake_trainable import FakeConfig
 from tests.raysweep.live.sweep import PHASES, Sweep, epoch, planned
 
@@ -35,7 +35,7 @@ def test_patience_may_end_a_phase_early(tmp_path):
         patience = 3
 
     run = planned("a")
-    run = Run(**{name: getattr(run, name) for name in run.__slots__} | {"config": Patient()})
+    run = PlannedRun(**{name: getattr(run, name) for name in run.__slots__} | {"config": Patient()})
     sweep = Sweep(tmp_path, [run])
     sweep.status.starts(run)
     for number, val_acc in enumerate((10.0, 30.0, 20.0, 20.0), start=1):

@@ -10,7 +10,7 @@ import pytest
 from tensorboardX.proto.plugin_hparams_pb2 import HParamsPluginData
 
 from raysweep.ledger.records import DIVERGED, FINISHED, Ledger
-from raysweep.planning.runs import Run
+from raysweep.planning.runs import PlannedRun
 from raysweep.tracking import followers as tracking
 from raysweep.tracking.followers import Tracking, fields_of
 from raysweep.tracking.tensorboard import EventFiles
@@ -130,19 +130,19 @@ class Kept:
         self.told: list[tuple[str, str]] = []
         self._disturb = disturb
 
-    def start(self, run: Run, step: int, fields: Mapping[str, Any]) -> None:
+    def start(self, run: PlannedRun, step: int, fields: Mapping[str, Any]) -> None:
         self._tell("start", run)
 
-    def metrics(self, run: Run, step: int, values: Mapping[str, float]) -> None:
+    def metrics(self, run: PlannedRun, step: int, values: Mapping[str, float]) -> None:
         self._tell("metrics", run)
 
-    def end(self, run: Run, status: str) -> None:
+    def end(self, run: PlannedRun, status: str) -> None:
         self._tell("end", run)
 
     def close(self) -> None:
         self.told.append(("close", ""))
 
-    def _tell(self, what: str, run: Run) -> None:
+    def _tell(self, what: str, run: PlannedRun) -> None:
         self._disturb(what)
         self.told.append((what, run.name))
 
