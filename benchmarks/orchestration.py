@@ -142,11 +142,11 @@ def _swept(side: str, trials: int, cpus: int, seconds: float, *, runs_per_trial:
         ledger, resources = Ledger(folder), Resources(cpus=cpus, gpus=0)
         runs: list[PlannedRun] = make_runs([experiment], ledger, family=FAMILY, overrides={})
         with own_cluster(resources), open(os.devnull, "w") as nowhere:
-            from raysweep.running import launch
+            from raysweep.running import LocalPlacement, launch
 
             clock = Clock()
             with redirect_stdout(nowhere):
-                launch(runs, ledger, resources)
+                launch(runs, ledger, LocalPlacement(ledger, resources))
             clock.stop()
         began = time.monotonic()
         ledger.write_frame()

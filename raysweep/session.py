@@ -21,7 +21,7 @@ from raysweep.forecasts import forecasts, past_error, setting_of, with_predictio
 from raysweep.ledger import SETTLED, Ledger, Record
 from raysweep.live import Status, choose_view
 from raysweep.planning import PlannedRun, Resources, accept_imported, alike, describe_changes, make_runs, matching
-from raysweep.running import concurrent_trials, own_cluster
+from raysweep.running import ClusterPlacement, LocalPlacement, Placement, concurrent_trials, own_cluster
 from raysweep.tracking import Destination
 
 
@@ -184,14 +184,17 @@ def _launcher(
     expected: Mapping[str, tuple[float, float, float]],
 ) -> Iterator[Callable[[list[PlannedRun], list[PlannedRun]], None]]:
     """Launches runs out of those of a plan, on the cluster of --address or one of our own that ends with this."""
-    args, max_concurrent = setup.args, None
+    args = setup.args
     hours, of_gpus = args.budget_hours or (math.inf, False)
     left = 3600 * hours if of_gpus else math.inf  # of slots times seconds
     started = time.monotonic()
     with contextlib.ExitStack() as stack:
+        placement: Placement
         if args.address:
             max_concurrent = concurrent_trials(runs, setup.resources, args.gpus_per_worker)
+            placement = ClusterPlacement(setup.resources, args.gpus_per_worker, max_concurrent)
         else:
+            placement = LocalPlacement(setup.ledger, setup.resources, args.gpus_per_worker)
             dashboard = stack.enter_context(own_cluster(setup.resources))
             print(f"Ray dashboard: http://{dashboard} (token: `ray get-auth-token`)")
         from raysweep.planning import Rules
@@ -203,9 +206,6 @@ def _launcher(
         rules = Rules(
             followers=(gauges, tracking),
             counted=gauges.runs,
-            gpus_per_worker=args.gpus_per_worker,
-            max_concurrent=max_concurrent,
-            loopback=not args.address,
             backfill=args.backfill,
             deadline=math.inf if of_gpus else started + 3600 * hours,
             incoming=incoming,
@@ -215,8 +215,8 @@ def _launcher(
         status = Status(
             setup.ledger,
             choose_view(),
-            slots=max_concurrent or setup.resources.slots,
-            slots_of=lambda run: 1 if max_concurrent else setup.resources.slots_of(run, args.gpus_per_worker),
+            slots=placement.slots,
+            slots_of=placement.slots_of,
             predicted=expected,
         )
         status.start()
@@ -226,6 +226,6 @@ def _launcher(
             nonlocal left
             done = {record["run"]: record for record in setup.ledger.records() if record["status"] in SETTLED}
             status.add([run for run in planned if run.name in done or run in todo], done)
-            left -= launch(todo, setup.ledger, setup.resources, replace(rules, slot_seconds=left), status)
+            left -= launch(todo, setup.ledger, placement, replace(rules, slot_seconds=left), status)
 
         yield start

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from raysweep.admission.devices import Devices
     from raysweep.admission.gate import Gates, enter_gate
     from raysweep.admission.gpu_sharing import gpu_share
-    from raysweep.admission.policy import Admission, Series
+    from raysweep.admission.policy import Admission, RunBundle
 
 __getattr__, __all__ = exporting(
     __name__,
@@ -16,6 +16,6 @@ __getattr__, __all__ = exporting(
         "devices": ("Devices",),
         "gate": ("Gates", "enter_gate"),
         "gpu_sharing": ("gpu_share",),
-        "policy": ("Admission", "Series"),
+        "policy": ("Admission", "RunBundle"),
     },
 )

@@ -19,7 +19,7 @@ from raysweep.forecasts.past import past_error
 from raysweep.forecasts.rates import Shape, Share
 from raysweep.forecasts.schedule import Total, Trial, total
 from raysweep.ledger import DIVERGED, FINISHED, Ledger
-from raysweep.planning import PlannedRun, Resources, in_series, relations
+from raysweep.planning import PlannedRun, Resources, in_bundles, relations
 
 State = Literal["done", "diverged", "goes on", "new", "changed", "extended"]
 Risk = Literal["none", "likely", "certain"]
@@ -144,7 +144,7 @@ def total_of(rows: Sequence[Row], setting: Setting) -> Total:
     of_run = {row.run.name: row.forecast for row in todo}
     trials = [
         Trial(runs=[of_run[run.name] for run in part], slots=setting.slots_of(part[0]))
-        for part in in_series([row.run for row in todo])
+        for part in in_bundles([row.run for row in todo])
     ]
     return total(trials, setting.slots)
 

@@ -124,19 +124,16 @@ class Status:
             case "epoch":
                 self._epoch(run, report)
 
-    def retries(self, run: PlannedRun, text: str) -> None:
-        """It is begun once more, or goes on, after what `text` says."""
-        row = self._rows[run.name]
-        self._set(run, state=STARTING, retries=row.retries + 1, error=text)
-        self._view.line(run, text, notable=True)
-
     def stops(self, run: PlannedRun) -> None:
         """It has been asked to stop."""
         if self._rows[run.name].state in ACTIVE:
             self._set(run, state=STOPPING)
 
-    def ended(self, run: PlannedRun, text: str, status: str) -> None:
-        """It has ended: FINISHED, FAILED, DIVERGED or, to be gone on with, STOPPED."""
+    def ended(self, run: PlannedRun, status: str, text: str = "", record: Record | None = None) -> None:
+        """A run has ended, or an attempt at it, as `Follower.ended` says."""
+        if status == "":
+            self.retries(run, text)
+            return
         now, row = self._clock(), self._rows[run.name]
         if status == STOPPED:
             self._set(run, state=WAITING, ended=now)
@@ -145,6 +142,12 @@ class Status:
         if status == FINISHED and row.started and not row.retries:
             self._pace.took(run, now - row.started)
         self._view.line(run, text, notable=status != FINISHED)
+
+    def retries(self, run: PlannedRun, text: str) -> None:
+        """It is begun once more, or goes on, after what `text` says."""
+        row = self._rows[run.name]
+        self._set(run, state=STARTING, retries=row.retries + 1, error=text)
+        self._view.line(run, text, notable=True)
 
     def active(self, runs: Iterable[PlannedRun]) -> list[PlannedRun]:
         """Those of them that have begun and not ended."""

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from raysweep.planning.options import fail, pairs, parse_options
     from raysweep.planning.resources import Resources, local_resources
     from raysweep.planning.rules import Rules
-    from raysweep.planning.runs import PlannedRun, alike, in_series, make_runs, settings_of
+    from raysweep.planning.runs import PlannedRun, alike, in_bundles, make_runs, settings_of
     from raysweep.planning.schedule import end_of
     from raysweep.planning.search import Results, rounds
     from raysweep.planning.selection import matching, select, select_family
@@ -25,7 +25,7 @@ __getattr__, __all__ = exporting(
         "options": ("fail", "pairs", "parse_options"),
         "resources": ("Resources", "local_resources"),
         "rules": ("Rules",),
-        "runs": ("PlannedRun", "alike", "in_series", "make_runs", "settings_of"),
+        "runs": ("PlannedRun", "alike", "in_bundles", "make_runs", "settings_of"),
         "schedule": ("end_of",),
         "search": ("Results", "rounds"),
         "selection": ("matching", "select", "select_family"),

@@ -121,7 +121,7 @@ def make_runs(
     return runs
 
 
-def in_series(runs: Iterable[PlannedRun]) -> Iterator[list[PlannedRun]]:
+def in_bundles(runs: Iterable[PlannedRun]) -> Iterator[list[PlannedRun]]:
     """Neighbouring runs of one experiment in parts of at most `runs_per_trial`, each of which is a trial."""
     part: list[PlannedRun] = []
     for run in runs:

@@ -7,11 +7,13 @@ from raysweep.lazy import exporting
 if TYPE_CHECKING:
     from raysweep.running.cluster import concurrent_trials, own_cluster, prepare_own_environment, running_cluster
     from raysweep.running.launcher import launch
+    from raysweep.running.placement import ClusterPlacement, LocalPlacement, Placement
 
 __getattr__, __all__ = exporting(
     __name__,
     {
         "cluster": ("concurrent_trials", "own_cluster", "prepare_own_environment", "running_cluster"),
         "launcher": ("launch",),
+        "placement": ("ClusterPlacement", "LocalPlacement", "Placement"),
     },
 )

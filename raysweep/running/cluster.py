@@ -16,8 +16,7 @@ from pathlib import Path
 from raysweep.messages import PlanError
 from raysweep.planning import PlannedRun, Resources
 from raysweep.running import supervisor
-
-SLOT = "slot"
+from raysweep.running.placement import SLOT
 
 _ENVIRONMENT = {
     # All of Ray's sockets on loopback; must be set before Ray is imported.

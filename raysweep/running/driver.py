@@ -14,7 +14,6 @@ import time
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import ray
 import ray.exceptions
@@ -26,13 +25,12 @@ from ray.tune.integration.ray_train import TuneReportCallback
 
 from raysweep import ray_internals
 from raysweep.ledger import FAILED, STOPPED
+from raysweep.planning import PlannedRun
 from raysweep.running.failures import HUNG, MEMORY, Failure, failure_of
 from raysweep.running.recording import ledger_of, record_failure, unrecorded
+from raysweep.running.spec import MAX_RESTARTS, Attempt, TrialSpec, WorkerSpec, end_report
 from raysweep.running.watchdog import Watchdog
 from raysweep.running.worker import ReportToTune, train_loop
-
-MAX_RESTARTS = 10
-"""Times that a run goes on from its checkpoint after a lost worker, node or process before it counts as failed."""
 
 PARTS = "batch_parts"
 """The configuration's field that says into how many parts a batch is cut for want of memory."""
@@ -44,43 +42,48 @@ LOOK_AROUND = 2.0
 """Seconds that workers have to write down where they are before they are ended."""
 
 
-def run_trial(config: dict[str, Any]) -> None:
-    """Body of a Tune trial."""
+def run_trial(config: dict[str, TrialSpec]) -> None:
+    """Body of a Tune trial; `config` holds the `TrialSpec` as "spec"."""
     _name_the_cluster()
     spec, started, restarts = config["spec"], time.time(), 0
     ledger = ledger_of(spec)
     while runs := unrecorded(spec):
-        first = runs[0]["record"]["run"]
+        first = runs[0].name
         if ledger.is_asked_to_stop(first):
-            tune.report({"event": "ended", "run": first, "status": STOPPED, "text": "stopped"})
+            tune.report(dict(end_report(first, STOPPED, "stopped")))
             return
-        for run in runs:
-            run["record"]["attempt"] = ledger.begin(run["record"]["run"])
-        try:
-            with _watched(spec, runs) as watchdog:
-                _train_run(spec, runs, restarts)
+        attempts = tuple(Attempt(run=run, number=ledger.begin(run.name)) for run in runs)
+        failure = _attempt(spec, attempts, restarts)
+        unended = {run.name for run in unrecorded(spec)}
+        failed = next((attempt for attempt in attempts if attempt.run.name in unended), None)
+        if failure is None or failed is None:
             return
-        except ray.train.TrainingFailedError as error:
-            failures = list(getattr(error, "worker_failures", {}).values()) or [error]
-            failure = Failure(HUNG, watchdog.verdict) if watchdog.verdict else failure_of(failures)
-        failed = next(iter(unrecorded(spec)), None)
-        if failed is None:
-            return
-        name = failed["record"]["run"]
-        if failure.kind == MEMORY and _cut(failed):
-            text = f"out of memory; goes on with batches in {failed['record']['config'][PARTS]} parts"
-            tune.report({"event": "ended", "run": name, "status": "", "text": text})
-            continue
-        if not failure.status and restarts < MAX_RESTARTS:
+        run = failed.run
+        if failure.kind == MEMORY and (cut := _cut(run)):
+            spec = dataclasses.replace(spec, runs=tuple(cut if one is run else one for one in spec.runs))
+            text = f"out of memory; goes on with batches in {getattr(cut.config, PARTS)} parts"
+            tune.report(dict(end_report(run.name, "", text)))
+        elif not failure.status and restarts < MAX_RESTARTS:
             text = f"interrupted: {failure.cause}; goes on from its last checkpoint"
-            tune.report({"event": "ended", "run": name, "status": "", "text": text})
+            tune.report(dict(end_report(run.name, "", text)))
             restarts += 1
-            continue
-        said = record_failure(spec, failed["record"], failure, started, restarts)
-        signature = {"signature": failure.signature, "kind": failure.kind}
-        tune.report({"event": "ended", "run": name, "status": failure.status or FAILED, "text": said[0], **signature})
-        if not said[1]:
-            return
+        else:
+            text, recorded = record_failure(spec, failed, failure, started, restarts)
+            status, signature = failure.status or FAILED, failure.signature
+            tune.report(dict(end_report(run.name, status, text, kind=failure.kind, signature=signature)))
+            if not recorded:
+                return
+
+
+def _attempt(spec: TrialSpec, attempts: tuple[Attempt, ...], restarts: int) -> Failure | None:
+    """Train, with an eye on whether the workers get on. Returns why that ended, if not by itself."""
+    try:
+        with _watched(spec, [attempt.run for attempt in attempts]) as watchdog:
+            _train(spec, attempts, restarts)
+    except ray.train.TrainingFailedError as error:
+        failures = list(getattr(error, "worker_failures", {}).values()) or [error]
+        return Failure(HUNG, watchdog.verdict) if watchdog.verdict else failure_of(failures)
+    return None
 
 
 def _name_the_cluster() -> None:
@@ -93,20 +96,18 @@ def _name_the_cluster() -> None:
     os.environ[ADDRESS] = ray.get_runtime_context().gcs_address
 
 
-def _cut(run: dict[str, Any]) -> bool:
-    """Let a run's batches be cut into twice as many parts; whether that is possible."""
-    parts = 2 * getattr(run["config"], PARTS, MOST_PARTS)
+def _cut(run: PlannedRun) -> PlannedRun | None:
+    """The run with its batches cut into twice as many parts; None where that is not possible."""
+    parts = 2 * getattr(run.config, PARTS, MOST_PARTS)
     if parts > MOST_PARTS:
-        return False
-    run["config"] = dataclasses.replace(run["config"], **{PARTS: parts})
-    run["record"]["config"][PARTS] = parts
-    return True
+        return None
+    return dataclasses.replace(run, config=dataclasses.replace(run.config, **{PARTS: parts}))
 
 
 @contextlib.contextmanager
-def _watched(spec: dict[str, Any], runs: Sequence[dict[str, Any]]) -> Iterator[Watchdog]:
-    """With an eye on whether the runs' workers get on."""
-    names, num_workers = [run["record"]["run"] for run in runs], runs[0]["record"]["num_workers"]
+def _watched(spec: TrialSpec, runs: Sequence[PlannedRun]) -> Iterator[Watchdog]:
+    """Within this context a watchdog ends the workers of the runs if they do not get on."""
+    names, num_workers = [run.name for run in runs], runs[0].num_workers
     with ledger_of(spec).seen_from_afar() as ledger:
         folders = [ledger.run_folder(name) for name in names]
 
@@ -150,20 +151,20 @@ def _is_of_ray(pid: int) -> bool:
         return False
 
 
-def _train_run(spec: dict[str, Any], runs: list[dict[str, Any]], attempt: int) -> None:
-    """One Ray Train run over the given runs of a trial."""
-    first = runs[0]["record"]
-    storage = Path(spec["folder"]) / "ray" / "train"
-    name = f"{first['run']}-{datetime.datetime.now():%H%M%S}-{os.getpid()}-{attempt}"
-    loop = {"spec": spec, "runs": runs, "restarts": attempt, "rendezvous": ""}
-    if spec["gate"]:
-        loop["rendezvous"] = str(storage / "rendezvous" / uuid.uuid4().hex)
+def _train(spec: TrialSpec, attempts: tuple[Attempt, ...], restarts: int) -> None:
+    """One Ray Train run over runs of a trial."""
+    first = attempts[0].run
+    storage = Path(spec.folder) / "ray" / "train"
+    name = f"{first.name}-{datetime.datetime.now():%H%M%S}-{os.getpid()}-{restarts}"
+    rendezvous = str(storage / "rendezvous" / uuid.uuid4().hex) if spec.gate else ""
+    told = {"spec": WorkerSpec(trial=spec, attempts=attempts, restarts=restarts, rendezvous=rendezvous)}
+    if spec.gate:
         ray_internals.trainer(
             train_loop,
-            loop,
+            told,
             name=name,
             storage=str(storage),
-            num_workers=first["num_workers"],
+            num_workers=first.num_workers,
             callbacks=[ReportToTune()],
         ).fit()
         return
@@ -171,11 +172,11 @@ def _train_run(spec: dict[str, Any], runs: list[dict[str, Any]], attempt: int) -
 
     TorchTrainer(
         train_loop,
-        train_loop_config=loop,
+        train_loop_config=told,
         scaling_config=ScalingConfig(
-            num_workers=first["num_workers"],
-            use_gpu="GPU" in spec["per_worker"],
-            resources_per_worker=spec["per_worker"],
+            num_workers=first.num_workers,
+            use_gpu="GPU" in spec.per_worker,
+            resources_per_worker=dict(spec.per_worker),
         ),
         run_config=RunConfig(name=name, storage_path=str(storage), callbacks=[TuneReportCallback()]),
     ).fit()

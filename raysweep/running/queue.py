@@ -1,299 +1,240 @@
-"""The trials of a sweep as Tune asks for them: which series of runs starts, which is let in, which is to make room.
+"""The trials of a sweep as they are asked for: which bundle of runs starts, which is let in, which is to make room.
 
-`admission` decides; here its decisions meet what trials say, what comes in from outside, gates, GPUs and the ledger.
+Admission decides; here its decisions meet what trials say, what comes in from outside, the placement and the ledger.
+Nothing here imports Ray: `tune_adapter` is what Tune sees of it.
 """
 
-import os
 import statistics
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ray.tune.search import Searcher
-
-from raysweep.admission import Admission, Devices, Gates, Series, gpu_share
-from raysweep.ledger import DIVERGED, FAILED, FINISHED, STOPPED, Ledger, Record, uninterrupted_seconds
-from raysweep.live import Status, choose_view
-from raysweep.planning import PlannedRun, Resources, Rules, in_series
-from raysweep.running.driver import MAX_RESTARTS
+from raysweep.admission import Admission, RunBundle
+from raysweep.ledger import DIVERGED, FAILED, FINISHED, STOPPED, Ledger, uninterrupted_seconds
+from raysweep.live import Status
+from raysweep.planning import PlannedRun, Rules, in_bundles
 from raysweep.running.failures import DISK, ERROR, LOST, Failure
+from raysweep.running.placement import Placement
 from raysweep.running.recording import git_revision, record_failure, unrecorded
+from raysweep.running.spec import MAX_RESTARTS, Attempt, TrialSpec
 
 TEND_EVERY = 0.5
 """Seconds between two looks at what has come in from outside."""
 ALIKE = 3
 """Failures of a group with the same cause after which none of its runs is started any more."""
-CORES = len(os.sched_getaffinity(0))
 GRACE = 60.0
 """Seconds that runs have after Ctrl-C to end their step and write their checkpoint."""
 
 
-class TrialQueue(Searcher):  # type: ignore[misc]
-    """Gives Tune its trials one by one, when admission says so, and tells admission how they went."""
+class TrialQueue:
+    """Gives out trials one by one, when admission says so, and tells admission and followers how they went."""
 
-    def __init__(self, ledger: Ledger, resources: Resources, rules: Rules, status: Status | None = None) -> None:
-        super().__init__()
-        self.ledger, self.resources, self.rules = ledger, resources, rules
+    def __init__(self, ledger: Ledger, placement: Placement, rules: Rules, status: Status) -> None:
+        self.ledger, self.placement, self.rules, self.status = ledger, placement, rules, status
         self.runs: dict[str, PlannedRun] = {}
-        slots = resources.slots if rules.max_concurrent is None else rules.max_concurrent
-        self._gates = Gates(ledger.folder) if rules.loopback else None
-        self._records: list[Record] | None = None
-        self._devices = Devices(resources.gpu_names or [str(i) for i in range(resources.gpus)])
-        self._next: Series | None = None
-        """Admitted, and still without processes."""
-        self._trials: dict[str, tuple[Series, dict[str, Any]]] = {}
-        self._specs: dict[Series, dict[str, Any]] = {}
-        """Of what has processes or is about to have some."""
-        self._of_run: dict[str, Series] = {}
-        self.status = status or Status(ledger, choose_view(), slots=slots, slots_of=self._slots_of)
+        self._durations = _Durations(ledger)
         self.admission = Admission(
-            slots, backfill=rules.backfill, seconds_of=self._seconds_of, fits=self._devices_suffice
+            placement.slots, backfill=rules.backfill, seconds_of=self._durations, fits=placement.has_room
         )
+        self.finished = False
+        """Whether there is nothing more to start: what is handed over from now on is for the next sweep."""
+        self._next: RunBundle | None = None
+        """Admitted, and still without processes."""
+        self._trials: dict[str, tuple[RunBundle, TrialSpec]] = {}
+        self._specs: dict[RunBundle, TrialSpec] = {}
+        """Of the bundles that have processes or are about to have some."""
+        self._bundle_of: dict[str, RunBundle] = {}
         self._failures: Counter[tuple[str, str]] = Counter()
         self._revision = git_revision()
         self._tended = time.monotonic()
         self._closed_at = 0.0
-        self._finished = False
-        """Whether Tune has been told that there is nothing more: what is handed over now is for the next sweep."""
-        self._durations: dict[str, float] | None = None
 
     def add(self, runs: Sequence[PlannedRun], *, urgent: bool = False) -> None:
-        """Let runs wait for their turn; those that wait already, before all others with `urgent`."""
-        waiting = {run.key: one for one in self.admission.waiting for run in one.runs}
+        """Let runs wait for their turn; with `urgent` before all others, also those that wait already."""
+        if urgent:
+            self.admission.hurry({run.key for run in runs})
         known = {run.key for run in self.runs.values()}
-        for run in runs:
-            if urgent and run.key in waiting:
-                waiting[run.key].urgent = True
         new = [run for run in runs if run.key not in known]
         self.runs |= {run.name: run for run in new}
         self.status.add([run for run in runs if run.name in self.runs], urgent=urgent)
-        self.admission.add(Series(part, self._slots_of(part[0]), urgent=urgent) for part in in_series(new))
+        self.admission.add(RunBundle(part, self.placement.slots_of(part[0]), urgent=urgent) for part in in_bundles(new))
 
-    def suggest(self, trial_id: str) -> Any:
-        """The next trial's configuration; None while there is none to start."""
+    def suggest(self, trial_id: str) -> TrialSpec | None:
+        """What the trial of this id is to do; None while there is nothing to start."""
         self.tend()
-        self.admit()
-        series = self._to_start()
-        if series:
-            spec = self._specs[series] = self._spec(series)
-            self._trials[trial_id] = series, spec
-            for run in series.runs:
-                self.ledger.let_go_on(run.name)
-                self._of_run[run.name] = series
-            if series in self.admission.running:
-                self._let_in(series)
-            return {"spec": spec}
-        self._finished = not self.admission.running and (self.admission.closed or not self.admission.waiting)
-        return Searcher.FINISHED if self._finished else None
+        self._admit()
+        bundle = self._to_start()
+        if bundle is None:
+            self.finished = not self.admission.running and (self.admission.closed or not self.admission.waiting)
+            return None
+        spec = _spec_of(bundle, self.ledger, self.placement, self._revision)
+        self._specs[bundle], self._trials[trial_id] = spec, (bundle, spec)
+        for run in bundle.runs:
+            self.ledger.let_go_on(run.name)
+            self._bundle_of[run.name] = bundle
+        if bundle in self.admission.running:
+            self._let_in(bundle)
+        return spec
 
-    def admit(self) -> None:
-        """Let in those whose turn it is, as far as they have processes."""
-        while self._next is None and (series := self.admission.next()):
-            if series in self._specs:
-                self._let_in(series)
-            else:
-                self._next = series
-
-    def on_trial_complete(self, trial_id: str, result: Record | None = None, error: bool = False) -> None:
-        """A trial has left its slots, if it has not done so before."""
-        series, spec = self._trials.pop(trial_id)
-        self._durations = None
-        self._specs.pop(series)
-        series.prepared = False
-        if self._gates:
-            self._gates.remove(spec["trial"])
-        for run in self.status.active(series.runs):
+    def trial_ended(self, trial_id: str, *, failed: bool = False) -> None:
+        """A trial has left its slots, if it has not done so before, and its processes are free."""
+        bundle, spec = self._trials.pop(trial_id)
+        del self._specs[bundle]
+        self._durations.forget()
+        self.placement.trial_ended(spec.trial)
+        for run in self.status.active(bundle.runs):
             record = self.ledger.record(run.name) or {}
-            said = record["status"] if record.get("trial") == spec["trial"] else STOPPED
+            said = record["status"] if record.get("trial") == spec.trial else STOPPED
             self.status.ended(run, said, said)
-        waits = series in self.admission.waiting
-        left = set()
-        if not error and (waits or series.asked_to_stop):
-            left = {run["record"]["run"] for run in unrecorded(spec)}
-        if left:
-            series.runs = [run for run in series.runs if run.name in left]
-        elif waits:  # it failed before its turn
-            self.admission.waiting.remove(series)
-        self._leave(series, again=bool(left))
+        may_go_on = not failed and (bundle in self.admission.waiting or bundle.asked_to_stop)
+        if self.admission.trial_ended(bundle, unrecorded(spec) if may_go_on else []):
+            self._leave(bundle)
 
     def tend(self) -> None:
-        """See to what came from outside: urgent runs, Ctrl-C, the end of the budget; ask for room."""
-        self.admit()
+        """See to what came from outside (urgent runs, Ctrl-C, the end of the budget), let in and ask for room."""
+        self._admit()
         now, rules, admission = time.monotonic(), self.rules, self.admission
         if now - self._tended < TEND_EVERY:
             return
         self._tended = now
-        self.rules.counted(*self.status.counts())
-        urgent = () if self._finished or self._closed_at else rules.incoming()
+        rules.counted(*self.status.counts())
+        urgent = () if self.finished or self._closed_at else rules.incoming()
         if urgent:
             self.add(urgent, urgent=True)
             print(f"{len(urgent)} urgent run{'s' * (len(urgent) != 1)} came in and go first", flush=True)
+        is_used_up = now >= rules.deadline or admission.slot_seconds >= rules.slot_seconds
         if not self._closed_at and rules.interrupted():
             self._close(now)
-        elif (admission.running or admission.waiting) and not self._closed_at and self._is_used_up(now):
+        elif (admission.running or admission.waiting) and not self._closed_at and is_used_up:
             self._drop(admission.waiting, "the budget is used up")
             self._close(now)
-        for series in admission.to_stop():
-            self._stop(series)
+        for bundle in admission.to_stop():
+            self._stop(bundle)
         if rules.interrupted():
-            waits_for = [series for series in admission.running if series.reported]
+            waits_for = [bundle for bundle in admission.running if bundle.reported]
             if not waits_for or now - self._closed_at > GRACE:
                 raise KeyboardInterrupt
 
-    def reported(self, result: Record) -> None:
-        """A trial has said something."""
+    def reported(self, result: Mapping[str, Any]) -> None:
+        """A trial has said something: a report of its trainable, or an `EndReport`."""
         run = self.runs[result["run"]]
-        series = self._of_run[run.name]
-        series.reported = True
+        bundle = self._bundle_of[run.name]
+        self.admission.has_reported(bundle)
         if result.get("event") != "ended":
-            self.status.report(run, result)
-            for follower in self.rules.followers:
+            for follower in (self.status, *self.rules.followers):
                 follower.report(run, result)
             return
-        self._say_the_end(run, result["status"], result["text"])
-        if result.get("left") == 0:
-            self._leave(series)
-        if result.get("kind") == DISK:
-            self._drop(self.admission.waiting[:], "the disk cannot be written to")
-            self.admission.waiting.clear()
-        elif result.get("kind") == ERROR:
+        self._tell_the_end(run, result["status"], result["text"])
+        if result["left"] == 0 and self.admission.leave(bundle):
+            self._leave(bundle)
+        if result["kind"] == DISK:
+            self._drop(self.admission.drop(), "the disk cannot be written to")
+        elif result["kind"] == ERROR:
             alike = run.group, result["signature"]
             self._failures[alike] += 1
             if self._failures[alike] == ALIKE:
-                dropped = self.admission.drop(run.group)
-                self._drop(dropped, f"{ALIKE} runs of group {run.group} have failed alike")
+                self._drop(self.admission.drop(run.group), f"{ALIKE} runs of group {run.group} have failed alike")
 
-    def lost(self, spec: dict[str, Any]) -> None:
+    def lost(self, spec: TrialSpec) -> None:
         """Record the runs of a trial whose process went away too often to do so itself."""
         failure = Failure(LOST, f"its process was lost {MAX_RESTARTS + 1} times")
         for run in unrecorded(spec):
-            name = run["record"]["run"]
-            planned = {**run["record"], "attempt": self.ledger.begin(name)}
-            text, _ = record_failure(spec, planned, failure, time.time(), MAX_RESTARTS)
-            self.status.ended(self.runs[name], text, FAILED)
-            self._tell_followers(self.runs[name], FAILED)
+            attempt = Attempt(run=run, number=self.ledger.begin(run.name))
+            text, _ = record_failure(spec, attempt, failure, time.time(), MAX_RESTARTS)
+            self._tell_the_end(run, FAILED, text)
 
-    def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
-        """Nothing of this is Ray's to keep."""
+    def _admit(self) -> None:
+        """Let in those whose turn it is, as far as they have processes."""
+        while self._next is None and (bundle := self.admission.next()):
+            if bundle in self._specs:
+                self._let_in(bundle)
+            else:
+                self._next = bundle
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Ray writes down what a Tuner was made of; nothing reads it."""
-        return {}
+    def _to_start(self) -> RunBundle | None:
+        """The bundle whose processes to start now: the one whose turn it is, else one to be prepared."""
+        if not self.placement.may_start():
+            return None
+        bundle, self._next = self._next, None
+        if bundle is None and self.placement.prepares:
+            bundle = self.admission.to_prepare()
+        return bundle
 
-    def _is_used_up(self, now: float) -> bool:
-        return now >= self.rules.deadline or self.admission.slot_seconds >= self.rules.slot_seconds
+    def _let_in(self, bundle: RunBundle) -> None:
+        """Let a bundle have its slots, which its processes wait for."""
+        self.status.prepares(bundle.runs[0])
+        self.placement.let_in(bundle, self._specs[bundle].trial)
+
+    def _leave(self, bundle: RunBundle) -> None:
+        """Take back what a bundle held that has left its slots."""
+        if self.placement.leave(bundle):
+            self.admission.resize(self.placement.slots_of)
 
     def _close(self, now: float) -> None:
         """Start nothing any more, and stop what runs."""
         self._closed_at = now
         self.admission.close()
-        for series in self.admission.waiting:
-            self._stop(series)
+        for bundle in self.admission.waiting:
+            self._stop(bundle)
 
-    def _stop(self, series: Series) -> None:
-        """Ask a series to write its checkpoint and end, or not to wait for its turn."""
-        if series in self._specs:
-            for run in series.runs:
+    def _stop(self, bundle: RunBundle) -> None:
+        """Ask a bundle that has processes to write its checkpoint and end, or not to wait for its turn."""
+        if bundle in self._specs:
+            for run in bundle.runs:
                 self.ledger.ask_to_stop(run.name)
                 self.status.stops(run)
 
-    def _to_start(self) -> Series | None:
-        """The series whose processes to start now; the earlier ones first.
-
-        On a machine of our own no more trials start at once than it has cores.
-        """
-        if self._gates and sum(not self._gates.is_reached(spec["trial"]) for _, spec in self._trials.values()) >= CORES:
-            return None
-        series, self._next = self._next, None
-        if not series and self._gates:
-            series = self.admission.to_prepare()
-        return series
-
-    def _let_in(self, series: Series) -> None:
-        """Open the gate of a series, which has its slots from here on."""
-        self.status.prepares(series.runs[0])
-        if self._gates:
-            devices = self._devices.take(series, *_workers_and_share(series)) if self.resources.gpus else []
-            self._gates.open(self._specs[series]["trial"], devices)
-
-    def _leave(self, series: Series, *, again: bool = False) -> None:
-        """Take back what a series holds, if anything; with `again` it waits for its turn once more."""
-        if series in self.admission.running:
-            self._devices.release(series)
-            self.admission.ended(series, again=again)
-            if self.resources.gpus:
-                self._pack()
-
-    def _devices_suffice(self, series: Series) -> bool:
-        return not (self._gates and self.resources.gpus) or self._devices.suffice(*_workers_and_share(series))
-
-    def _say_the_end(self, run: PlannedRun, status: str, text: str) -> None:
-        """Of a run, or without a status of an attempt at it."""
-        if status:
-            self.status.ended(run, text, status)
-        else:
-            self.status.retries(run, text)
-        self._tell_followers(run, status)
-
-    def _tell_followers(self, run: PlannedRun, ending: str) -> None:
-        recorded = ending in (FINISHED, FAILED, DIVERGED)
-        record = self.ledger.record(run.name) if recorded and self.rules.followers else None
-        for follower in self.rules.followers:
-            follower.ended(run, ending if recorded else "", record)
-
-    def _drop(self, series: Sequence[Series], why: str) -> None:
-        self.status.dropped(run for one in series for run in one.runs)
-        for one in series:
-            self._stop(one)
-        names = [f"{run.experiment.name} seed {run.config.seed}" for one in series for run in one.runs]
+    def _drop(self, bundles: Sequence[RunBundle], why: str) -> None:
+        """Say that bundles will not be started, and stop what processes they have."""
+        self.status.dropped(run for bundle in bundles for run in bundle.runs)
+        for bundle in bundles:
+            self._stop(bundle)
+        names = [f"{run.experiment.name} seed {run.config.seed}" for bundle in bundles for run in bundle.runs]
         some = f": {', '.join(names[:4])}{', ...' * (len(names) > 4)}" if names else ""
         print(f"{why}; {len(names)} run{'s' * (len(names) != 1)} not started{some}", flush=True)
 
-    def _slots_of(self, run: PlannedRun) -> float:
-        return 1 if self.rules.max_concurrent else self.resources.slots_of(run, self._gpus_per_worker(run))
+    def _tell_the_end(self, run: PlannedRun, status: str, text: str) -> None:
+        """Tell all followers that a run, or an attempt at it, has ended."""
+        recorded = status in (FINISHED, FAILED, DIVERGED)
+        record = self.ledger.record(run.name) if recorded and self.rules.followers else None
+        for follower in (self.status, *self.rules.followers):
+            follower.ended(run, status, text, record)
 
-    def _gpus_per_worker(self, run: PlannedRun) -> float | None:
-        """As asked for; by itself, a run on a GPU of this machine takes what it was seen to need."""
-        if self.rules.gpus_per_worker is not None or not (self.resources.gpus and self._gates):
-            return self.rules.gpus_per_worker
-        if self._records is None:
-            self._records = list(self.ledger.records())
-        return gpu_share(run, self._records)
 
-    def _pack(self) -> None:
-        """Let what waits take no more of a GPU than is known by now."""
-        self._records = None
-        for series in self.admission.waiting:
-            series.slots = self._slots_of(series.runs[0])
+class _Durations:
+    """How long runs of an experiment took that were not interrupted, as far as records say."""
 
-    def _spec(self, series: Series) -> dict[str, Any]:
-        """What a trial is told."""
-        runs = series.runs
-        trial = f"{runs[0].name}-{time.time():.3f}"
-        return {
-            "runs": [{"record": run.record(), "config": run.config} for run in runs],
-            "per_worker": self.resources.per_worker(runs[0], self._gpus_per_worker(runs[0])),
-            "slots": series.slots,
-            "results": self.ledger.location,
-            "folder": str(self.ledger.folder),
-            "trial": trial,
-            "gate": self._gates.of(trial) if self._gates else "",
-            "revision": self._revision,
-        }
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._known: dict[str, float] | None = None
 
-    def _seconds_of(self, run: PlannedRun) -> float | None:
-        """How long runs of the same experiment took that were not interrupted; None where there is none."""
-        if self._durations is None:
+    def __call__(self, run: PlannedRun) -> float | None:
+        """The median over the runs of the same experiment in seconds; None where there is none."""
+        if self._known is None:
             found: dict[str, list[float]] = {}
-            for record in self.ledger.records():
+            for record in self._ledger.records():
                 if (seconds := uninterrupted_seconds(record)) is not None:
                     found.setdefault(record["experiment"], []).append(seconds)
-            self._durations = {name: statistics.median(of_all) for name, of_all in found.items()}
-        return self._durations.get(run.experiment.name)
+            self._known = {name: statistics.median(of_all) for name, of_all in found.items()}
+        return self._known.get(run.experiment.name)
+
+    def forget(self) -> None:
+        """Read the records again when asked the next time."""
+        self._known = None
 
 
-def _workers_and_share(series: Series) -> tuple[int, float]:
-    """Workers of a series, and the GPUs that each of them takes."""
-    workers = series.runs[0].num_workers
-    return workers, series.slots / workers
+def _spec_of(bundle: RunBundle, ledger: Ledger, placement: Placement, revision: str | None) -> TrialSpec:
+    """What a trial is told that does the runs of a bundle, and whose processes start now."""
+    first = bundle.runs[0]
+    trial = f"{first.name}-{time.time():.3f}"
+    return TrialSpec(
+        trial=trial,
+        runs=tuple(bundle.runs),
+        per_worker=placement.per_worker(first),
+        asked_of_ray=placement.asked_of_ray(bundle.slots),
+        results=ledger.location,
+        folder=str(ledger.folder),
+        gate=placement.starts(trial),
+        revision=revision,
+    )

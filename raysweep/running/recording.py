@@ -7,44 +7,45 @@ import subprocess
 import time
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from raysweep.ledger import FAILED, FINISHED, Ledger, LedgerError, Record, open_ledger
+from raysweep.planning import PlannedRun
 from raysweep.running.failures import MEMORY, Failure, remedies
+from raysweep.running.spec import Attempt, TrialSpec
 
 
-def ledger_of(spec: dict[str, Any]) -> Ledger:
+def ledger_of(spec: TrialSpec) -> Ledger:
     """The ledger that a trial records in."""
-    return open_ledger(spec["results"], spec["folder"])
+    return open_ledger(spec.results, spec.folder)
 
 
-def unrecorded(spec: dict[str, Any]) -> list[dict[str, Any]]:
+def unrecorded(spec: TrialSpec) -> list[PlannedRun]:
     """The runs of a trial that have neither finished nor failed in this trial."""
     ledger = ledger_of(spec)
 
     def ended(record: Record | None) -> bool:
-        return record is not None and (record["status"] == FINISHED or record.get("trial") == spec["trial"])
+        return record is not None and (record["status"] == FINISHED or record.get("trial") == spec.trial)
 
-    return [run for run in spec["runs"] if not ended(ledger.record(run["record"]["run"]))]
+    return [run for run in spec.runs if not ended(ledger.record(run.name))]
 
 
 def record_failure(
-    spec: dict[str, Any], planned: Record, failure: Failure, started: float, restarts: int
+    spec: TrialSpec, attempt: Attempt, failure: Failure, started: float, restarts: int
 ) -> tuple[str, bool]:
-    """Record that a run has failed. Returns what to say, and whether that was possible."""
+    """Record that a run has failed. Returns what to say, and whether it could be recorded."""
     cause = failure.cause
     if failure.kind == MEMORY:
-        cause += f"; {remedies(planned['config'])}"
+        cause += f"; {remedies(attempt.record()['config'])}"
     status = failure.status or FAILED
     ending = {"status": status, "kind": failure.kind, "error": cause, "results": {}, "curves": {}}
-    said = record_end(spec, planned, ending, started, restarts)
+    said = record_end(spec, attempt, ending, started, restarts)
     return said or f"{status}: {cause}", not said
 
 
-def record_end(spec: dict[str, Any], planned: Record, ending: Record, started: float, restarts: int) -> str | None:
-    """Write how a run ended. Returns what to say where that is impossible."""
+def record_end(spec: TrialSpec, attempt: Attempt, ending: Record, started: float, restarts: int) -> str | None:
+    """Write how a run ended. Returns what to say where that is impossible, else None."""
     times = {"restarts": restarts, "started": _utc(started), "finished": _utc(time.time())}
-    record = {**planned, **ending, **times, "trial": spec["trial"], "provenance": _provenance(spec["revision"])}
+    record = {**attempt.record(), **ending, **times, "trial": spec.trial, "provenance": _provenance(spec.revision)}
     try:
         ledger_of(spec).write(record)
     except (OSError, LedgerError) as error:

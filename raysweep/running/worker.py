@@ -6,6 +6,7 @@ import importlib
 import os
 import sys
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import ray.train
@@ -16,25 +17,29 @@ from raysweep.admission import enter_gate
 from raysweep.ledger import FAILED, FINISHED, STOPPED, Ledger, Record
 from raysweep.running.recording import ledger_of, record_end
 from raysweep.running.rendezvous import process_group
+from raysweep.running.spec import Attempt, WorkerSpec, end_report
 
 
-def train_loop(loop: dict[str, Any]) -> None:
+def train_loop(config: Mapping[str, WorkerSpec]) -> None:
     """Run the trainable for each run of a trial, report what all workers see, record the results.
 
-    With a gate, what can be done before the trial's turn is done before it.
+    `config` holds the `WorkerSpec` as "spec". With a gate, what can be done before the trial's turn is done before it.
     """
-    spec, runs, ledger = loop["spec"], loop["runs"], ledger_of(loop["spec"])
-    if spec["gate"]:
-        os.environ["OMP_NUM_THREADS"] = str(max(1, int(spec["per_worker"]["CPU"])))  # before torch is imported
-    trainables = [importlib.import_module(run["record"]["trainable"]).train for run in runs]
+    spec = config["spec"]
+    trial, ledger = spec.trial, ledger_of(spec.trial)
+    if trial.gate:
+        os.environ["OMP_NUM_THREADS"] = str(max(1, int(trial.per_worker["CPU"])))  # before torch is imported
+    trainables = [importlib.import_module(attempt.run.experiment.trainable).train for attempt in spec.attempts]
     gc.freeze()  # libraries are not garbage: collecting goes past them
-    first = runs[0]["record"]["run"]
-    if spec["gate"] and not enter_gate(spec["gate"], lambda: ledger.is_asked_to_stop(first)):
-        _report_end(first, STOPPED, "stopped before its turn", left=len(runs))
+    first = spec.attempts[0].run.name
+    if trial.gate and not enter_gate(trial.gate, lambda: ledger.is_asked_to_stop(first)):
+        _report_end(first, STOPPED, "stopped before its turn", left=len(spec.attempts))
         return
-    with _meeting(loop):
-        for i, (run, train) in enumerate(zip(runs, trainables, strict=True)):
-            stopped = _run(loop, run, train, ledger, left=len(runs) - 1 - i)
+    with _meeting(spec):
+        left = len(spec.attempts)
+        for attempt, train in zip(spec.attempts, trainables, strict=True):
+            left -= 1
+            stopped = _run(spec, attempt, train, ledger, left=left)
             if stopped:
                 return
 
@@ -52,22 +57,22 @@ class ReportToTune(UserCallback):  # type: ignore[misc]
         tune.report(dict(metrics[0]))
 
 
-def _meeting(loop: dict[str, Any]) -> contextlib.AbstractContextManager[None]:
+def _meeting(spec: WorkerSpec) -> contextlib.AbstractContextManager[None]:
     """The process group of the workers; on a cluster, Ray Train has set it up."""
-    if not loop["rendezvous"]:
+    if not spec.rendezvous:
         return contextlib.nullcontext()
-    context, on_gpus = ray.train.get_context(), "GPU" in loop["spec"]["per_worker"]
-    return process_group(loop["rendezvous"], context.get_world_rank(), context.get_world_size(), on_gpus=on_gpus)
+    context, on_gpus = ray.train.get_context(), "GPU" in spec.trial.per_worker
+    return process_group(spec.rendezvous, context.get_world_rank(), context.get_world_size(), on_gpus=on_gpus)
 
 
-def _run(loop: dict[str, Any], run: dict[str, Any], train: Any, ledger: Ledger, *, left: int) -> bool:
-    """One run. Whether it was stopped, `left` runs being still to come."""
+def _run(spec: WorkerSpec, attempt: Attempt, train: Any, ledger: Ledger, *, left: int) -> bool:
+    """Do one run, after which `left` runs are still to come. Returns whether it was stopped."""
     context = ray.train.get_context()
     main, first_here = context.get_world_rank() == 0, context.get_local_rank() == 0
-    name, started = run["record"]["run"], time.time()
+    name, started = attempt.run.name, time.time()
     report: Record = {}
     with ledger.at_work(name, context.get_world_rank(), first_here=first_here, meet=ray.train.collective.barrier):
-        for report in train(run["config"]):
+        for report in train(attempt.run.config):
             if report["event"] in ("start", "epoch"):
                 ray.train.report({**report, "run": name})
     if report["event"] == "stopped":
@@ -75,7 +80,7 @@ def _run(loop: dict[str, Any], run: dict[str, Any], train: Any, ledger: Ledger, 
         return True
     ending = {"status": FINISHED, "kind": "", "error": None}
     ending |= {"results": report["results"], "curves": report["curves"]}
-    said = record_end(loop["spec"], run["record"], ending, started, loop["restarts"]) if main else None
+    said = record_end(spec.trial, attempt, ending, started, spec.restarts) if main else None
     seconds = report["results"].get("seconds", time.time() - started)
     report = ending = {}
     if not left:
@@ -88,8 +93,8 @@ def _run(loop: dict[str, Any], run: dict[str, Any], train: Any, ledger: Ledger, 
 
 
 def _report_end(run: str, status: str, text: str, *, left: int) -> None:
-    """Say how a run has ended; `left` runs of this trial are still to come."""
-    ray.train.report({"event": "ended", "run": run, "status": status, "text": text, "left": left})
+    """Report how a run has ended; `left` runs of this trial are still to come."""
+    ray.train.report(dict(end_report(run, status, text, left=left)))
 
 
 def _let_go_of_memory() -> None:

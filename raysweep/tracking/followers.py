@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from raysweep.ledger import FINISHED, Ledger, Record
+from raysweep.ledger import FINISHED, STOPPED, Ledger, Record
 from raysweep.messages import one_line
 from raysweep.planning import PlannedRun
 from raysweep.tracking.services import Destination
@@ -78,8 +78,8 @@ class Tracking:
             measured = _numbers({name: report[name] for name in report if name not in NOT_MEASURED | OF_TUNE})
             self._tell("metrics", run, step, {f"{phase}/{name}": value for name, value in measured.items()})
 
-    def ended(self, run: PlannedRun, status: str, record: Record | None = None) -> None:
-        """A run has ended with a status of its record, which holds the results; with "" it may go on."""
+    def ended(self, run: PlannedRun, status: str, text: str = "", record: Record | None = None) -> None:
+        """A run has ended, or an attempt at it, as `Follower.ended` says."""
         steps = self._steps.pop(run.name, None)
         finished = record if status == FINISHED else None
         if steps is None:  # its results were there before it started
@@ -89,7 +89,7 @@ class Tracking:
             known = {**run.facts, **finished["config"]}
             results = _numbers({name: value for name, value in finished["results"].items() if name not in known})
             self._tell("metrics", run, steps.last, {f"final/{name}": value for name, value in results.items()})
-        self._tell("end", run, status)
+        self._tell("end", run, "" if status == STOPPED else status)
 
     def close(self) -> None:
         """Write what waits, for as long as that may take in all."""

@@ -38,8 +38,8 @@ class Gauges:
         if "val_acc" in report:
             self._accuracy.set(report["val_acc"], tags)
 
-    def ended(self, run: PlannedRun, status: str, record: Record | None = None) -> None:
-        """A run has ended with a status of its record, which holds the results; with "" it may go on."""
+    def ended(self, run: PlannedRun, status: str, text: str = "", record: Record | None = None) -> None:
+        """A run has ended, or an attempt at it, as `Follower.ended` says."""
         if run.name in self._phases:
             self._rate.set(0, _tags(run, self._phases.pop(run.name)))
         if status == FINISHED and record and "final_acc" in record["results"]:

@@ -2,14 +2,14 @@
 
 import pytest
 
-from raysweep.admission.policy import START, Admission, Series
+from raysweep.admission.policy import START, Admission, RunBundle
 from raysweep.ledger.records import Ledger
 from raysweep.planning.runs import make_runs
 from tests.raysweep.fakes import FAMILY, fake
 
 
 class Sweep:
-    """Admission over series that take as long as they say, with a clock that is set."""
+    """Admission over bundles that take as long as they say, with a clock that is set."""
 
     def __init__(self, folder, slots: float, *, known=(), **options) -> None:
         self.folder, self.now, self.lasts = folder, 0.0, {}
@@ -20,12 +20,12 @@ class Sweep:
             **options,
         )
 
-    def add(self, name: str, slots: float, seconds: float, *, urgent: bool = False) -> Series:
+    def add(self, name: str, slots: float, seconds: float, *, urgent: bool = False) -> RunBundle:
         (run,) = make_runs([fake(name, 0)], Ledger(self.folder), family=FAMILY, overrides={})
         self.lasts[name] = seconds
-        series = Series([run], slots, urgent=urgent)
-        self.admission.add([series])
-        return series
+        bundle = RunBundle([run], slots, urgent=urgent)
+        self.admission.add([bundle])
+        return bundle
 
     def start(self) -> list[str]:
         """What starts now."""
@@ -40,9 +40,9 @@ def test_nothing_starts_before_an_earlier_one(tmp_path):
     first, wide = sweep.add("first", 1, 10), sweep.add("wide", 2, 10)
     sweep.add("small", 1, 1)
     assert sweep.start() == ["first"]
-    sweep.admission.ended(first)
+    sweep.admission.leave(first)
     assert sweep.start() == ["wide"]
-    sweep.admission.ended(wide)
+    sweep.admission.leave(wide)
     assert sweep.start() == ["small"]
 
 
@@ -69,12 +69,12 @@ def test_what_was_backfilled_and_overstays_makes_room(tmp_path):
     assert sweep.start() == ["first", "small"]
     assert sweep.admission.to_stop() == []
     sweep.now = 100.0 + START
-    sweep.admission.ended(first)
+    sweep.admission.leave(first)
     assert sweep.admission.to_stop() == [small]
     assert sweep.admission.to_stop() == [], "it is asked once"
-    sweep.admission.ended(small, again=True)
+    sweep.admission.trial_ended(small, left=small.runs)
     assert sweep.start() == ["wide"]
-    sweep.admission.ended(wide)
+    sweep.admission.leave(wide)
     assert sweep.start() == ["small"]
 
 
@@ -85,13 +85,13 @@ def test_the_urgent_go_first_and_only_as_much_is_stopped_as_they_need(tmp_path):
     assert sweep.start() == ["a", "b", "c"]
     urgent = sweep.add("urgent", 2, 10, urgent=True)
     assert sweep.admission.to_stop() == [c, b], "the latest first"
-    sweep.admission.ended(c, again=True)
+    sweep.admission.trial_ended(c, left=c.runs)
     assert sweep.start() == []
-    sweep.admission.ended(b, again=True)
+    sweep.admission.trial_ended(b, left=b.runs)
     assert sweep.start() == ["urgent"]
-    sweep.admission.ended(a)
+    sweep.admission.leave(a)
     assert sweep.start() == ["b"], "in its old place, before c and d"
-    sweep.admission.ended(urgent)
+    sweep.admission.leave(urgent)
     assert sweep.start() == ["c", "d"]
 
 
@@ -112,7 +112,7 @@ def test_slot_seconds_are_those_of_all_that_ran(tmp_path):
     sweep.start()
     sweep.now = 8.0
     assert sweep.admission.slot_seconds == 2 * 8 + 3
-    sweep.admission.ended(wide)
+    sweep.admission.leave(wide)
     sweep.now = 9.0
     assert sweep.admission.slot_seconds == 2 * 8 + 4
 
@@ -124,7 +124,7 @@ def test_a_closed_sweep_starts_nothing_and_stops_what_runs(tmp_path):
     sweep.start()
     sweep.admission.close()
     assert sweep.admission.to_stop() == [one]
-    sweep.admission.ended(one)
+    sweep.admission.leave(one)
     assert sweep.start() == []
 
 
@@ -145,20 +145,20 @@ def test_what_comes_next_is_prepared_once_what_runs_has_begun(tmp_path):
     assert sweep.start() == ["a", "b"]
     assert prepared(sweep) == []
     for one in running:
-        one.reported = True
+        sweep.admission.has_reported(one)
     assert prepared(sweep) == ["c", "d"]
-    sweep.admission.ended(running[0])
+    sweep.admission.leave(running[0])
     assert sweep.start() == ["c"]
     assert prepared(sweep) == []  # c has not begun
 
 
 def test_a_wide_trial_is_prepared_alone(tmp_path):
     sweep = Sweep(tmp_path, 2)
-    sweep.add("small", 1, 10).reported = True
+    sweep.admission.has_reported(sweep.add("small", 1, 10))
     sweep.add("wide", 2, 10)
     sweep.add("last", 1, 10)
     sweep.start()
-    sweep.admission.running[0].reported = True
+    sweep.admission.has_reported(sweep.admission.running[0])
     assert prepared(sweep) == ["wide"]
 
 
@@ -170,13 +170,13 @@ def test_nothing_is_prepared_beside_a_run_whose_time_is_a_result(tmp_path):
     run = timed.runs[0]
     timed.runs = [dataclasses.replace(run, experiment=dataclasses.replace(run.experiment, timed=True))]
     assert sweep.start() == ["timed"]
-    timed.reported = True
+    sweep.admission.has_reported(timed)
     assert prepared(sweep) == []
 
 
 def test_a_trial_for_which_there_are_slots_waits_until_it_finds_room_in_them(tmp_path):
     """Two halves of different GPUs are no GPU."""
-    sweep = Sweep(tmp_path, 2, fits=lambda series: series.slots < 1)
+    sweep = Sweep(tmp_path, 2, fits=lambda bundle: bundle.slots < 1)
     sweep.add("whole", 1, 10)
     sweep.add("half", 0.5, 10)
     assert sweep.start() == []

@@ -11,7 +11,7 @@ from raysweep.experiment import Experiment
 from raysweep.forecasts.planning import RAY_BYTES, Setting, plan_as_json, rows_of, setting_of, total_of
 from raysweep.ledger.records import DIVERGED, FINISHED, Ledger
 from raysweep.planning.resources import Resources
-from raysweep.planning.runs import in_series
+from raysweep.planning.runs import in_bundles
 from tests.conftest import ROOT
 from tests.fake_trainable import FakeConfig
 from tests.raysweep.forecasts.plans import BASE, SHARE, WHOLE, experiment_with, planned, record
@@ -130,7 +130,7 @@ def test_the_total_is_of_what_is_to_do_and_counts_a_run_once(ledger, setting):
 def test_runs_of_one_trial_follow_each_other(ledger):
     series = replace(BASE, runs_per_trial=2)
     runs = planned(ledger, series, seeds=(0, 1, 2)) + planned(ledger, replace(BASE, name="b"), seeds=(0, 1))
-    assert [[run.config.seed for run in part] for part in in_series(runs)] == [[0, 1], [2], [0], [1]]
+    assert [[run.config.seed for run in part] for part in in_bundles(runs)] == [[0, 1], [2], [0], [1]]
 
 
 def test_a_setting_shares_the_machine_as_the_sweep_does(ledger, tmp_path):

@@ -35,11 +35,11 @@ def test_a_run_goes_from_waiting_to_its_end(tmp_path):
     status.stops(a)
     status.report(a, epoch("head", 3, 4, 5.0))
     assert sweep.row(a).state == STOPPING
-    status.ended(a, "stopped with a checkpoint", STOPPED)
+    status.ended(a, STOPPED, "stopped with a checkpoint")
     assert (sweep.row(a).state, sweep.row(a).epoch) == (WAITING, 3)
     for run, ending in ((a, FINISHED), (b, FAILED), (c, DIVERGED)):
         status.starts(run)
-        status.ended(run, f"{ending}: why", ending)
+        status.ended(run, ending, f"{ending}: why")
         assert (sweep.row(run).state, sweep.row(run).ended) == (ending, sweep.now)
     status.dropped([d])
     assert sweep.row(d).state == DROPPED
@@ -53,7 +53,7 @@ def test_lines_are_those_that_progress_printed_and_only_news_is_notable(tmp_path
     status.report(run, {"event": "start", "resumed_at": None, "actual_train_samples": 900})
     status.report(run, {"event": "start", "resumed_at": ["finetune", 3, 12]})
     status.report(run, epoch("finetune", 4, 9.9, 1.0, val_acc=61.2))
-    status.ended(run, "finished, 12 s of training", FINISHED)
+    status.ended(run, FINISHED, "finished, 12 s of training")
     status.line(run, "something")
     assert [(text, notable) for _, text, notable in sweep.said.lines] == [
         ("starts: 900 training images, 1 worker", False),
@@ -70,12 +70,12 @@ def test_a_row_whose_slots_stand_idle_does_not_age(tmp_path):
     sweep = Sweep(tmp_path, [run])
     sweep.status.starts(run)
     sweep.now += 10
-    sweep.status.ended(run, "stopped", STOPPED)
+    sweep.status.ended(run, STOPPED, "stopped")
     sweep.now += 100
     sweep.status.prepares(run)
     sweep.status.starts(run)
     sweep.now += 5
-    sweep.status.ended(run, "finished", FINISHED)
+    sweep.status.ended(run, FINISHED, "finished")
     row = sweep.row(run)
     assert row.ended - row.started == 15
 
@@ -126,7 +126,7 @@ def test_it_is_written_while_the_sweep_goes_on_and_at_its_end_but_not_without_ne
     assert 2 <= during <= 4
     time.sleep(1.6)  # what came last, and no more
     assert len(written) <= during + 1
-    status.ended(run, "finished", FINISHED)
+    status.ended(run, FINISHED, "finished")
     status.close()
     read = read_state(Ledger(tmp_path))
     assert read.ended

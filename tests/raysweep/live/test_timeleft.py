@@ -83,7 +83,7 @@ def test_a_prediction_holds_until_runs_alike_have_ended_and_without_either_nothi
     assert math.isinf(sweep.status.state().total.high)
     sweep.status.starts(alike)
     sweep.now += 60
-    sweep.status.ended(alike, "finished", FINISHED)
+    sweep.status.ended(alike, FINISHED, "finished")
     assert sweep.left(waits).seconds == 60
 
 

@@ -54,9 +54,9 @@ with ledger.locked():
         if i == 2:
             status.retries(run, "out of memory; goes on with batches in 2 parts")
         if i == 5:
-            status.ended(run, "failed: RuntimeError: " + 10 * "a very long message ", "failed")
+            status.ended(run, "failed", "failed: RuntimeError: " + 10 * "a very long message ")
         else:
-            status.ended(run, "finished, 1 s of training", "finished")
+            status.ended(run, "finished", "finished, 1 s of training")
     status.close()
 print("answers follow")
 """

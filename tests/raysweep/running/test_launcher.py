@@ -11,9 +11,9 @@ from raysweep.experiment import Experiment
 from raysweep.ledger.records import DIVERGED, FAILED, FINISHED, Ledger
 from raysweep.messages import PlanError
 from raysweep.planning.resources import Resources
-from raysweep.planning.rules import Rules
 from raysweep.planning.runs import make_runs
 from raysweep.running.cluster import own_cluster, prepare_own_environment
+from raysweep.running.placement import LocalPlacement
 from tests.fake_trainable import FakeConfig
 from tests.raysweep.fakes import FAMILY, fake
 
@@ -36,7 +36,7 @@ def records(tmp_path_factory):
         patch.chdir(ROOT)
         from raysweep.running.launcher import launch
 
-        launch(runs, ledger, resources)
+        launch(runs, ledger, LocalPlacement(ledger, resources))
     assert ledger.settled() == {run.name for run in runs if run.experiment.name not in ("fails", "memory_always")}
     return {record["experiment"]: record for record in ledger.records()}
 
@@ -101,7 +101,7 @@ def series(tmp_path_factory):
         patch.chdir(ROOT)
         from raysweep.running.launcher import launch
 
-        launch(runs, ledger, resources)
+        launch(runs, ledger, LocalPlacement(ledger, resources))
     return {(record["experiment"], record["seed"]): record for record in ledger.records()}
 
 
@@ -141,7 +141,7 @@ def on_two_cpus(tmp_path):
             from raysweep.planning.rules import Rules
             from raysweep.running.launcher import launch
 
-            launch(runs, ledger, resources, Rules(**rules))
+            launch(runs, ledger, LocalPlacement(ledger, resources), Rules(**rules))
         return ledger
 
     return start
@@ -188,7 +188,7 @@ def test_five_hundred_trials_leave_the_driver_as_it_was(on_two_cpus, monkeypatch
     from raysweep.running.queue import TrialQueue
 
     seen = []
-    before = TrialQueue.on_trial_complete
+    before = TrialQueue.trial_ended
 
     def count(self, *args, **more):
         before(self, *args, **more)
@@ -197,7 +197,7 @@ def test_five_hundred_trials_leave_the_driver_as_it_was(on_two_cpus, monkeypatch
         if len(seen) % 50 == 0:
             print(f"{len(seen)} trials: {seen[-1][0] / 2**20:.0f} MB, {seen[-1][1]} files", flush=True)
 
-    monkeypatch.setattr(TrialQueue, "on_trial_complete", count)
+    monkeypatch.setattr(TrialQueue, "trial_ended", count)
     ledger = on_two_cpus([fake(f"f{i:03d}", i, seconds=0.2) for i in range(500)])
     assert len(seen) == 500
     started = sorted((record["results"]["started"], record["experiment"]) for record in ledger.records())
@@ -208,33 +208,6 @@ def test_five_hundred_trials_leave_the_driver_as_it_was(on_two_cpus, monkeypatch
     print(f"RSS {memory[99] / 2**20:.0f} -> {memory[-1] / 2**20:.0f} MB, files {files[99]} -> {files[-1]}")
     assert max(memory[400:]) < max(memory[:100]) + 40 * 2**20
     assert max(files[400:]) <= max(files[:100]) + 20
-
-
-def test_of_a_stopped_trial_only_what_did_not_end_waits_again(tmp_path):
-    """Three seeds of one trial: one has finished, one failed while it was to stop, one has not begun."""
-    prepare_own_environment()
-    from raysweep.planning.rules import Rules
-    from raysweep.running.queue import TrialQueue
-
-    ledger = Ledger(tmp_path)
-    three = dataclasses.replace(fake("three", 0), runs_per_trial=3)
-    runs = make_runs([three], ledger, family=FAMILY, overrides={}, seeds=[0, 1, 2])
-    queue = TrialQueue(ledger, Resources(cpus=1, gpus=0), Rules())
-    queue.add(runs)
-    spec = queue.suggest("t1")["spec"]
-    (series,) = queue.admission.running
-    series.asked_to_stop = True
-    ending = {"error": None, "results": {}, "curves": {}, "provenance": {}, "trial": spec["trial"]}
-    for run, status in zip(runs, (FINISHED, FAILED), strict=False):
-        ledger.write({**run.record(), **ending, "status": status})
-    queue.on_trial_complete("t1")
-    assert [run.name for one in queue.admission.waiting for run in one.runs] == [runs[2].name]
-    again = queue.suggest("t2")["spec"]
-    ledger.write({**runs[2].record(), **ending, "status": FAILED, "trial": again["trial"]})
-    (series,) = queue.admission.running
-    series.asked_to_stop = True
-    queue.on_trial_complete("t2")
-    assert not queue.admission.waiting
 
 
 @pytest.mark.ray
@@ -284,17 +257,3 @@ def test_the_own_number_of_workers_needs_as_many_gpus(tmp_path):
     for gpus, expected in ((0, 1), (4, 1), (8, 8)):
         runs = make_runs([experiment], Ledger(tmp_path), family=FAMILY, overrides={}, gpus=gpus)
         assert [run.num_workers for run in runs] == [expected] * 2
-
-
-def test_a_budget_is_used_up_only_while_there_is_something_to_run(tmp_path, monkeypatch, capsys):
-    prepare_own_environment()
-    from raysweep.running.queue import TrialQueue
-
-    monkeypatch.setattr("raysweep.running.queue.TEND_EVERY", 0.0)
-    queue = TrialQueue(Ledger(tmp_path), Resources(cpus=1, gpus=0), Rules(deadline=0.0))
-    queue.tend()
-    assert capsys.readouterr().out == ""
-    queue.add(make_runs([fake("a", 0), fake("b", 1)], queue.ledger, family=FAMILY, overrides={}))
-    queue.tend()
-    # The first one has been admitted, and has no processes yet.
-    assert capsys.readouterr().out == "the budget is used up; 1 run not started: b seed 0\n"

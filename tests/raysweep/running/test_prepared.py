@@ -30,8 +30,9 @@ def swept(folder: Path, experiments: list[Experiment], resources: Resources) -> 
     with pytest.MonkeyPatch.context() as patch, own_cluster(resources):
         patch.chdir(ROOT)
         from raysweep.running.launcher import launch
+        from raysweep.running.placement import LocalPlacement
 
-        launch(runs, ledger, resources)
+        launch(runs, ledger, LocalPlacement(ledger, resources))
     return {(record["experiment"], record["seed"]): record for record in ledger.records()}
 
 

@@ -81,7 +81,7 @@ def test_gauges_are_exported_for_prometheus(server: Path) -> None:
     while exported(port) != expected and time.monotonic() < deadline:
         time.sleep(0.2)
     assert exported(port) == expected
-    gauges.ended(RUN, FINISHED, {"results": {"final_acc": 71.0}})
+    gauges.ended(RUN, FINISHED, record={"results": {"final_acc": 71.0}})
     gauges.runs(done=5, running=0, waiting=2)
     expected |= {("images_per_second", "finetune"): 0.0, ("accuracy", "final"): 71.0}
     expected |= {("runs", "done"): 5.0, ("runs", "running"): 0.0}
@@ -97,7 +97,7 @@ def test_wandb_sees_the_run_by_name_its_fields_and_its_metrics(server: Path) -> 
     for run in (RUN, OTHER):
         writing.report(run, start())
         writing.report(run, epoch("head", 1, 50.0))
-    writing.ended(RUN, FINISHED, RECORD)
+    writing.ended(RUN, FINISHED, record=RECORD)
     writing.close()
     assert said == []
     started = {call["name"]: call for call in calls(server, "init")}

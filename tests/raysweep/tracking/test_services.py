@@ -53,7 +53,7 @@ def test_mlflow_sees_the_run_by_name_its_fields_and_its_metrics(server: Path) ->
         writing.report(run, start())
         writing.report(run, epoch("head", 1, 50.0))
     writing.report(RUN, epoch("finetune", 1, 70.0))
-    writing.ended(RUN, FINISHED, RECORD)
+    writing.ended(RUN, FINISHED, record=RECORD)
     writing.ended(OTHER, FAILED)
     writing.close()
     created = calls(server, "create_run")
@@ -80,7 +80,7 @@ def test_a_run_that_goes_on_does_so_in_the_same_run_of_mlflow(server: Path, same
         writing = tracking_to(server)
     writing.report(RUN, start(["head", 1, 0]))
     writing.report(RUN, epoch("head", 2, 60.0))
-    writing.ended(RUN, FINISHED, RECORD)
+    writing.ended(RUN, FINISHED, record=RECORD)
     writing.close()
     assert len(calls(server, "create_run")) == 1
     accuracies = [c for c in calls(server, "log_metric") if c["key"] == "head/val_acc"]
@@ -110,7 +110,7 @@ def test_a_server_that_goes_is_said_once_and_used_again_when_it_is_back(server: 
     time.sleep(0.3)
     (server / "down").unlink()
     writing.report(RUN, epoch("head", 2, 60.0))
-    writing.ended(RUN, FINISHED, RECORD)
+    writing.ended(RUN, FINISHED, record=RECORD)
     writing.close()
     assert len(said) == 1
     assert said[0].startswith("MLflow does not get everything (connection refused)")

@@ -41,7 +41,7 @@ def test_epochs_count_on_from_phase_to_phase_also_where_one_stops_early(tmp_path
     writing.report(RUN, start())
     for report in (epoch("head", 1, 50.0), epoch("head", 2, 60.0), epoch("finetune", 1, 70.0)):
         writing.report(RUN, report)
-    writing.ended(RUN, FINISHED, RECORD)
+    writing.ended(RUN, FINISHED, record=RECORD)
     writing.close()
     scalars = shown(tmp_path / "tensorboard" / "imagenet" / RUN.name)
     assert scalars["head/val_acc"] == [(1, 50.0), (2, 60.0)]
@@ -67,7 +67,7 @@ def test_a_run_that_goes_on_does_so_in_its_folder_without_doubled_points(tmp_pat
     writing.report(RUN, start(["finetune", 1, 7], head_epochs=2, head_acc=60.0))
     writing.report(RUN, epoch("finetune", 2, 72.0))
     writing.report(RUN, epoch("finetune", 3, 73.0))
-    writing.ended(RUN, FINISHED, RECORD)
+    writing.ended(RUN, FINISHED, record=RECORD)
     writing.close()
     folder = tmp_path / "tensorboard" / "imagenet" / RUN.name
     assert len(list(folder.iterdir())) == 2
@@ -94,7 +94,7 @@ def test_results_found_without_training_join_the_curves_that_are_there(tmp_path:
         writing.report(RUN, report)
     writing.close()
     writing = board(tmp_path)
-    writing.ended(RUN, FINISHED, RECORD)
+    writing.ended(RUN, FINISHED, record=RECORD)
     writing.close()
     scalars = shown(tmp_path / "tensorboard" / "imagenet" / RUN.name)
     assert scalars["finetune/val_acc"] == [(3, 70.0)]
@@ -105,7 +105,7 @@ def test_hparams_are_the_fields_that_can_change_numbers(tmp_path: Path) -> None:
     writing = board(tmp_path)
     for run in (RUN, OTHER):
         writing.report(run, start())
-        writing.ended(run, FINISHED if run is RUN else DIVERGED, RECORD)
+        writing.ended(run, FINISHED if run is RUN else DIVERGED, record=RECORD)
     writing.close()
     data = hparams(tmp_path / "tensorboard" / "imagenet" / RUN.name)
     # TensorBoard takes the columns of all runs from the first `experiment` it finds, so there must be none.
@@ -151,7 +151,7 @@ def a_run(writing: Tracking, epochs: int = 2) -> None:
     writing.report(RUN, start())
     for number in range(1, epochs + 1):
         writing.report(RUN, epoch("head", number, 50.0))
-    writing.ended(RUN, FINISHED, RECORD)
+    writing.ended(RUN, FINISHED, record=RECORD)
 
 
 def test_a_sink_that_fails_is_said_once_and_hinders_nobody() -> None:
@@ -219,7 +219,7 @@ def test_nothing_is_held_open_for_runs_that_have_ended(tmp_path: Path) -> None:
     for seed in range(30):
         run = planned(imagenet_scattering.EXPERIMENTS[0], seed=seed)
         writing.report(run, start())
-        writing.ended(run, FINISHED, RECORD)
+        writing.ended(run, FINISHED, record=RECORD)
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline and len(list((tmp_path / "tensorboard").glob("*/*/*"))) < 30:
         time.sleep(0.05)

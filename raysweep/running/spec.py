@@ -1,0 +1,84 @@
+"""What the processes of a trial are told, and what they say of the end of a run."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypedDict
+
+from raysweep.ledger import Record
+from raysweep.planning import PlannedRun
+
+MAX_RESTARTS = 10
+"""Times that a run goes on from its checkpoint after a lost worker, node or process before it counts as failed."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrialSpec:
+    """What a trial is to do, and where."""
+
+    trial: str
+    """A name that no other trial has, of this sweep or of another."""
+    runs: tuple[PlannedRun, ...]
+    """The trial does them one after the other."""
+    per_worker: Mapping[str, float]
+    """Resources of each worker by Ray's names, "CPU" and "GPU"."""
+    asked_of_ray: Mapping[str, float]
+    """Resources of Ray's that the trial itself holds while it runs."""
+    results: str
+    """Folder or URL of the results."""
+    folder: str
+    """The results, or the copy of them on the driver's machine."""
+    gate: str
+    """The file that lets the trial in (see `admission.gate`); "" where Ray's own resources do."""
+    revision: str | None
+    """The git revision of the code; None outside of a repository."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Attempt:
+    """A run that is begun, or gone on with, once more."""
+
+    run: PlannedRun
+    number: int
+    """How often the run has been started, with this time."""
+
+    def record(self) -> Record:
+        """The part of the run's record that is known before it ends."""
+        return {**self.run.record(), "attempt": self.number}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WorkerSpec:
+    """What the workers of one Train run are told."""
+
+    trial: TrialSpec
+    attempts: tuple[Attempt, ...]
+    """The runs of the trial that have not ended yet."""
+    restarts: int
+    """How often the trial has gone on after a failure so far."""
+    rendezvous: str
+    """The file by which the workers find each other; "" where Ray Train has seen to that."""
+
+
+class EndReport(TypedDict):
+    """What a trial reports when a run, or an attempt at it, has ended."""
+
+    event: str
+    """Always "ended", which tells it from the reports of trainables."""
+    run: str
+    status: str
+    """As `Follower.ended` has it."""
+    text: str
+    """What people are told, in a line."""
+    left: int | None
+    """How many runs of the trial are still to come; None where the trial does not know."""
+    kind: str
+    """Of a failure, its kind (see `failures`)."""
+    signature: str
+    """Of a failure, what it has in common with failures of the same cause."""
+
+
+def end_report(
+    run: str, status: str, text: str, *, left: int | None = None, kind: str = "", signature: str = ""
+) -> EndReport:
+    """The report of an end."""
+    return EndReport(event="ended", run=run, status=status, text=text, left=left, kind=kind, signature=signature)
