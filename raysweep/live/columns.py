@@ -8,7 +8,7 @@ from rich.text import Text
 
 from raysweep.ledger import DIVERGED, FAILED, FINISHED
 from raysweep.live.spoken import duration, interval
-from raysweep.live.state import ACTIVE, DROPPED, ENDED, STARTING, STOPPING, TRAINING, WAITING, Row, State
+from raysweep.live.state import ACTIVE, DROPPED, ENDED, STARTING, STOPPING, TRAINING, WAITING, RunState, SweepState
 
 STYLES = {
     STARTING: "cyan",
@@ -32,7 +32,7 @@ class Column:
     title: str
     short: str = ""
     """The title where there is little room."""
-    cell: Callable[[Row], tuple[str, str]]
+    cell: Callable[[RunState], tuple[str, str]]
     right: bool = False
     drop: int = 0
     """Where the columns do not fit, those with the highest number go first; 0 stays."""
@@ -42,10 +42,10 @@ class Column:
         return self.short or self.title if gap == 1 else self.title
 
 
-def columns_of(state: State, now: float) -> list[Column]:
+def columns_of(state: SweepState, now: float) -> list[Column]:
     """All there are, in order."""
 
-    def left(row: Row) -> tuple[str, str]:
+    def left(row: RunState) -> tuple[str, str]:
         if row.state in ENDED and row.ended and row.started:
             return f"took {duration(row.ended - row.started)}", "dim"
         known = state.left.get(row.run)
@@ -79,11 +79,11 @@ def columns_of(state: State, now: float) -> list[Column]:
     ]
 
 
-def _rate(row: Row) -> float | None:
+def _rate(row: RunState) -> float | None:
     return row.images_per_second if row.state in ACTIVE else None
 
 
-def _phase(row: Row) -> tuple[str, str]:
+def _phase(row: RunState) -> tuple[str, str]:
     """`finetune 12/100`, or what is the case instead."""
     at = f"{row.phase} {row.epoch}/{row.epochs:g}" if row.phase else ""
     if row.state == TRAINING:
@@ -95,7 +95,7 @@ def _phase(row: Row) -> tuple[str, str]:
     return row.state, STYLES.get(row.state, "")
 
 
-def _epochs_bar(row: Row, width: int = 10) -> str:
+def _epochs_bar(row: RunState, width: int = 10) -> str:
     """How much of its phase is done."""
     if row.state not in ACTIVE or not row.epochs:
         return ""
@@ -103,7 +103,7 @@ def _epochs_bar(row: Row, width: int = 10) -> str:
     return "━" * done + "╌" * (width - done)
 
 
-def layout(columns: list[Column], rows: Sequence[Row], width: int) -> tuple[list[Column], list[int], int]:
+def layout(columns: list[Column], rows: Sequence[RunState], width: int) -> tuple[list[Column], list[int], int]:
     """The columns that fit, their widths, and the gap between two: of one cell where two are too many."""
     if len({row.group for row in rows}) == 1:
         columns = [column for column in columns if column.title != "group"]

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from raysweep.live.state import ACTIVE, WAITING, Row
-from raysweep.live.timeleft import Interval, Pace, Position, until_done
+from raysweep.live.state import ACTIVE, WAITING, RunState
+from raysweep.live.timeleft import Pace, Position, TimeEstimate, until_done
 from raysweep.planning import PlannedRun
 
 NEXT = 50
@@ -17,13 +17,15 @@ class Estimates:
 
     at: float = 0.0
     """When that was, in seconds since 1970."""
-    left: Mapping[str, Interval] = field(default_factory=dict)
+    left: Mapping[str, TimeEstimate] = field(default_factory=dict)
     """By run; those of which something is known."""
-    total: Interval | None = None
+    total: TimeEstimate | None = None
     """Until all is done; None where nothing is left."""
 
 
-def estimate(rows: Iterable[Row], runs: Mapping[str, PlannedRun], pace: Pace, *, slots: float, now: float) -> Estimates:
+def estimate(
+    rows: Iterable[RunState], runs: Mapping[str, PlannedRun], pace: Pace, *, slots: float, now: float
+) -> Estimates:
     """The times left of rows at a moment, on so many slots in all."""
     rows = list(rows)
     active = [row for row in rows if row.state in ACTIVE]
@@ -38,7 +40,7 @@ def estimate(rows: Iterable[Row], runs: Mapping[str, PlannedRun], pace: Pace, *,
     )
 
 
-def _position(row: Row, now: float) -> Position | None:
+def _position(row: RunState, now: float) -> Position | None:
     """Where a run is that has begun, be it at work or not."""
     if row.started is None:
         return None

@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Sequence
 
 from raysweep.ledger import DIVERGED, FAILED
-from raysweep.live.state import ACTIVE, DONE_BEFORE, DROPPED, ENDED, WAITING, Row, State
-from raysweep.live.timeleft import Interval
+from raysweep.live.state import ACTIVE, DONE_BEFORE, DROPPED, ENDED, WAITING, RunState, SweepState
+from raysweep.live.timeleft import TimeEstimate
 
 
-def counts(rows: Sequence[Row]) -> Counter[str]:
+def counts(rows: Sequence[RunState]) -> Counter[str]:
     """How many there are in each state."""
     return Counter(row.state for row in rows)
 
@@ -21,7 +21,7 @@ def duration(seconds: float) -> str:
     return f"{_number(seconds / size, unit)} {unit}"
 
 
-def interval(left: Interval) -> str:
+def interval(left: TimeEstimate) -> str:
     """`12 min (9-15)`; `over 12 min` where it has no upper bound."""
     if math.isinf(left.high):
         return f"over {duration(left.seconds)}" if left.seconds >= 1 else "unknown"
@@ -38,7 +38,7 @@ def clock_time(at: float, now: float) -> str:
     return f"{when:%a %H:%M}" if abs(at - now) < 6 * 86400 else f"{when.day} {when:%b %H:%M}"
 
 
-def time_left(state: State, now: float) -> str:
+def time_left(state: SweepState, now: float) -> str:
     """`2.2 h left (1.9-2.7), until about 16:24`; empty where nothing is left."""
     if not state.total or state.ended:
         return ""
@@ -50,7 +50,7 @@ def time_left(state: State, now: float) -> str:
     return f"{value} left{bracket}{bounds}, until about {clock_time(now + total.seconds, now)}"
 
 
-def summary(state: State) -> str:
+def summary(state: SweepState) -> str:
     """`57 of 140 done: 2 failed, 8 running, 73 waiting`."""
     n = counts(state.rows)
     active, ended = sum(n[name] for name in ACTIVE), sum(n[name] for name in (*ENDED, DONE_BEFORE))

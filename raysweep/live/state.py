@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from raysweep.ledger import DAMAGED, DIVERGED, FAILED, FINISHED, Ledger, LedgerError
-from raysweep.live.timeleft import Interval
+from raysweep.live.timeleft import TimeEstimate
 
 WAITING, STARTING, TRAINING, STOPPING = "waiting", "starting", "training", "stopping"
 DONE_BEFORE, DROPPED = "done before", "dropped"
@@ -21,7 +21,7 @@ SIGN_OF_LIFE = 30.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Row:
+class RunState:
     """What is known of one run of the plan. Times are seconds since 1970."""
 
     run: str
@@ -51,7 +51,7 @@ class Row:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class State:
+class SweepState:
     """A sweep at a moment."""
 
     location: str
@@ -60,12 +60,12 @@ class State:
     started: float
     written: float
     ended: float | None = None
-    rows: Sequence[Row] = ()
+    rows: Sequence[RunState] = ()
     estimated: float = 0.0
     """When the times left were."""
-    left: Mapping[str, Interval] = field(default_factory=dict)
+    left: Mapping[str, TimeEstimate] = field(default_factory=dict)
     """By run."""
-    total: Interval | None = None
+    total: TimeEstimate | None = None
     """Until all is done; None where nothing is left."""
 
 
@@ -73,9 +73,9 @@ class Encoder:
     """Turns states into JSON; of rows, only those that are new since the last time are encoded."""
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[Row, str]] = {}
+        self._known: dict[str, tuple[RunState, str]] = {}
 
-    def encode(self, state: State) -> bytes:
+    def encode(self, state: SweepState) -> bytes:
         """The content of status.json."""
         for row in state.rows:
             known = self._known.get(row.run)
@@ -88,14 +88,14 @@ class Encoder:
         return f'{json.dumps(head)[:-1]},\n"rows": [\n{rows}\n]}}\n'.encode()
 
 
-def read_state(ledger: Ledger) -> State:
+def read_state(ledger: Ledger) -> SweepState:
     """What a sweep has last written. Raises LedgerError where there is nothing, or not a whole one."""
     ledger.fetch(FILE)
-    names = {f.name for f in dataclasses.fields(Row)}
+    names = {f.name for f in dataclasses.fields(RunState)}
     try:
         content = json.loads((ledger.folder / FILE).read_bytes())
-        return State(
-            rows=[Row(**{name: value for name, value in row.items() if name in names}) for row in content["rows"]],
+        return SweepState(
+            rows=[RunState(**{name: value for name, value in row.items() if name in names}) for row in content["rows"]],
             left={name: _interval(left) for name, left in content["left"].items()},
             total=content["total"] and _interval(content["total"]),
             **{name: content[name] for name in _HEAD},
@@ -107,17 +107,17 @@ def read_state(ledger: Ledger) -> State:
 
 
 _HEAD = ("location", "holder", "slots", "started", "written", "ended", "estimated")
-_DEFAULTS = {f.name: f.default for f in dataclasses.fields(Row)}
+_DEFAULTS = {f.name: f.default for f in dataclasses.fields(RunState)}
 
 
-def _told(row: Row) -> dict[str, Any]:
+def _told(row: RunState) -> dict[str, Any]:
     """What is not a row's default."""
     return {name: value for name, default in _DEFAULTS.items() if (value := getattr(row, name)) != default}
 
 
-def _rounded(interval: Interval) -> list[float | None]:
+def _rounded(interval: TimeEstimate) -> list[float | None]:
     return [None if math.isinf(one) else round(one, 1) for one in (interval.seconds, interval.low, interval.high)]
 
 
-def _interval(values: Sequence[float | None]) -> Interval:
-    return Interval(*(math.inf if one is None else one for one in values))
+def _interval(values: Sequence[float | None]) -> TimeEstimate:
+    return TimeEstimate(*(math.inf if one is None else one for one in values))

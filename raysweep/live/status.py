@@ -32,8 +32,8 @@ from raysweep.live.state import (
     TRAINING,
     WAITING,
     Encoder,
-    Row,
-    State,
+    RunState,
+    SweepState,
 )
 from raysweep.live.timeleft import Pace
 from raysweep.live.view import View, said_after_epoch, said_at_start
@@ -62,12 +62,12 @@ class Status:
         self._ledger, self._view, self._slots, self._slots_of, self._clock = ledger, view, slots, slots_of, clock
         self._pace = Pace(predicted)
         self._runs: dict[str, PlannedRun] = {}
-        self._rows: dict[str, Row] = {}
+        self._rows: dict[str, RunState] = {}
         self._started = clock()
         self._ended: float | None = None
         self._estimates = Estimates()
         self._encoder = Encoder()
-        self._written: tuple[dict[str, Row] | None, float] = (None, 0.0)
+        self._written: tuple[dict[str, RunState] | None, float] = (None, 0.0)
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._keep, daemon=True, name="status")
 
@@ -86,7 +86,7 @@ class Status:
                 new[run.name] = replace(self._rows[run.name], urgent=urgent or self._rows[run.name].urgent)
                 continue
             self._runs[run.name] = run
-            row = Row(
+            row = RunState(
                 run=run.name,
                 experiment=run.experiment.name,
                 group=run.group,
@@ -168,10 +168,10 @@ class Status:
         """Say something about a run."""
         self._view.line(run, text, notable=True)
 
-    def state(self) -> State:
+    def state(self) -> SweepState:
         """The sweep at this moment."""
         estimates = self._estimates
-        return State(
+        return SweepState(
             location=self._ledger.location,
             holder=this_process(),
             slots=self._slots,

@@ -13,7 +13,18 @@ from rich.text import Text
 from raysweep.ledger import DIVERGED, FAILED, FINISHED
 from raysweep.live.columns import STYLES, columns_of, layout, line
 from raysweep.live.spoken import clock_time, counts, duration, time_left
-from raysweep.live.state import ACTIVE, DONE_BEFORE, DROPPED, ENDED, STARTING, STOPPING, TRAINING, WAITING, Row, State
+from raysweep.live.state import (
+    ACTIVE,
+    DONE_BEFORE,
+    DROPPED,
+    ENDED,
+    STARTING,
+    STOPPING,
+    TRAINING,
+    WAITING,
+    RunState,
+    SweepState,
+)
 
 RECENT, COMING = 5, 3
 """Runs that ended last and that come next, of which the table shows at most so many."""
@@ -28,7 +39,7 @@ class Table:
 
     def __init__(
         self,
-        state: Callable[[], State],
+        state: Callable[[], SweepState],
         *,
         notice: Callable[[], str] = str,
         clock: Callable[[], float] = time.time,
@@ -53,7 +64,7 @@ class Table:
             yield last
 
 
-def _head(state: State, now: float, width: int) -> Iterator[Text]:
+def _head(state: SweepState, now: float, width: int) -> Iterator[Text]:
     """The bar, how many runs are in which state, and the time."""
     n = counts(state.rows)
     done = sum(n[name] for name in (*ENDED, DONE_BEFORE))
@@ -85,7 +96,7 @@ def _states(n: Counter[str], *, before: str) -> Text:
     return Text(" · ").join(parts)
 
 
-def _bar(rows: Sequence[Row], width: int) -> Text:
+def _bar(rows: Sequence[RunState], width: int) -> Text:
     """A line of `width` cells, shared by the runs that finished, failed, are at it, and are to come."""
     n = counts(rows)
     parts = (
@@ -103,7 +114,7 @@ def _bar(rows: Sequence[Row], width: int) -> Text:
     return bar
 
 
-def _body(state: State, now: float, width: int, height: int) -> Iterator[Text]:
+def _body(state: SweepState, now: float, width: int, height: int) -> Iterator[Text]:
     """The runs of most interest, in the order of time, and how many there are beside."""
     ended, active, coming = _chosen(state, height - 2)
     rows = [*ended, *active, *coming]
@@ -135,11 +146,11 @@ def _body(state: State, now: float, width: int, height: int) -> Iterator[Text]:
         yield Text(f"  {', '.join(more)}", style="dim", no_wrap=True, overflow="ellipsis")
 
 
-def _chosen(state: State, lines: int) -> tuple[list[Row], list[Row], list[Row]]:
+def _chosen(state: SweepState, lines: int) -> tuple[list[RunState], list[RunState], list[RunState]]:
     """Rows that ended last, of a sweep that is over the failures before; those at it; the next: in so many lines."""
 
-    def fitting(rows: Sequence[Row], lines: int) -> list[Row]:
-        taken: list[Row] = []
+    def fitting(rows: Sequence[RunState], lines: int) -> list[RunState]:
+        taken: list[RunState] = []
         for row in rows:
             lines -= 1 + bool(_said(row))
             if lines < 0:
@@ -147,7 +158,7 @@ def _chosen(state: State, lines: int) -> tuple[list[Row], list[Row], list[Row]]:
             taken.append(row)
         return taken
 
-    def used(rows: Sequence[Row]) -> int:
+    def used(rows: Sequence[RunState]) -> int:
         return len(rows) + sum(bool(_said(row)) for row in rows)
 
     ended = sorted((row for row in state.rows if row.ended and row.state in ENDED), key=lambda row: -(row.ended or 0))
@@ -164,7 +175,7 @@ def _chosen(state: State, lines: int) -> tuple[list[Row], list[Row], list[Row]]:
     return ended, active, coming
 
 
-def _said(row: Row) -> str:
+def _said(row: RunState) -> str:
     """The last error of a run that failed or goes on after one."""
     if not row.error or row.state == FINISHED:
         return ""

@@ -18,23 +18,23 @@ SCALED = 0.5, 3.0
 
 
 @dataclass(frozen=True, slots=True)
-class Interval:
+class TimeEstimate:
     """Seconds, with bounds; `high` is infinite where only a part of what is to come is known."""
 
     seconds: float
     low: float
     high: float
 
-    def after(self, seconds: float) -> "Interval":
+    def after(self, seconds: float) -> "TimeEstimate":
         """What is left of it later."""
-        return Interval(*(max(0.0, one - seconds) for one in (self.seconds, self.low, self.high)))
+        return TimeEstimate(*(max(0.0, one - seconds) for one in (self.seconds, self.low, self.high)))
 
-    def __add__(self, other: "Interval") -> "Interval":
-        return Interval(self.seconds + other.seconds, self.low + other.low, self.high + other.high)
+    def __add__(self, other: "TimeEstimate") -> "TimeEstimate":
+        return TimeEstimate(self.seconds + other.seconds, self.low + other.low, self.high + other.high)
 
-    def at_least(self, other: "Interval") -> "Interval":
+    def at_least(self, other: "TimeEstimate") -> "TimeEstimate":
         """The larger of each."""
-        return Interval(max(self.seconds, other.seconds), max(self.low, other.low), max(self.high, other.high))
+        return TimeEstimate(max(self.seconds, other.seconds), max(self.low, other.low), max(self.high, other.high))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,7 +56,7 @@ class Pace:
 
     def __init__(self, predicted: Mapping[str, tuple[float, float, float]] | None = None) -> None:
         """`predicted` are seconds of whole runs by name, with bounds."""
-        self.predicted = {name: Interval(*values) for name, values in (predicted or {}).items()}
+        self.predicted = {name: TimeEstimate(*values) for name, values in (predicted or {}).items()}
         self._epochs: defaultdict[Any, deque[float]] = defaultdict(lambda: deque(maxlen=KEPT))
         self._whole: defaultdict[Any, deque[float]] = defaultdict(lambda: deque(maxlen=KEPT))
 
@@ -69,12 +69,12 @@ class Pace:
         """A whole run took so long."""
         self._whole[_kind(run)].append(seconds)
 
-    def whole(self, run: PlannedRun) -> Interval | None:
+    def whole(self, run: PlannedRun) -> TimeEstimate | None:
         """The duration of a run: that of others like it, else the predicted one; None where neither is known."""
         seen = self._whole.get(_kind(run))
         return _spread(seen) if seen else self.predicted.get(run.name)
 
-    def left(self, run: PlannedRun, at: Position | None) -> Interval | None:
+    def left(self, run: PlannedRun, at: Position | None) -> TimeEstimate | None:
         """What is left of a run that is `at` a position, or has not begun; None where nothing is known."""
         whole = self.whole(run)
         if at is None:
@@ -94,40 +94,42 @@ class Pace:
             return here.at_least(whole.after(at.spent))
         if places:
             return sum((one for one, _ in further), here)
-        return Interval(here.seconds, here.low, math.inf)
+        return TimeEstimate(here.seconds, here.low, math.inf)
 
     def _further(
-        self, run: PlannedRun, phase: Mapping[str, Any], current: Mapping[str, Any], epoch: Interval
-    ) -> tuple[Interval, bool]:
+        self, run: PlannedRun, phase: Mapping[str, Any], current: Mapping[str, Any], epoch: TimeEstimate
+    ) -> tuple[TimeEstimate, bool]:
         """The seconds of a phase to come, and whether they rest on epochs of that phase."""
         seen = self._seen(run, phase["phase"])
         if seen:
             one = _spread(seen)
         elif current.get("cached") or phase.get("cached"):
-            return Interval(0.0, 0.0, math.inf), False  # epochs on kept features say nothing of those on images
+            return TimeEstimate(0.0, 0.0, math.inf), False  # epochs on kept features say nothing of those on images
         else:
             images = [p["train_images"] + p["validation_images"] for p in (phase, current)]
             times = images[0] / max(1, images[1])
-            one = Interval(times * epoch.seconds, times * epoch.low * SCALED[0], times * epoch.high * SCALED[1])
+            one = TimeEstimate(times * epoch.seconds, times * epoch.low * SCALED[0], times * epoch.high * SCALED[1])
         most, least = math.ceil(phase["epochs"]), math.ceil(phase.get("least_epochs", phase["epochs"]))
-        return Interval(most * one.seconds, min(most, least) * one.low, most * one.high), bool(seen)
+        return TimeEstimate(most * one.seconds, min(most, least) * one.low, most * one.high), bool(seen)
 
     def _seen(self, run: PlannedRun, phase: str) -> Sequence[float] | None:
         return self._epochs.get((run.name, phase)) or self._epochs.get((_kind(run), phase))
 
 
 def until_done(
-    running: Iterable[tuple[float, Interval | None]], waiting: Iterable[tuple[float, Interval | None]], slots: float
-) -> Interval:
+    running: Iterable[tuple[float, TimeEstimate | None]],
+    waiting: Iterable[tuple[float, TimeEstimate | None]],
+    slots: float,
+) -> TimeEstimate:
     """Seconds until all runs, given as (slots, what is left), are done, started in order as slots become free."""
-    unknown = Interval(0.0, 0.0, math.inf)
+    unknown = TimeEstimate(0.0, 0.0, math.inf)
     now, later = ([(need, left or unknown) for need, left in some] for some in (running, waiting))
 
     def end(name: str) -> float:
         lasting, coming = ([(getattr(left, name), need) for need, left in some] for some in (now, later))
         return end_of(coming, slots, lasting)
 
-    return Interval(end("seconds"), end("low"), end("high"))
+    return TimeEstimate(end("seconds"), end("low"), end("high"))
 
 
 def _kind(run: PlannedRun) -> tuple[str, str, int]:
@@ -135,16 +137,16 @@ def _kind(run: PlannedRun) -> tuple[str, str, int]:
     return run.experiment.name, run.changed, run.num_workers
 
 
-def _spread(seen: Iterable[float]) -> Interval:
+def _spread(seen: Iterable[float]) -> TimeEstimate:
     """The median, and where nine of ten lie, at least."""
     values = sorted(seen)
     median, beyond = statistics.median(values), len(values) // 10
     spread = max(LEAST_SPREAD, FIRST_SPREAD / math.sqrt(len(values)))
     low, high = values[beyond], values[-1 - beyond]
-    return Interval(median, min(low, (1 - spread) * median), max(high, (1 + spread) * median))
+    return TimeEstimate(median, min(low, (1 - spread) * median), max(high, (1 + spread) * median))
 
 
-def _rest_of_phase(seen: Iterable[float], at: Position, patience: float) -> Interval:
+def _rest_of_phase(seen: Iterable[float], at: Position, patience: float) -> TimeEstimate:
     """The epochs to come, of which early stopping may leave some out."""
     one, most = _spread(seen), max(0, math.ceil(at.epochs) - at.epoch)
     least = min(most, max(1, at.best_epoch + patience - at.epoch))
@@ -152,4 +154,4 @@ def _rest_of_phase(seen: Iterable[float], at: Position, patience: float) -> Inte
     def rest(epochs: float, seconds: float) -> float:
         return max(epochs * seconds - at.since, (epochs - 1) * seconds, 0.0)
 
-    return Interval(rest(most, one.seconds), rest(least, one.low), rest(most, one.high))
+    return TimeEstimate(rest(most, one.seconds), rest(least, one.low), rest(most, one.high))

@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.text import Text
 
 from raysweep.live.spoken import summary, time_left
-from raysweep.live.state import State
+from raysweep.live.state import SweepState
 from raysweep.live.table import Table
 from raysweep.planning import PlannedRun
 
@@ -24,7 +24,7 @@ SUMMARY_EVERY = 60.0
 class View(Protocol):
     """What shows a sweep."""
 
-    def start(self, state: Callable[[], State]) -> None:
+    def start(self, state: Callable[[], SweepState]) -> None:
         """Begin to show it."""
 
     def line(self, run: PlannedRun, text: str, *, notable: bool) -> None:
@@ -65,9 +65,9 @@ class LinesView:
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock, self._started = clock, clock()
         self._summed_up = self._started
-        self._state: Callable[[], State] | None = None
+        self._state: Callable[[], SweepState] | None = None
 
-    def start(self, state: Callable[[], State]) -> None:
+    def start(self, state: Callable[[], SweepState]) -> None:
         self._state = state
 
     def line(self, run: PlannedRun, text: str, *, notable: bool) -> None:
@@ -92,7 +92,7 @@ class TableView:
         self._live: Live | None = None
         self._started = time.time()
 
-    def start(self, state: Callable[[], State]) -> None:
+    def start(self, state: Callable[[], SweepState]) -> None:
         self._live = live(Table(state), self._console)
         self._live.start()
 

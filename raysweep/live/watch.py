@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from raysweep.ledger import Ledger, open_ledger
 from raysweep.live.spoken import clock_time
-from raysweep.live.state import ACTIVE, SIGN_OF_LIFE, WAITING, State, read_state
+from raysweep.live.state import ACTIVE, SIGN_OF_LIFE, WAITING, SweepState, read_state
 
 if TYPE_CHECKING:
     from raysweep.live.table import Table
@@ -56,7 +56,7 @@ def watch_sweep(results: str | os.PathLike[str] = "results", *, follow: bool = T
 class Seen:
     """What can be seen of a sweep."""
 
-    state: State
+    state: SweepState
     """Where it was killed, as it is to be gone on with."""
     is_alive: bool
     notice: str

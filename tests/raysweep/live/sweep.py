@@ -3,7 +3,7 @@
 from raysweep.experiment import Experiment
 from raysweep.ledger.records import Ledger
 from raysweep.live.status import Status
-from raysweep.live.timeleft import Interval
+from raysweep.live.timeleft import TimeEstimate
 from raysweep.planning.runs import PlannedRun
 from tests.fake_trainable import FakeConfig
 
@@ -59,6 +59,6 @@ class Sweep:
     def row(self, run: PlannedRun):
         return next(row for row in self.status.state().rows if row.run == run.name)
 
-    def left(self, run: PlannedRun) -> Interval | None:
+    def left(self, run: PlannedRun) -> TimeEstimate | None:
         self.status._estimate()
         return self.status.state().left.get(run.name)

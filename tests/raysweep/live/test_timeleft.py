@@ -7,7 +7,7 @@ import pytest
 from raysweep.ledger.records import FINISHED
 from raysweep.live.spoken import interval
 from raysweep.live.state import DONE_BEFORE, WAITING
-from raysweep.live.timeleft import Interval, until_done
+from raysweep.live.timeleft import TimeEstimate, until_done
 from raysweep.planning.runs import PlannedRun
 from tests.fake_trainable import FakeConfig
 from tests.raysweep.live.sweep import PHASES, Sweep, epoch, planned
@@ -78,7 +78,7 @@ def test_epochs_on_kept_features_say_nothing_of_a_phase_on_images(tmp_path):
 def test_a_prediction_holds_until_runs_alike_have_ended_and_without_either_nothing_is_said(tmp_path):
     alike, waits, other = planned("a", 0), planned("a", 1), planned("b")
     sweep = Sweep(tmp_path, [alike, waits, other], predicted={waits.name: (100.0, 80.0, 150.0)})
-    assert sweep.left(waits) == Interval(100.0, 80.0, 150.0)
+    assert sweep.left(waits) == TimeEstimate(100.0, 80.0, 150.0)
     assert sweep.left(other) is None
     assert math.isinf(sweep.status.state().total.high)
     sweep.status.starts(alike)
@@ -113,15 +113,15 @@ def test_a_sweep_ends_when_its_runs_have_found_slots_in_order(slots):
     running, waiting = [(1, 7), (1, 12)], [(2, 5), (1, 9), (1, 3), (2, 4), (1, 1)]
 
     def known(runs):
-        return [(need, Interval(seconds, seconds / 2, 2 * seconds)) for need, seconds in runs]
+        return [(need, TimeEstimate(seconds, seconds / 2, 2 * seconds)) for need, seconds in runs]
 
     total = until_done(known(running), known(waiting), slots)
     expected = lists_by_hand(running, waiting, slots)
-    assert total == Interval(expected, expected / 2, 2 * expected)
+    assert total == TimeEstimate(expected, expected / 2, 2 * expected)
 
 
 def test_of_unknown_runs_the_end_is_not_before_that_of_the_known():
-    total = until_done([(1, Interval(10, 8, 12))], [(1, None), (1, Interval(5, 4, 6))], 1)
+    total = until_done([(1, TimeEstimate(10, 8, 12))], [(1, None), (1, TimeEstimate(5, 4, 6))], 1)
     assert (total.seconds, total.low, total.high) == (15, 12, math.inf)
 
 

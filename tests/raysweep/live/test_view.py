@@ -17,10 +17,10 @@ from rich.console import Console
 
 from raysweep.ledger.records import DIVERGED, FAILED, FINISHED, Ledger, LedgerError
 from raysweep.live.spoken import duration, interval
-from raysweep.live.state import DONE_BEFORE, STARTING, TRAINING, WAITING, Row, State, read_state
+from raysweep.live.state import DONE_BEFORE, STARTING, TRAINING, WAITING, RunState, SweepState, read_state
 from raysweep.live.status import Status
 from raysweep.live.table import Table
-from raysweep.live.timeleft import Interval
+from raysweep.live.timeleft import TimeEstimate
 from raysweep.live.view import LinesView
 from raysweep.live.watch import as_html, look, watch_sweep
 from tests.conftest import ROOT, run
@@ -62,14 +62,14 @@ print("answers follow")
 """
 
 
-def row(i: int, state: str, **more) -> Row:
+def row(i: int, state: str, **more) -> RunState:
     times = {"started": NOW - 1000 + i} if state in (TRAINING, FINISHED, FAILED, DIVERGED) else {}
     times |= {"ended": NOW - 500 + i} if state in (FINISHED, FAILED, DIVERGED) else {}
     group = ("cifar", "data-efficiency")[i % 2]
-    return Row(**{"run": f"r{i}", "experiment": LONG, "group": group, "seed": i, "state": state, **times, **more})
+    return RunState(**{"run": f"r{i}", "experiment": LONG, "group": group, "seed": i, "state": state, **times, **more})
 
 
-def sweep(n_done=60, n_training=8, n_waiting=70) -> State:
+def sweep(n_done=60, n_training=8, n_waiting=70) -> SweepState:
     """A sweep of 140 runs in which one failed and one goes on after an error."""
     rows = [row(i, DONE_BEFORE if i < 5 else FINISHED, val_acc=61.2, best_acc=62.3) for i in range(n_done)]
     rows += [row(len(rows), FAILED, error=ERROR), row(len(rows) + 1, STARTING)]
@@ -77,8 +77,8 @@ def sweep(n_done=60, n_training=8, n_waiting=70) -> State:
     rows += [row(100 + i, TRAINING, **measured) for i in range(n_training)]
     rows[-1] = replace(rows[-1], retries=2, error="out of memory; goes on with batches in 2 parts")
     rows += [row(200 + i, WAITING) for i in range(n_waiting)]
-    left = {one.run: Interval(720, 540, 900) for one in rows if one.state in (TRAINING, WAITING)}
-    return State(
+    left = {one.run: TimeEstimate(720, 540, 900) for one in rows if one.state in (TRAINING, WAITING)}
+    return SweepState(
         location="results",
         holder="process 1 on host",
         slots=8,
@@ -87,11 +87,11 @@ def sweep(n_done=60, n_training=8, n_waiting=70) -> State:
         rows=rows,
         estimated=NOW,
         left=left,
-        total=Interval(7900, 6600, 9800),
+        total=TimeEstimate(7900, 6600, 9800),
     )
 
 
-def drawn(state: State, width: int, height: int, *, now: float = NOW) -> list[str]:
+def drawn(state: SweepState, width: int, height: int, *, now: float = NOW) -> list[str]:
     stream = io.StringIO()
     Console(file=stream, width=width, height=height).print(Table(lambda: state, clock=lambda: now))
     return stream.getvalue().splitlines()
@@ -163,9 +163,9 @@ def test_durations_are_said_in_two_digits(seconds, said):
 
 
 def test_intervals_say_what_is_not_known():
-    assert interval(Interval(720, 540, 900)) == "12 min (9.0-15)"
-    assert interval(Interval(720, 540, float("inf"))) == "over 12 min"
-    assert interval(Interval(0, 0, float("inf"))) == "unknown"
+    assert interval(TimeEstimate(720, 540, 900)) == "12 min (9.0-15)"
+    assert interval(TimeEstimate(720, 540, float("inf"))) == "over 12 min"
+    assert interval(TimeEstimate(0, 0, float("inf"))) == "unknown"
 
 
 def test_a_pipe_gets_plain_lines_and_a_summary_a_minute(capsys, tmp_path):
