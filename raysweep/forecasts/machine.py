@@ -1,4 +1,4 @@
-"""What this machine computes on, without torch: the name of its device, and its memory."""
+"""The device and the memory of this machine, found without importing torch."""
 
 import contextlib
 import functools
@@ -24,12 +24,12 @@ def device_name(threads: int, *, gpu: bool) -> str:
 
 
 def worker_memory(workers_at_once: int, *, gpu: bool) -> int | None:
-    """Bytes that a worker may use: its GPU's, or its share of the machine's memory; None where that is not known."""
+    """Bytes that a worker may use, of its GPU or as its share of the machine; None where that is unknown."""
     return _gpu_memory() if gpu else _memory() // workers_at_once
 
 
 def _memory() -> int:
-    """Of the machine, or what its control group leaves us of it."""
+    """Bytes of the machine's memory, or what the control group of this process leaves of it."""
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     for file in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
         with contextlib.suppress(OSError, ValueError):
@@ -39,7 +39,7 @@ def _memory() -> int:
 
 @functools.lru_cache(maxsize=1)
 def _gpu_memory() -> int | None:
-    """Of the smallest GPU."""
+    """Bytes of the smallest GPU's memory; None where nvidia-smi does not say."""
     command = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
     try:
         said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout

@@ -1,4 +1,4 @@
-"""What was predicted of runs before they ran, and how good that was."""
+"""Predictions that were made of runs before they ran, and how good they were."""
 
 import math
 import statistics
@@ -12,12 +12,13 @@ from raysweep.planning import PlannedRun
 
 
 def with_predictions(runs: Sequence[PlannedRun], known: Sequence[Forecast]) -> list[PlannedRun]:
-    """The runs with what is expected of them now, for their records."""
+    """The runs, each with its forecast, which becomes part of its record."""
     return [replace(run, predicted=predicted(forecast)) for run, forecast in zip(runs, known, strict=True)]
 
 
 def predicted(forecast: Forecast) -> dict[str, Any]:
-    """What a run's record says of it: the time, and what an epoch counts, for runs that stop early."""
+    """What a run's record keeps of a forecast: the seconds, and by phase the epochs and the seconds of each, so that a
+    run which stops early can be compared."""
     if forecast.seconds is None or forecast.remaining:
         return {}
     epochs = {name: [forecast.epochs[name], seconds] for name, seconds in forecast.seconds_per_epoch.items()}
@@ -26,17 +27,18 @@ def predicted(forecast: Forecast) -> dict[str, Any]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PastError:
-    """What runs took, over what was predicted for the epochs that they needed."""
+    """The time that runs took, over what was predicted for as many epochs as they trained."""
 
     n: int
     ratio: float
-    """Median."""
+    """The median over runs."""
     spread: float
-    """Standard deviation of the ratio's logarithm; 0 for fewer than two."""
+    """Standard deviation of the ratio's logarithm; 0 for fewer than two runs."""
 
 
 def past_error(records: Iterable[Record]) -> PastError | None:
-    """Of the runs that finished without interruption and had a prediction (rough ones aside); None without any."""
+    """The error over all runs that finished without interruption and had a prediction that was not a rough one; None if
+    there are none."""
     logs = []
     for record in records:
         whole = record["status"] == FINISHED and record.get("attempt") in (None, 1) and not record.get("restarts")

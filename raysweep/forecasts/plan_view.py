@@ -38,9 +38,9 @@ def print_plan(
 class _Column:
     heading: str
     text: Callable[[Sequence[Row]], str]
-    """Of the runs of an experiment that stand together."""
+    """The cell's text for neighbouring runs of an experiment, which share a line."""
     least_width: int = 0
-    """Of a terminal that shows it."""
+    """The narrowest terminal, in characters, in which the column is shown."""
     right: bool = True
 
 
@@ -139,7 +139,7 @@ def _flops(name: str) -> Callable[[Sequence[Row]], str]:
 
 
 def _seconds(rows: Sequence[Row]) -> str:
-    """Of one run."""
+    """The time of a single run."""
     forecast = rows[0].forecast
     rough, left = "~" * (forecast.basis == "rough"), " left" * forecast.remaining
     return f"{rough}{duration(forecast.seconds)}{left}" if forecast.seconds is not None else ""
@@ -176,4 +176,5 @@ COLUMNS = (
     _Column(heading="interval", text=_interval, least_width=120),
     _Column(heading="basis", text=lambda rows: rows[0].forecast.basis, least_width=120, right=False),
 )
-"""Parameters in all, operations of a training step for each image, memory of a worker, time of one run."""
+"""`params` are all parameters, `FLOPs` those of a training step for each image, `memory` that of a worker, and `time`
+that of one run."""

@@ -1,7 +1,7 @@
-"""How fast runs are known to go: from finished runs in the ledger, and from calibrations in the cache.
+"""How fast runs are known to train: from finished runs in the ledger, and from calibrations in the cache.
 
-Runs of one shape (`Shape`) go equally fast: what they differ in (seed, number of epochs or of images, learning rates)
-does not change how many images pass in a second.
+Runs of one `Shape` are equally fast: they differ in fields such as the seed, the epochs and the learning rates, which
+do not change how many images a second are trained on.
 """
 
 import contextlib
@@ -24,13 +24,13 @@ Rates = Mapping[str, float]
 """`PHASE_images_per_second`, `PHASE_warm_up_seconds`, ... under the names that results have for them."""
 
 DATA = ("image_size", "num_classes")
-"""Facts of the data on which it depends as well."""
+"""Facts of the data on which the speed depends as well."""
 ENDINGS = ("_per_second", "_seconds")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Shape:
-    """What the speed of a run depends on, but for the device."""
+    """All that the speed of a run depends on, the device aside."""
 
     trainable: str
     num_workers: int
@@ -39,12 +39,15 @@ class Shape:
 
     @classmethod
     def of(cls, run: PlannedRun) -> "Shape":
-        """Of a planned run: the fields that the trainable's `check` names as `rate_fields`, or all but the seed."""
+        """The shape of a planned run.
+
+        It follows from the fields that the trainable's `check` names as `rate_fields`, else from all but the seed.
+        """
         return cls._from(run, run.record())
 
     @classmethod
     def of_record(cls, record: Record, run: PlannedRun) -> "Shape":
-        """Of a recorded run of the same trainable as `run`."""
+        """The shape of a recorded run, which is of the same trainable as `run`."""
         return cls._from(run, record)
 
     @classmethod
@@ -61,10 +64,10 @@ class Shape:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Share:
-    """What a worker computes on, and how many trials do so at once."""
+    """What a worker trains on, and how many trials do so at the same time."""
 
     device_name: str
-    """As results name it: a CPU with its threads."""
+    """The name that results have for it; a CPU's with the number of threads."""
     threads: int
     at_once: int
     """Trials like this one that the sweep runs at the same time."""
@@ -85,7 +88,7 @@ class Rated:
 
 
 def from_records(records: Iterable[Record], runs: Sequence[PlannedRun], device_name: str) -> dict[Shape, Rated]:
-    """Medians over the finished runs of the trainables of `runs` on a device, by shape."""
+    """The rates of finished runs on a device by shape, each the median over runs, for the trainables of `runs`."""
     first = {run.experiment.trainable: run for run in reversed(runs)}
     found: dict[Shape, list[Record]] = {}
     for record in records:
@@ -98,7 +101,7 @@ def from_records(records: Iterable[Record], runs: Sequence[PlannedRun], device_n
 
 
 def rated(measured: Sequence[Rates], config: Mapping[str, Any]) -> Rated:
-    """What several measurements of one shape say together."""
+    """The medians of several measurements of one shape."""
     names = {name for rates in measured for name in rates}
     medians = {name: statistics.median(rates[name] for rates in measured if name in rates) for name in names}
     trained = [name for name in names if name.endswith("_images_per_second") and "validation" not in name]
@@ -134,7 +137,7 @@ def keep(shape: Shape, share: Share, cache: Path, measured: Sequence[Rates], con
 
 @functools.lru_cache(maxsize=1)
 def _torch_version() -> str:
-    """Looked up once: a plan asks for every run."""
+    """The installed version, which is looked up once since a plan needs it for each run."""
     return version("torch")
 
 
@@ -144,7 +147,7 @@ def _file(shape: Shape, share: Share, cache: Path) -> Path:
 
 
 def _is_ours(record: Record) -> bool:
-    """Whether it was measured here, under its own name."""
+    """Whether a record is of a finished run that was measured here, under its own name."""
     return record["status"] == FINISHED and not record.get("imported") and "same_as" not in record
 
 

@@ -1,4 +1,4 @@
-"""When a sweep will have ended: its trials on its slots, strictly in the order of the plan (see `admission`)."""
+"""Forecasts when a sweep ends, whose trials start strictly in the order of the plan (see `admission.policy`)."""
 
 import math
 import random
@@ -10,11 +10,11 @@ from raysweep.forecasts.rates import Shape
 from raysweep.planning import end_of
 
 FIRST_START_SECONDS = 15.0
-"""From the command to the first line of training: Ray's own start and that of the first trials, on two cores."""
+"""Seconds from the command to the first line of training, for the start of Ray and of the first trials on two cores."""
 START_SECONDS = 1.0
-"""From a free slot to the first line of a trial whose processes wait for it (benchmarks/README.md)."""
+"""Seconds from a free slot to the first line of a trial whose processes wait for it (benchmarks/README.md)."""
 COMMON = 0.1
-"""Relative standard deviation that all runs of a sweep have in common: the machine's other load, its clock."""
+"""Relative standard deviation of an error that all runs of a sweep share, as by other load on the machine."""
 DRAWS = 200
 
 
@@ -28,12 +28,12 @@ class Trial:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Total:
-    """Of all that is to do. The intervals hold nine of ten draws from the errors of the forecasts."""
+    """Work and duration of all that is to do. Intervals hold nine of ten draws from the errors of the forecasts."""
 
     work: float
     """Seconds of training, added up over the runs."""
     seconds: float
-    """From the start to the end of the last one."""
+    """Seconds from the start of the first run to the end of the last one."""
     low: float
     high: float
     unknown: int
@@ -70,6 +70,7 @@ def total(
 
 
 def _drawn(known: Sequence[Trial], slots: float, start: float, common: float, draw: random.Random) -> float:
+    """Seconds that a sweep takes with errors that are drawn at random."""
     shared, lasting = math.exp(draw.gauss(0, common)), draw.random()
     factors = _factors(known, draw)
 
@@ -81,6 +82,6 @@ def _drawn(known: Sequence[Trial], slots: float, start: float, common: float, dr
 
 
 def _factors(known: Sequence[Trial], draw: random.Random) -> Mapping[Shape, float]:
-    """By which the runs of each shape take longer than predicted."""
+    """The factor by which the runs of each shape take longer than predicted, drawn from its spread."""
     spreads = {f.shape: f.spread for trial in known for f in trial.runs}
     return {shape: math.exp(draw.gauss(0, spread)) for shape, spread in spreads.items()}

@@ -1,4 +1,4 @@
-"""What a plan has to do with the results that are there already: experiments may change between two invocations."""
+"""How a plan differs from the results that are there already, since experiments may change between two commands."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,14 +10,15 @@ LONGER = ("epochs", "lr_epochs")
 """More of these is the same experiment, trained for longer."""
 
 NAMED = 4
-"""Most runs that a line names."""
+"""The most runs that a line names."""
 
 
 def describe_changes(runs: Sequence[PlannedRun], records: Sequence[Record]) -> list[str]:
-    """A line for each kind of relation that occurs.
+    """A line for each kind of relation between plan and results that occurs.
 
-    A run is kept (its result is there, by whichever experiment), extended (another seed, or more epochs), changed (it
-    says in what) or new. Orphaned is a result of a planned experiment that no planned run would give.
+    A run is kept if its result is there, by whichever experiment; extended if it is another seed of an experiment with
+    results, or has more epochs; changed if another field differs, which the line names; and else new. A result is
+    orphaned if its experiment is planned but no planned run would give this result.
     """
     done = _done(records)
     kinds: dict[str, list[str]] = {"kept": [], "new": [], "extended": [], "changed": [], "orphaned": []}
@@ -29,23 +30,24 @@ def describe_changes(runs: Sequence[PlannedRun], records: Sequence[Record]) -> l
 
 
 def relations(runs: Sequence[PlannedRun], records: Sequence[Record]) -> list[tuple[str, str]]:
-    """Of each run, whether it is kept, new, extended or changed, and how."""
+    """For each run, whether it is kept, new, extended or changed, and in what."""
     done = _done(records)
     known = {record["key"] for record in done}
     return [("kept", "") if run.key in known else _relation(run, done) for run in runs]
 
 
 def _done(records: Sequence[Record]) -> list[Record]:
+    """The records of finished runs, without what was imported and stands for none of the plan's runs."""
     return [record for record in records if record["status"] == FINISHED and not _is_imported(record)]
 
 
 def _is_imported(record: Record) -> bool:
-    """Whether it is the authors' own run as it came, not in place of one of ours."""
+    """Whether a record is of an imported run under its own name, and not accepted in place of a planned one."""
     return bool(record.get("imported")) and "same_as" not in record
 
 
 def _relation(run: PlannedRun, done: Sequence[Record]) -> tuple[str, str]:
-    """Whether a run without a result is new, extends the results of its experiment, or changes them, and how."""
+    """Whether a run without a result is new, or extends or changes the results of its experiment, and in what."""
     earlier = [(_differences(r, run), r["seed"]) for r in done if r["experiment"] == run.experiment.name]
     if not earlier:
         return "new", ""
@@ -56,7 +58,7 @@ def _relation(run: PlannedRun, done: Sequence[Record]) -> tuple[str, str]:
 
 
 def _differences(record: Record, run: PlannedRun) -> dict[str, tuple[Any, Any]]:
-    """What a recorded run and a planned one differ in but for the seed: name -> (recorded, planned)."""
+    """The fields in which a recorded and a planned run differ, the seed aside, as name -> (recorded, planned)."""
     planned = run.record()
     pairs = {name: (record["config"].get(name), planned["config"][name]) for name in settings_of(run.config)}
     pairs |= {name: (record.get(name), planned[name]) for name in ("num_workers", "data", "numerics")}

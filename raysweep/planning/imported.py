@@ -1,4 +1,4 @@
-"""Results of the authors' own runs in place of planned ones: which planned run is the same as which imported one."""
+"""Takes imported results of the authors' own runs in place of planned runs that are the same."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -8,10 +8,10 @@ from raysweep.ledger import FINISHED, Ledger, Record
 
 
 def accept_imported(ledger: Ledger, planned: Sequence[Record]) -> Iterator[str]:
-    """Enter imported results under the names of the planned runs that they are the same as; yields a line on each.
+    """Enter imported results under the names of the planned runs that they equal. Yields a line about each.
 
-    The same are runs of one dataset, number of workers and configuration (but for fields without effect) and of one
-    seed. An imported run without a seed stands for the run of an experiment that is planned with one seed.
+    Two runs are the same if dataset, number of workers, seed and configuration agree, fields without effect aside. An
+    imported run that names no seed stands for the run of an experiment that is planned with a single one.
     """
     records = list(ledger.records())
     there = {record["run"] for record in records if record["status"] == FINISHED}
@@ -38,11 +38,11 @@ def accept_imported(ledger: Ledger, planned: Sequence[Record]) -> Iterator[str]:
 
 
 MOST_DIFFERENCES = 3
-"""An imported run that differs from a planned one in more than these is not worth a line."""
+"""An imported run that differs from a planned one in more fields than this is not spoken of."""
 
 
 def differing(record: Record, plan: Record) -> dict[str, tuple[Any, Any]]:
-    """In what an imported run is not the planned one, the seed aside: name -> (imported, planned)."""
+    """The fields in which an imported and a planned run differ, the seed aside, as name -> (imported, planned)."""
     without_effect = {*plan["no_effect"], "seed"}
     pairs = {name: (record["config"].get(name), value) for name, value in plan["config"].items()}
     pairs |= {name: (record[name], plan[name]) for name in ("dataset", "num_workers")}

@@ -1,12 +1,14 @@
-"""When trials end that start in order, each as soon as there is room for it."""
+"""Works out when trials end that start in order, each as soon as there is room for it."""
 
 import heapq
 from collections.abc import Iterable, Sequence
 
 
 def end_of(trials: Sequence[tuple[float, float]], slots: float, running: Iterable[tuple[float, float]] = ()) -> float:
-    """When the last of (seconds, slots) ends, each started in order as soon as its slots are free; `running` are given
-    by what is left of them."""
+    """Seconds until the last trial ends, if each starts in order as soon as its slots are free.
+
+    Trials are given as (seconds, slots); those that are `running` by the seconds that are left of them.
+    """
     ends = list(running)
     heapq.heapify(ends)
     now, free = 0.0, slots - sum(need for _, need in ends)

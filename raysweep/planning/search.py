@@ -1,4 +1,4 @@
-"""A sweep whose runs are chosen by the results so far: round by round, each launched before the next is asked for."""
+"""Chooses the runs of a search round by round, from the results of the rounds before."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -9,8 +9,8 @@ from raysweep.planning.runs import PlannedRun, alike
 
 Results = Mapping[Any, Sequence[float]]
 Decide = Callable[[Results, Any], tuple[Any, int] | None]
-"""From the metric by value of the searched field, and the value to start at: where, and how many runs in all are
-needed next; None where nothing is."""
+"""Decides where to go on: gets the metric of all runs by value of the searched field, and the value to start from;
+returns the next value and how many runs in all are needed there, or None where the search has ended."""
 
 
 def rounds(
@@ -22,10 +22,11 @@ def rounds(
     decide: Decide,
     make: Callable[[Experiment, Sequence[int]], list[PlannedRun]],
 ) -> Iterator[list[PlannedRun]]:
-    """What each round of a search needs: all runs known of, by whichever experiment, and those to do next.
+    """Yield the plan of each round: all runs that are known, by whichever experiment, and those to do next.
 
-    `starts` has a run of each experiment at the value to start from; `make` makes its runs with seeds, and new runs
-    take the first of `seeds` that are free. An experiment is left open once a run that it asked for did not finish.
+    `starts` holds one run of each experiment, at the value from which its search starts. `make` makes the runs of an
+    experiment with given seeds; new runs take the first of `seeds` that have no run yet. The search of an experiment
+    ends without an answer when a run that it asked for did not finish.
     """
     asked: dict[str, list[PlannedRun]] = {}
     going_on = True
