@@ -20,7 +20,7 @@ from raysweep import session
 from raysweep.cache import cache_folder
 from raysweep.experiment import Experiment, Family, Question
 from raysweep.forecasts import calibrate, past_error, plan_as_json, print_plan, rows_of, setting_of, total_of
-from raysweep.ledger import LedgerError, hold_or_offer, open_ledger, take_commands
+from raysweep.ledger import LedgerError, hold_or_offer, open_ledger, take_commands, write_plan
 from raysweep.live import watch_sweep
 from raysweep.messages import PlanError, nearest
 from raysweep.planning import (
@@ -105,7 +105,7 @@ def sweep(args: argparse.Namespace, argv: list[str]) -> int:
             if hold_or_offer(setup.ledger, stack, argv):
                 return 0
         else:
-            stack.enter_context(setup.ledger.locked())
+            stack.enter_context(setup.ledger.store.locked())
         session.forget(setup, runs)
         print(data)
         plans = search_rounds(setup, question, runs) if question else iter([runs])
@@ -158,7 +158,7 @@ def urgent(setup: session.Setup) -> list[PlannedRun]:
             continue
         records = [run.record() for run in planned]
         session.enter_known(setup.ledger, records, args)
-        setup.ledger.write_plan(records, theirs.questions, joining=True)
+        write_plan(setup.ledger, records, theirs.questions, joining=True)
         settled = setup.ledger.settled()
         setup.arrived.extend(run.name for run in planned)
         runs += [run for run in planned if run.name not in settled]

@@ -16,7 +16,7 @@ import pandas as pd
 
 from analysis.reading import sound_plan, sound_questions, sound_record
 from raysweep.experiment import Search
-from raysweep.ledger import FINISHED, LedgerError, open_ledger
+from raysweep.ledger import FINISHED, LedgerError, open_ledger, read_plan, read_questions
 
 Question = Mapping[str, Any]
 """A question as it lies in questions.json."""
@@ -68,8 +68,8 @@ class Results:
         records = [sound_record(r, notices) for r in ledger.records() if runs is None or r["run"] in runs]
         records.sort(key=lambda record: (record["priority"], str(record["finished"])))
         notices = [*(f"damaged record, left out: {file}" for file in ledger.damaged), *notices]
-        questions = sound_questions(_read(ledger.questions, notices), notices)
-        plan = sound_plan(_read(lambda: ledger.read_json("plan.json"), notices), notices)
+        questions = sound_questions(_read(lambda: read_questions(ledger), notices), notices)
+        plan = sound_plan(_read(lambda: read_plan(ledger), notices), notices)
         return cls(
             frame=ledger.frame(failed=True, records=records),
             questions=questions,

@@ -30,7 +30,7 @@ from typing import Any
 from benchmarks.measuring import cpu
 from benchmarks.sleeper import SleeperConfig
 from raysweep.experiment import Experiment, Family
-from raysweep.ledger import Ledger
+from raysweep.ledger import open_ledger
 from raysweep.planning import PlannedRun, Resources, make_runs
 from raysweep.running import own_cluster, prepare_own_environment
 from trainables.memory import peak_resident_bytes
@@ -139,7 +139,7 @@ def _swept(side: str, trials: int, cpus: int, seconds: float, *, runs_per_trial:
         runs_per_trial=runs_per_trial,
     )
     with tempfile.TemporaryDirectory() as folder:
-        ledger, resources = Ledger(folder), Resources(cpus=cpus, gpus=0)
+        ledger, resources = open_ledger(folder), Resources(cpus=cpus, gpus=0)
         runs: list[PlannedRun] = make_runs([experiment], ledger, family=FAMILY, overrides={})
         with own_cluster(resources), open(os.devnull, "w") as nowhere:
             from raysweep.running import LocalPlacement, launch
@@ -223,7 +223,7 @@ def _by_a_sweep(data_dir: str, seeds: Sequence[str], epochs: int, results: Path)
     command += ["--set", f"lr_epochs={epochs}", "epochs=0", "patience=1000"]
     began = time.time()
     wall = _timed(command)
-    ran = sorted((r["results"]["seconds"], _seconds(r["finished"])) for r in Ledger(results).records())
+    ran = sorted((r["results"]["seconds"], _seconds(r["finished"])) for r in open_ledger(results).records())
     spans = sorted((end - seconds, end) for seconds, end in ran)
     first, ends, gaps = spans[0][0] - began, [], []
     for start, end in spans:

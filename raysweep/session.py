@@ -18,7 +18,7 @@ from typing import Any
 from raysweep.cache import cache_folder
 from raysweep.experiment import Experiment, Family, Question
 from raysweep.forecasts import forecasts, past_error, setting_of, with_predictions
-from raysweep.ledger import SETTLED, Ledger, Record
+from raysweep.ledger import SETTLED, Ledger, Record, write_plan
 from raysweep.live import Status, choose_view
 from raysweep.planning import PlannedRun, Resources, accept_imported, alike, describe_changes, make_runs, matching
 from raysweep.running import ClusterPlacement, LocalPlacement, Placement, concurrent_trials, own_cluster
@@ -89,7 +89,7 @@ def run(
             runs = foresee(setup, runs, before, expected)
             planned = [run.record() for run in runs]
             todo = to_do(setup, runs, planned, before)
-            ledger.write_plan(planned, setup.questions)
+            write_plan(ledger, planned, setup.questions)
             if not todo:
                 continue
             try:

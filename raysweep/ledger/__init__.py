@@ -5,43 +5,43 @@ from typing import TYPE_CHECKING
 from raysweep.lazy import exporting
 
 if TYPE_CHECKING:
-    from raysweep.ledger.durable import write_bytes, write_json
+    from raysweep.ledger.documents import damage_of, read_document
+    from raysweep.ledger.durable import write_json
     from raysweep.ledger.inbox import hold_or_offer, take_commands
-    from raysweep.ledger.opening import load_results, open_ledger
+    from raysweep.ledger.opening import load_results, open_ledger, open_to_watch
+    from raysweep.ledger.plan import read_plan, read_questions, write_plan
     from raysweep.ledger.records import (
-        DAMAGED,
         DIVERGED,
         FAILED,
         FINISHED,
         SETTLED,
         STOPPED,
         Ledger,
-        LedgerError,
         Record,
         run_key,
-        this_process,
         uninterrupted_seconds,
     )
+    from raysweep.ledger.store import LedgerError, this_process
 
 __getattr__, __all__ = exporting(
     __name__,
     {
-        "durable": ("write_bytes", "write_json"),
+        "documents": ("damage_of", "read_document"),
+        "durable": ("write_json",),
         "inbox": ("hold_or_offer", "take_commands"),
-        "opening": ("load_results", "open_ledger"),
+        "opening": ("load_results", "open_ledger", "open_to_watch"),
+        "plan": ("read_plan", "read_questions", "write_plan"),
         "records": (
-            "DAMAGED",
             "DIVERGED",
             "FAILED",
             "FINISHED",
             "Ledger",
-            "LedgerError",
             "Record",
             "SETTLED",
             "STOPPED",
             "run_key",
-            "this_process",
             "uninterrupted_seconds",
         ),
+        "store": ("LedgerError", "this_process"),
     },
 )

@@ -29,13 +29,18 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 def write_json(path: Path, content: object) -> None:
     """Replace a file's content by JSON."""
-    write_bytes(path, json.dumps(content, indent=1).encode())
+    write_bytes(path, as_json(content))
 
 
-def write_sealed(path: Path, content: dict[str, Any]) -> None:
-    """Replace a file's content by a JSON object and its checksum."""
+def as_json(content: object) -> bytes:
+    """What a file of JSON holds."""
+    return json.dumps(content, indent=1).encode()
+
+
+def sealed(content: dict[str, Any]) -> bytes:
+    """What a sealed file holds: a JSON object and its checksum."""
     plain = json.loads(json.dumps(content))  # as a reader will see it
-    write_json(path, {**plain, "checksum": _checksum(plain)})
+    return as_json({**plain, "checksum": _checksum(plain)})
 
 
 def read_sealed(path: Path) -> dict[str, Any] | None:

@@ -1,8 +1,12 @@
 """Opens results, in a folder or in an object store."""
 
+import contextlib
 import os
+import tempfile
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from raysweep.ledger.local_folder import LocalFolder
 from raysweep.ledger.records import Ledger
 
 if TYPE_CHECKING:
@@ -15,12 +19,19 @@ def open_ledger(location: str | os.PathLike[str], copy: str | os.PathLike[str] |
     Raises LedgerError for a URL of a kind that is not known here.
     """
     if "://" not in str(location):
-        return Ledger(location)
+        return Ledger(LocalFolder(location))
     if str(location).startswith("file://"):
-        return Ledger(str(location).removeprefix("file://"))
-    from raysweep.ledger.object_store import RemoteLedger
+        return Ledger(LocalFolder(str(location).removeprefix("file://")))
+    from raysweep.ledger.object_store import ObjectStore
 
-    return RemoteLedger(str(location), copy)
+    return Ledger(ObjectStore(str(location), copy))
+
+
+@contextlib.contextmanager
+def open_to_watch(location: str | os.PathLike[str]) -> Iterator[Ledger]:
+    """A ledger whose files nobody on this machine changes but through it: of a URL, it has a copy of its own."""
+    with tempfile.TemporaryDirectory() as copy:
+        yield open_ledger(location, copy)
 
 
 def load_results(folder: str | os.PathLike[str] = "results", *, failed: bool = False) -> "pd.DataFrame":

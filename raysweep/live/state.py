@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from raysweep.ledger import DAMAGED, DIVERGED, FAILED, FINISHED, Ledger, LedgerError
+from raysweep.ledger import DIVERGED, FAILED, FINISHED, Ledger, LedgerError, damage_of, read_document
 from raysweep.live.timeleft import TimeEstimate
 
 WAITING, STARTING, TRAINING, STOPPING = "waiting", "starting", "training", "stopping"
@@ -90,10 +90,9 @@ class Encoder:
 
 def read_state(ledger: Ledger) -> SweepState:
     """What a sweep has last written. Raises LedgerError where there is nothing, or not a whole one."""
-    ledger.fetch(FILE)
     names = {f.name for f in dataclasses.fields(RunState)}
     try:
-        content = json.loads((ledger.folder / FILE).read_bytes())
+        content = read_document(ledger.store, FILE)
         return SweepState(
             rows=[RunState(**{name: value for name, value in row.items() if name in names}) for row in content["rows"]],
             left={name: _interval(left) for name, left in content["left"].items()},
@@ -103,7 +102,7 @@ def read_state(ledger: Ledger) -> SweepState:
     except FileNotFoundError:
         raise LedgerError(f"no sweep has left its status in {ledger.location}") from None
     except (ValueError, TypeError, KeyError, AttributeError):
-        raise LedgerError(f"{ledger.location}/{FILE} {DAMAGED}") from None
+        raise damage_of(ledger.store, FILE) from None
 
 
 _HEAD = ("location", "holder", "slots", "started", "written", "ended", "estimated")

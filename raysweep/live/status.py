@@ -18,7 +18,6 @@ from raysweep.ledger import (
     Record,
     this_process,
     uninterrupted_seconds,
-    write_bytes,
 )
 from raysweep.live.estimates import Estimates, estimate
 from raysweep.live.state import (
@@ -223,7 +222,7 @@ class Status:
 
     def _keep(self) -> None:
         """Estimate and write, as often as it is cheap."""
-        every = WRITE_EVERY if "://" not in self._ledger.location else SHARE_EVERY
+        every = SHARE_EVERY if self._ledger.store.is_remote else WRITE_EVERY
         estimate_at = write_at = 0.0
         while not self._closed.wait(0.25):
             now = time.monotonic()
@@ -243,10 +242,8 @@ class Status:
     def _write(self) -> None:
         """Bring the state to status.json; where that is not possible now, it is tried again."""
         rows, state = self._rows, self.state()
-        file = self._ledger.folder / FILE
         with contextlib.suppress(OSError, LedgerError):
-            write_bytes(file, self._encoder.encode(state))
-            self._ledger.share(file)
+            self._ledger.store.put(FILE, self._encoder.encode(state))
             self._written = rows, state.written
 
 

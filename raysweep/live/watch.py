@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from raysweep.ledger import Ledger, open_ledger
+from raysweep.ledger import Ledger, open_to_watch
 from raysweep.live.spoken import clock_time
 from raysweep.live.state import ACTIVE, SIGN_OF_LIFE, WAITING, SweepState, read_state
 
@@ -33,7 +33,7 @@ def watch_sweep(results: str | os.PathLike[str] = "results", *, follow: bool = T
     from raysweep.live.table import Table
     from raysweep.live.view import can_redraw
 
-    with open_ledger(results).seen_from_afar() as ledger:
+    with open_to_watch(results) as ledger:
         seen = look(ledger)
         in_notebook = Console().is_jupyter
         table = Table(lambda: seen.state, notice=lambda: seen.notice)
@@ -64,7 +64,7 @@ class Seen:
 
 def look(ledger: Ledger, clock: Callable[[], float] = time.time) -> Seen:
     """A sweep as it last wrote, and whether it is still there. Raises LedgerError where there is none."""
-    state, holder, now = read_state(ledger), ledger.holder(), clock()
+    state, holder, now = read_state(ledger), ledger.store.holder(), clock()
     at = clock_time(state.ended or state.written, now)
     goes_on = "; the same command goes on" if any(row.state in (WAITING, *ACTIVE) for row in state.rows) else ""
     if state.ended:

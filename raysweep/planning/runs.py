@@ -111,7 +111,7 @@ def make_runs(
                     key=key,
                     experiment=experiment,
                     group=group or family.group_of(experiment.name),
-                    config=dataclasses.replace(config, save_dir=str(ledger.run_folder(name))),
+                    config=dataclasses.replace(config, save_dir=str(ledger.runs.folder(name))),
                     num_workers=workers,
                     changed=_changes(config, overrides),
                     facts=facts,

@@ -24,7 +24,7 @@ from ray.train.v2._internal.constants import ENV_VARS_TO_PROPAGATE
 from ray.tune.integration.ray_train import TuneReportCallback
 
 from raysweep import ray_internals
-from raysweep.ledger import FAILED, STOPPED
+from raysweep.ledger import FAILED, STOPPED, open_to_watch
 from raysweep.planning import PlannedRun
 from raysweep.running.failures import HUNG, MEMORY, Failure, failure_of
 from raysweep.running.recording import ledger_of, record_failure, unrecorded
@@ -49,7 +49,7 @@ def run_trial(config: dict[str, TrialSpec]) -> None:
     ledger = ledger_of(spec)
     while runs := unrecorded(spec):
         first = runs[0].name
-        if ledger.is_asked_to_stop(first):
+        if ledger.runs.is_asked_to_stop(first):
             tune.report(dict(end_report(first, STOPPED, "stopped")))
             return
         attempts = tuple(Attempt(run=run, number=ledger.begin(run.name)) for run in runs)
@@ -108,12 +108,12 @@ def _cut(run: PlannedRun) -> PlannedRun | None:
 def _watched(spec: TrialSpec, runs: Sequence[PlannedRun]) -> Iterator[Watchdog]:
     """Within this context a watchdog ends the workers of the runs if they do not get on."""
     names, num_workers = [run.name for run in runs], runs[0].num_workers
-    with ledger_of(spec).seen_from_afar() as ledger:
-        folders = [ledger.run_folder(name) for name in names]
+    with open_to_watch(spec.results) as ledger:
+        folders = [ledger.runs.folder(name) for name in names]
 
         def refresh() -> None:
             for name, rank in itertools.product(names, range(num_workers)):
-                ledger.fetch(f"runs/{name}/pulse-{rank}")
+                ledger.runs.fetch_pulse(name, rank)
 
         watchdog = Watchdog(folders, num_workers, _end_workers, refresh)
         watchdog.start()

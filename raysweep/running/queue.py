@@ -71,7 +71,7 @@ class TrialQueue:
         spec = _spec_of(bundle, self.ledger, self.placement, self._revision)
         self._specs[bundle], self._trials[trial_id] = spec, (bundle, spec)
         for run in bundle.runs:
-            self.ledger.let_go_on(run.name)
+            self.ledger.runs.let_go_on(run.name)
             self._bundle_of[run.name] = bundle
         if bundle in self.admission.running:
             self._let_in(bundle)
@@ -182,7 +182,7 @@ class TrialQueue:
         """Ask a bundle that has processes to write its checkpoint and end, or not to wait for its turn."""
         if bundle in self._specs:
             for run in bundle.runs:
-                self.ledger.ask_to_stop(run.name)
+                self.ledger.runs.ask_to_stop(run.name)
                 self.status.stops(run)
 
     def _drop(self, bundles: Sequence[RunBundle], why: str) -> None:

@@ -32,7 +32,7 @@ def train_loop(config: Mapping[str, WorkerSpec]) -> None:
     trainables = [importlib.import_module(attempt.run.experiment.trainable).train for attempt in spec.attempts]
     gc.freeze()  # libraries are not garbage: collecting goes past them
     first = spec.attempts[0].run.name
-    if trial.gate and not enter_gate(trial.gate, lambda: ledger.is_asked_to_stop(first)):
+    if trial.gate and not enter_gate(trial.gate, lambda: ledger.runs.is_asked_to_stop(first)):
         _report_end(first, STOPPED, "stopped before its turn", left=len(spec.attempts))
         return
     with _meeting(spec):
@@ -71,7 +71,7 @@ def _run(spec: WorkerSpec, attempt: Attempt, train: Any, ledger: Ledger, *, left
     main, first_here = context.get_world_rank() == 0, context.get_local_rank() == 0
     name, started = attempt.run.name, time.time()
     report: Record = {}
-    with ledger.at_work(name, context.get_world_rank(), first_here=first_here, meet=ray.train.collective.barrier):
+    with ledger.runs.at_work(name, context.get_world_rank(), first_here=first_here, meet=ray.train.collective.barrier):
         for report in train(attempt.run.config):
             if report["event"] in ("start", "epoch"):
                 ray.train.report({**report, "run": name})

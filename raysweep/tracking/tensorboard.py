@@ -75,7 +75,7 @@ class EventFiles:
         if name in self._open:
             writer, file = self._open.pop(name)
             writer.close()
-            self._ledger.share(file)
+            self._ledger.store.share(str(file.relative_to(self._ledger.folder)))
 
 
 def _spoken(value: Any) -> Any:

@@ -7,7 +7,9 @@ from rich.console import Console
 
 from analysis.terminal import print_answers
 from raysweep.ledger import durable
-from raysweep.ledger.records import FAILED, Ledger
+from raysweep.ledger.opening import open_ledger
+from raysweep.ledger.plan import write_plan
+from raysweep.ledger.records import FAILED
 from tests.analysis.sweeps import record
 from tests.conftest import run
 
@@ -22,8 +24,8 @@ QUESTION = {
 
 @pytest.fixture
 def ledger(tmp_path):
-    ledger = Ledger(tmp_path / "results")
-    ledger.write_plan([], [QUESTION])
+    ledger = open_ledger(tmp_path / "results")
+    write_plan(ledger, [], [QUESTION])
     later = {"finished": "2100-01-01T00:00:00+00:00"}
     ledger.write(
         record("C", 0, head_acc=60.0, finetune_gain=5.0, final_acc=65.0, num_classes=10, head_acc5=90.0, **later)
@@ -89,7 +91,7 @@ def test_the_command(ledger):
 
 
 def test_a_question_that_is_changed_after_its_results_is_post_hoc(ledger):
-    ledger.write_plan([], [{**QUESTION, "smallest_effect": 0.1}])
+    write_plan(ledger, [], [{**QUESTION, "smallest_effect": 0.1}])
     assert "post hoc: changed when there were results already" in printed(ledger)
     questions = json.loads((ledger.folder / "questions.json").read_text())
     durable.write_json(ledger.folder / "questions.json", [{**questions[0], "text": "Does it?"}])

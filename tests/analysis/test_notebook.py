@@ -7,14 +7,14 @@ import pytest
 from nbclient import NotebookClient
 
 from analysis.original import import_results
-from raysweep.ledger.records import Ledger
+from raysweep.ledger.opening import open_ledger
 from tests.analysis.original_files import SAMPLE, write_files
 from tests.conftest import ROOT
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 def test_the_notebook_shows_answers_tables_and_plots(tmp_path, monkeypatch):
-    import_results(Ledger(tmp_path / "results"), [write_files(SAMPLE, tmp_path / "files")])
+    import_results(open_ledger(tmp_path / "results"), [write_files(SAMPLE, tmp_path / "files")])
     monkeypatch.setenv("RAYSWEEP_RESULTS", str(tmp_path / "results"))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
     notebook = nbformat.read(ROOT / "notebooks" / "results.ipynb", as_version=4)

@@ -11,7 +11,7 @@ from analysis.original import architecture, experiment_name, import_results, rea
 from analysis.results import Results
 from analysis.scattering import filter_change_table, significance_table
 from raysweep import load_results
-from raysweep.ledger.records import Ledger
+from raysweep.ledger.opening import open_ledger
 from search_spaces import cifar_scattering, scattering_grid
 from tests.analysis.original_files import SAMPLE, archive, write_files
 from tests.conftest import DATA, run
@@ -21,7 +21,7 @@ FIRST = next(iter(SAMPLE))
 
 @pytest.fixture
 def ledger(tmp_path):
-    return Ledger(tmp_path / "results")
+    return open_ledger(tmp_path / "results")
 
 
 def in_authors_terms(table: pd.DataFrame, theirs: pd.DataFrame) -> pd.DataFrame:

@@ -6,7 +6,8 @@ import pytest
 
 from analysis.__main__ import main
 from analysis.reading import sound_plan, sound_questions, sound_record
-from raysweep.ledger.records import Ledger
+from raysweep.ledger.opening import open_ledger
+from raysweep.ledger.plan import write_plan
 from tests.analysis.sweeps import question, record
 
 GOOD = record(
@@ -53,8 +54,8 @@ ODD = [
 
 @pytest.mark.parametrize("odd", ODD)
 def test_records_of_any_shape_are_reported(odd, tmp_path, capsys):
-    ledger = Ledger(tmp_path / "results")
-    ledger.write_plan([], [])
+    ledger = open_ledger(tmp_path / "results")
+    write_plan(ledger, [], [])
     for i, name in enumerate("AB"):
         ledger.write({**copy.deepcopy(GOOD), "run": f"{name}-s0", "experiment": name, **(odd if i else {})})
     assert main([str(ledger.folder), "--out", str(tmp_path / "out")]) == 0
@@ -91,7 +92,7 @@ def test_a_question_that_cannot_be_answered_is_named(reason):
 @pytest.mark.parametrize("content", ["null", '"a"', "[1]", "[{}]", "{}", "["])
 @pytest.mark.parametrize("name", ["questions.json", "plan.json"])
 def test_plans_and_questions_of_any_shape_are_named(name, content, tmp_path, capsys):
-    ledger = Ledger(tmp_path / "results")
+    ledger = open_ledger(tmp_path / "results")
     ledger.write(GOOD)
     (ledger.folder / name).write_text(content)
     assert main([str(ledger.folder)]) == 0

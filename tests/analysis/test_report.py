@@ -20,8 +20,9 @@ from analysis.report import write_report
 from analysis.results import Results
 from analysis.tables import all_tables
 from analysis.verdicts import verdicts
+from raysweep.ledger.opening import open_ledger
 from raysweep.ledger.questions import write_down
-from raysweep.ledger.records import FAILED, Ledger
+from raysweep.ledger.records import FAILED
 from search_spaces import airbench, cifar_scattering
 from tests.analysis.original_files import SAMPLE, write_files
 from tests.analysis.sweeps import WRITTEN, frame, question, record, runs_of
@@ -36,7 +37,7 @@ def written(family):
 def results(tmp_path_factory):
     """The authors' runs of the sample, with our family's questions."""
     folder = tmp_path_factory.mktemp("results")
-    import_results(Ledger(folder / "results"), [write_files(SAMPLE, folder / "files")])
+    import_results(open_ledger(folder / "results"), [write_files(SAMPLE, folder / "files")])
     read = Results.read(folder / "results")
     return Results(frame=read.frame, questions=written(cifar_scattering.FAMILY), location="results")
 

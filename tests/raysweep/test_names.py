@@ -5,7 +5,8 @@ import stat
 import pytest
 
 from raysweep.experiment import Experiment, Group
-from raysweep.ledger.records import Ledger, LedgerError
+from raysweep.ledger.opening import open_ledger
+from raysweep.ledger.store import LedgerError
 from raysweep.messages import without_secrets
 from raysweep.running.cluster import _protect_token
 from tests.fake_trainable import FakeConfig
@@ -31,7 +32,7 @@ FUZZED = [
 
 @pytest.mark.parametrize("name", FUZZED)
 def test_a_name_that_is_no_file_name_is_refused_in_one_line(tmp_path, name):
-    ledger = Ledger(tmp_path / "results")
+    ledger = open_ledger(tmp_path / "results")
     for refused in (
         lambda: Experiment(name=name, config=FakeConfig(), trainable="tests.fake_trainable"),
         lambda: Group(name=name, experiments=()),
@@ -44,7 +45,7 @@ def test_a_name_that_is_no_file_name_is_refused_in_one_line(tmp_path, name):
         lambda: ledger.write({"run": name}),
         lambda: ledger.remove(name),
         lambda: ledger.record(name),
-        lambda: ledger.run_folder(name),
+        lambda: ledger.runs.folder(name),
     ):
         with pytest.raises(LedgerError, match="begins with a letter or digit"):
             refused()

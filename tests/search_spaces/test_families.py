@@ -4,7 +4,7 @@ from dataclasses import fields, replace
 import pytest
 
 from raysweep.experiment import Filter
-from raysweep.ledger.records import Ledger
+from raysweep.ledger.opening import open_ledger
 from raysweep.planning.runs import make_runs
 from run_sweep import main
 from search_spaces import airbench, cifar_scattering, families, imagenet_scattering
@@ -74,7 +74,7 @@ def test_all_runs_in_priority_order(tmp_path):
     family = imagenet_scattering.FAMILY
     shuffled = sorted(family.experiments, key=lambda e: e.name)
     digits = {"dataset": "digits", "data_dir": None, "global_batch_size": 128}
-    runs = make_runs(shuffled, Ledger(tmp_path), family=family, overrides=digits)
+    runs = make_runs(shuffled, open_ledger(tmp_path), family=family, overrides=digits)
     assert [run.experiment.name for run in runs] == ["C", "A", "F", "E", "H", "I", "B", "D", "G"]
     assert [run.group for run in runs][:3] == ["depth", "depth", "modulus"]
 

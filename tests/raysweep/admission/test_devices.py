@@ -4,7 +4,8 @@ import pytest
 
 from raysweep.admission.devices import Devices
 from raysweep.admission.gpu_sharing import gpu_share
-from raysweep.ledger.records import FINISHED, Ledger
+from raysweep.ledger.opening import open_ledger
+from raysweep.ledger.records import FINISHED
 from raysweep.planning.runs import make_runs
 from tests.raysweep.fakes import FAMILY, fake
 
@@ -50,7 +51,7 @@ def test_with_two_gpus_each_the_first_ones_of_all_workers_come_first():
 )
 def test_runs_share_a_gpu_by_what_one_of_them_has_needed(tmp_path, peak, expected):
     """72 of 80 GB are filled; a context takes 0.63 GB: (10 + 0.63) fits 6 times, (35 + 0.63) twice."""
-    first, second = make_runs([fake("small", 0)], Ledger(tmp_path), family=FAMILY, overrides={}, seeds=[0, 1])
+    first, second = make_runs([fake("small", 0)], open_ledger(tmp_path), family=FAMILY, overrides={}, seeds=[0, 1])
     results = {"peak_memory_bytes": peak, "device_memory_bytes": 80 * GB}
     records = [{**first.record(), "status": FINISHED, "results": results}]
     assert gpu_share(second, records) == pytest.approx(expected)
@@ -59,7 +60,7 @@ def test_runs_share_a_gpu_by_what_one_of_them_has_needed(tmp_path, peak, expecte
 def test_what_was_not_measured_or_is_timed_has_a_gpu_to_itself(tmp_path):
     import dataclasses
 
-    ledger, results = Ledger(tmp_path), {"peak_memory_bytes": GB, "device_memory_bytes": 80 * GB}
+    ledger, results = open_ledger(tmp_path), {"peak_memory_bytes": GB, "device_memory_bytes": 80 * GB}
     timed = dataclasses.replace(fake("timed", 0), timed=True)
     (run,) = make_runs([timed], ledger, family=FAMILY, overrides={})
     (other,) = make_runs([fake("other", 0, batch_size=64)], ledger, family=FAMILY, overrides={})

@@ -3,7 +3,7 @@
 import pytest
 
 from raysweep.admission.policy import START, Admission, RunBundle
-from raysweep.ledger.records import Ledger
+from raysweep.ledger.opening import open_ledger
 from raysweep.planning.runs import make_runs
 from tests.raysweep.fakes import FAMILY, fake
 
@@ -21,7 +21,7 @@ class Sweep:
         )
 
     def add(self, name: str, slots: float, seconds: float, *, urgent: bool = False) -> RunBundle:
-        (run,) = make_runs([fake(name, 0)], Ledger(self.folder), family=FAMILY, overrides={})
+        (run,) = make_runs([fake(name, 0)], open_ledger(self.folder), family=FAMILY, overrides={})
         self.lasts[name] = seconds
         bundle = RunBundle([run], slots, urgent=urgent)
         self.admission.add([bundle])

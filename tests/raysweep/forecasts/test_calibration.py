@@ -4,12 +4,12 @@ from dataclasses import replace
 
 from raysweep.forecasts.calibration import calibrate
 from raysweep.forecasts.rates import Shape, cached
-from raysweep.ledger.records import Ledger
+from raysweep.ledger.opening import open_ledger
 from tests.raysweep.forecasts.plans import SHARE, planned
 
 
 def test_as_many_processes_measure_as_run_at_once_with_the_threads_of_a_worker(tmp_path):
-    runs = planned(Ledger(tmp_path), seeds=(0, 1))
+    runs = planned(open_ledger(tmp_path), seeds=(0, 1))
     said = []
     share = replace(SHARE, threads=3)
     calibrate(runs, lambda _: share, tmp_path / "cache", said.append)
@@ -23,7 +23,7 @@ def test_as_many_processes_measure_as_run_at_once_with_the_threads_of_a_worker(t
 
 
 def test_what_cannot_be_measured_is_one_line_and_stays_unknown(tmp_path):
-    ledger, said = Ledger(tmp_path), []
+    ledger, said = open_ledger(tmp_path), []
     runs = planned(ledger, fails="error") + planned(ledger, fails="killed") + planned(ledger)
     calibrate(runs, lambda _: SHARE, tmp_path / "cache", said.append)
     assert [line.partition(" on ")[0] for line in said] == [
@@ -35,7 +35,7 @@ def test_what_cannot_be_measured_is_one_line_and_stays_unknown(tmp_path):
 
 
 def test_a_damaged_calibration_is_none(tmp_path):
-    (run,) = planned(Ledger(tmp_path))
+    (run,) = planned(open_ledger(tmp_path))
     calibrate([run], lambda _: SHARE, tmp_path / "cache", str)
     (file,) = (tmp_path / "cache" / "rates").iterdir()
     for content in (b"", b"[]", b'{"measured": 3}', b'{"measured": [3], "config": {}}'):

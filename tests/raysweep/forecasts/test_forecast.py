@@ -6,14 +6,14 @@ import pytest
 
 from raysweep.forecasts.forecast import forecasts
 from raysweep.forecasts.rates import Shape, keep
-from raysweep.ledger.records import Ledger
+from raysweep.ledger.opening import open_ledger
 from raysweep.planning.runs import PlannedRun
 from tests.raysweep.forecasts.plans import HEAD, RATES, SHARE, TUNING, WHOLE, planned, record
 
 
 @pytest.fixture
 def ledger(tmp_path):
-    return Ledger(tmp_path / "results")
+    return open_ledger(tmp_path / "results")
 
 
 def forecast(ledger, runs, tmp_path, **more):

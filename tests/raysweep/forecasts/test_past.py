@@ -6,13 +6,13 @@ import pytest
 
 from raysweep.forecasts.forecast import forecasts
 from raysweep.forecasts.past import past_error, predicted, with_predictions
-from raysweep.ledger.records import Ledger
+from raysweep.ledger.opening import open_ledger
 from tests.raysweep.forecasts.plans import HEAD, SHARE, TUNING, WHOLE, planned, record
 
 
 @pytest.fixture
 def ledger(tmp_path):
-    return Ledger(tmp_path / "results")
+    return open_ledger(tmp_path / "results")
 
 
 @pytest.fixture

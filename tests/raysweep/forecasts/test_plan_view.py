@@ -10,7 +10,7 @@ from rich.console import Console
 from raysweep.forecasts.past import PastError
 from raysweep.forecasts.plan_view import duration, print_plan, size
 from raysweep.forecasts.planning import Setting, rows_of, total_of
-from raysweep.ledger.records import Ledger
+from raysweep.ledger.opening import open_ledger
 from tests.raysweep.forecasts.plans import BASE, SHARE, planned, record
 
 NOW = datetime.datetime(2026, 1, 31, 23, 0)
@@ -19,7 +19,7 @@ NOW = datetime.datetime(2026, 1, 31, 23, 0)
 @pytest.fixture
 def shown(tmp_path):
     """A plan of three seeds and of one experiment that is too large, at a width."""
-    ledger = Ledger(tmp_path / "results")
+    ledger = open_ledger(tmp_path / "results")
     setting = Setting(
         slots=1,
         slots_of=lambda _: 1,

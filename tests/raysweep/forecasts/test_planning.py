@@ -9,7 +9,8 @@ import pytest
 
 from raysweep.experiment import Experiment
 from raysweep.forecasts.planning import RAY_BYTES, Setting, plan_as_json, rows_of, setting_of, total_of
-from raysweep.ledger.records import DIVERGED, FINISHED, Ledger
+from raysweep.ledger.opening import open_ledger
+from raysweep.ledger.records import DIVERGED, FINISHED
 from raysweep.planning.resources import Resources
 from raysweep.planning.runs import in_bundles
 from tests.conftest import ROOT
@@ -19,7 +20,7 @@ from tests.raysweep.forecasts.plans import BASE, SHARE, WHOLE, experiment_with, 
 
 @pytest.fixture
 def ledger(tmp_path):
-    return Ledger(tmp_path / "results")
+    return open_ledger(tmp_path / "results")
 
 
 @pytest.fixture
@@ -38,8 +39,8 @@ def test_states_are_done_goes_on_new_changed_and_extended(ledger, setting):
     (done,) = planned(ledger)
     record(ledger, done)
     (begun,) = planned(ledger, seeds=(1,))
-    ledger.run_folder(begun.name).mkdir(parents=True)
-    (ledger.run_folder(begun.name) / "last.pt").write_text("finetune 9")
+    ledger.runs.folder(begun.name).mkdir(parents=True)
+    (ledger.runs.folder(begun.name) / "last.pt").write_text("finetune 9")
     (hopeless,) = planned(ledger, seeds=(2,))
     ledger.write({**hopeless.record(), "status": DIVERGED, "results": {}, "curves": {}})
     other = replace(BASE, name="other")

@@ -7,13 +7,17 @@ import multiprocessing
 import os
 import subprocess
 import tempfile
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from raysweep.ledger.records import FINISHED, Ledger, LedgerError, SupersededError
+from raysweep.ledger.opening import open_ledger
+from raysweep.ledger.plan import write_plan
+from raysweep.ledger.records import FINISHED, Ledger, SupersededError
+from raysweep.ledger.store import LedgerError
 from tests.raysweep.ledger.recorded import record
 
 NAMES = ("A-s42-0", "B-s42-1", "C-s42-2")
@@ -22,7 +26,7 @@ NAMES = ("A-s42-0", "B-s42-1", "C-s42-2")
 def sweep_of_three(ledger, confirm=lambda name: None):
     """What a sweep does with its ledger: set aside what is damaged, do what is missing, leave the table."""
     ledger.set_aside()
-    ledger.write_plan([{"run": name} for name in NAMES], [])
+    write_plan(ledger, [{"run": name} for name in NAMES], [])
     for i, name in enumerate(NAMES):
         if name not in ledger.finished():
             ledger.write(record(name, attempt=ledger.begin(name), results={"head_acc": 60.0 + i}))
@@ -57,7 +61,7 @@ def sweep_with_a_fault(folder, k: int, how: str) -> tuple[list[str], bool]:
         write = os.write
         os.write, os.fsync, os.replace = faulty(os.write), faulty(os.fsync), faulty(os.replace)
         with contextlib.suppress(OSError):
-            sweep_of_three(Ledger(folder), lambda name: write(writable, name.encode() + b"\n"))
+            sweep_of_three(open_ledger(folder), lambda name: write(writable, name.encode() + b"\n"))
         os._exit(9 if count >= k else 0)
     os.close(writable)
     with open(readable) as stream:
@@ -72,10 +76,10 @@ def outcome(ledger):
 
 @pytest.mark.parametrize("how", ["fail", "die"])
 def test_whichever_write_fails_nothing_recorded_is_lost(tmp_path, how):
-    whole = Ledger(tmp_path / "whole")
+    whole = open_ledger(tmp_path / "whole")
     sweep_of_three(whole)
     for k in itertools.count(1):
-        ledger = Ledger(tmp_path / str(k))
+        ledger = open_ledger(tmp_path / str(k))
         confirmed, happened = sweep_with_a_fault(ledger.folder, k, how)
         before = {name: ledger.record(name) for name in ledger.finished()}
         assert set(confirmed) <= before.keys(), f"call {k}"
@@ -88,7 +92,7 @@ def test_whichever_write_fails_nothing_recorded_is_lost(tmp_path, how):
 
 
 def write_many(folder, process, count):
-    ledger = Ledger(folder)
+    ledger = open_ledger(folder)
     for i in range(count):
         name = f"C-s{i}-{process}"
         ledger.write(record(name, attempt=ledger.begin(name)))
@@ -102,7 +106,7 @@ def test_processes_may_record_at_once(tmp_path, processes, count):
         process.start()
     for process in started:
         process.join()
-    assert len(list(Ledger(tmp_path).records())) == processes * count
+    assert len(list(open_ledger(tmp_path).records())) == processes * count
     assert not list((tmp_path / "records").glob(".*"))
 
 
@@ -110,7 +114,7 @@ def test_processes_may_begin_the_same_run_at_once(tmp_path):
     readable, writable = os.pipe()
     for _ in range(8):
         if not os.fork():
-            numbers = [Ledger(tmp_path).begin("C-s42-0") for _ in range(10)]
+            numbers = [open_ledger(tmp_path).begin("C-s42-0") for _ in range(10)]
             os.write(writable, b"".join(b"%d\n" % number for number in numbers))
             os._exit(0)
     os.close(writable)
@@ -127,7 +131,7 @@ def test_of_two_drivers_never_both_hold_the_folder(tmp_path):
         if not os.fork():
             won = 0
             while won < 200:
-                with contextlib.suppress(LedgerError), Ledger(tmp_path).locked():
+                with contextlib.suppress(LedgerError), open_ledger(tmp_path).store.locked():
                     os.close(os.open(tmp_path / "held", os.O_CREAT | os.O_EXCL))
                     won += 1
                     os.write(writable, b".")
@@ -158,7 +162,7 @@ def small_disk(tmp_path):
 
 
 def test_a_full_disk_is_said_and_leaves_earlier_results_intact(small_disk):
-    ledger, written = Ledger(small_disk), []
+    ledger, written = open_ledger(small_disk), []
 
     def write(seed: int) -> None:
         record = {"run": f"C-s{seed}-0", "key": str(seed), "status": FINISHED, "config": {"text": "x" * 3000}}
@@ -188,7 +192,7 @@ class CrashAndReplay(RuleBasedStateMachine):
 
     @property
     def ledger(self) -> Ledger:
-        return Ledger(self.folder.name)
+        return open_ledger(self.folder.name)
 
     @rule(name=st.sampled_from(NAMES))
     def begins(self, name):
@@ -219,7 +223,7 @@ class CrashAndReplay(RuleBasedStateMachine):
             content = file.read_bytes()
             file.write_bytes(content[: int(keep * len(content))])
             del self.known[name]
-            assert [path.name.split(".json")[0] for path in self.ledger.set_aside()] == [name]
+            assert [Path(file).name.split(".json")[0] for file in self.ledger.set_aside()] == [name]
 
     @rule(name=st.sampled_from(NAMES))
     def is_forgotten(self, name):

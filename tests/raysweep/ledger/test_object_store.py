@@ -12,9 +12,11 @@ import time
 import pytest
 
 from raysweep.ledger import durable
-from raysweep.ledger.object_store import DEAD, RemoteLedger
-from raysweep.ledger.opening import load_results, open_ledger
-from raysweep.ledger.records import HeldError, LedgerError, SupersededError
+from raysweep.ledger.object_store import DEAD
+from raysweep.ledger.opening import load_results, open_ledger, open_to_watch
+from raysweep.ledger.plan import read_questions, write_plan
+from raysweep.ledger.records import SupersededError
+from raysweep.ledger.store import HeldError, LedgerError
 from raysweep.live.status import Status
 from raysweep.live.view import LinesView
 from raysweep.live.watch import look
@@ -26,7 +28,7 @@ from tests.raysweep.sweeps import background, numbers, wait_for
 HOLD = """
 import sys
 from raysweep.ledger import open_ledger
-with open_ledger(sys.argv[1]).locked():
+with open_ledger(sys.argv[1]).store.locked():
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -70,7 +72,7 @@ def url(server, monkeypatch, tmp_path):
 @pytest.fixture
 def machines(url, tmp_path):
     """Two machines that see the same results."""
-    return [RemoteLedger(url, tmp_path / name) for name in ("one", "other")]
+    return [open_ledger(url, tmp_path / name) for name in ("one", "other")]
 
 
 def test_what_one_machine_records_the_other_reads(machines, url):
@@ -78,8 +80,8 @@ def test_what_one_machine_records_the_other_reads(machines, url):
     one.write(record("C-s42-0"))
     assert list(other.records()) == list(one.records()) == [record("C-s42-0")]
     assert other.record("C-s42-0") == record("C-s42-0")
-    one.write_plan([record()], [{"name": "depth"}])
-    assert [question["name"] for question in other.read_json("questions.json")] == ["depth"]
+    write_plan(one, [record()], [{"name": "depth"}])
+    assert [question["name"] for question in read_questions(other)] == ["depth"]
     assert list(load_results(url)["run"]) == ["C-s42-0"]
     other.remove("C-s42-0")
     assert one.record("C-s42-0") is None
@@ -97,7 +99,7 @@ def test_a_replaced_attempt_is_refused_on_whichever_machine(machines):
 
 def test_attempts_begun_at_once_have_numbers_of_their_own(url, tmp_path):
     numbers = []
-    ledgers = [RemoteLedger(url, tmp_path / str(i)) for i in range(8)]
+    ledgers = [open_ledger(url, tmp_path / str(i)) for i in range(8)]
 
     def begin_often(one):
         numbers.extend(one.begin("C-s42-0") for _ in range(5))
@@ -114,9 +116,9 @@ def test_damage_in_the_store_is_named_and_set_aside(machines):
     one, other = machines
     one.write(record("C-s42-0"))
     one.write(record("D-s42-0"))
-    one.put("records/C-s42-0.json", b'{"run": "C-s42-0"')
+    one.store.put("records/C-s42-0.json", b'{"run": "C-s42-0"')
     assert [r["run"] for r in other.records()] == ["D-s42-0"]
-    assert [file.name for file in other.set_aside()] == ["C-s42-0.json"]
+    assert other.set_aside() == [f"{one.location}/damaged/C-s42-0.json"]
     assert list(one.set_aside()) == []
     assert one.finished() == {"D-s42-0"}
 
@@ -127,13 +129,13 @@ def test_one_sweep_at_a_time_wherever(machines, url, monkeypatch):
         [sys.executable, "-c", HOLD, url], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as holder:
         assert holder.stdout.readline() == b"held\n"
-        with pytest.raises(HeldError, match=f"in use by process {holder.pid} on"), one.locked():
+        with pytest.raises(HeldError, match=f"in use by process {holder.pid} on"), one.store.locked():
             pass
         holder.kill()
-    with pytest.raises(HeldError), one.locked():  # nobody knows yet that it is dead
+    with pytest.raises(HeldError), one.store.locked():  # nobody knows yet that it is dead
         pass
     monkeypatch.setattr("raysweep.ledger.object_store.DEAD", 0.0)
-    with one.locked():
+    with one.store.locked():
         pass
     monkeypatch.undo()
 
@@ -145,8 +147,8 @@ def test_a_holder_that_stood_still_gives_way(machines, monkeypatch, in_the_backg
     one, other = machines
 
     def hold() -> None:
-        with one.locked():
-            other.put("lock/2", b"{}")
+        with one.store.locked():
+            other.store.put("lock/2", b"{}")
             time.sleep(10)
 
     handlers = {
@@ -164,41 +166,41 @@ def test_a_holder_that_stood_still_gives_way(machines, monkeypatch, in_the_backg
 
 def test_no_object_is_written_outside_of_the_copy(machines, tmp_path):
     one, other = machines
-    one.put("records/../../../outside.json", b"{}")
-    one.put("runs/C-s42-0/checkpoint.json", json.dumps({"../../outside.pt": "best.pt.1"}).encode())
-    one.put("runs/C-s42-0/best.pt.1", b"")
-    other.fetch("records/")
-    with other.at_work("C-s42-0", 0, first_here=True, meet=lambda: None):
+    one.store.put("records/../../../outside.json", b"{}")
+    one.store.put("runs/C-s42-0/checkpoint.json", json.dumps({"../../outside.pt": "best.pt.1"}).encode())
+    one.store.put("runs/C-s42-0/best.pt.1", b"")
+    other.store.fetch("records/")
+    with other.runs.at_work("C-s42-0", 0, first_here=True, meet=lambda: None):
         pass
     assert not list(tmp_path.rglob("outside*"))
 
 
 def test_a_stop_reaches_a_worker_and_its_checkpoint_the_store(machines, monkeypatch):
     """Pairs of files that a trainable replaces one after the other arrive as pairs."""
-    monkeypatch.setattr("raysweep.ledger.object_store.LOOK_EVERY", 0.01)
+    monkeypatch.setattr("raysweep.ledger.run_folders.LOOK_EVERY", 0.01)
     one, other = machines
-    folder = one.run_folder("C-s42-0")
-    with one.at_work("C-s42-0", 0, first_here=True, meet=lambda: None):
+    folder = one.runs.folder("C-s42-0")
+    with one.runs.at_work("C-s42-0", 0, first_here=True, meet=lambda: None):
         for i in range(60):
             durable.write_bytes(folder / "best.pt", str(i).encode())
             durable.write_bytes(folder / "last.pt", str(i).encode())
             (folder / "pulse-0").write_text(f"{i}\n")
             if i % 20 == 7:
-                with other.at_work("C-s42-0", 1, first_here=True, meet=lambda: None):
-                    there = other.run_folder("C-s42-0")
+                with other.runs.at_work("C-s42-0", 1, first_here=True, meet=lambda: None):
+                    there = other.runs.folder("C-s42-0")
                     names = sorted(file.name for file in there.glob("*.pt"))
                     if names == ["best.pt", "last.pt"]:
                         best, last = (int((there / name).read_bytes()) for name in names)
                         assert best in (last, last + 1)
-        other.ask_to_stop("C-s42-0")
+        other.runs.ask_to_stop("C-s42-0")
         deadline = time.monotonic() + 10
         while not (folder / "stop").exists() and time.monotonic() < deadline:
             time.sleep(0.01)
         assert (folder / "stop").exists()
-        other.let_go_on("C-s42-0")
-    with other.at_work("C-s42-0", 0, first_here=True, meet=lambda: None):
-        assert (other.run_folder("C-s42-0") / "last.pt").read_bytes() == b"59"
-    names = [name.rpartition("/")[2].partition(".pt")[0] for name in one._listed("runs/C-s42-0/")]
+        other.runs.let_go_on("C-s42-0")
+    with other.runs.at_work("C-s42-0", 0, first_here=True, meet=lambda: None):
+        assert (other.runs.folder("C-s42-0") / "last.pt").read_bytes() == b"59"
+    names = [name.rpartition("/")[2].partition(".pt")[0] for name in one.store._listed("runs/C-s42-0/")]
     assert sorted(names) == ["best", "checkpoint.json", "last"]
 
 
@@ -246,11 +248,11 @@ def test_a_sweep_goes_on_on_another_machine(url, tmp_path, monkeypatch):
 def test_a_sweep_is_watched_through_a_copy_of_ones_own(url):
     """What a watcher fetches must not get in the way of what the sweep on the same machine is about to share."""
     theirs = open_ledger(url)
-    with theirs.locked():
+    with theirs.store.locked():
         status = Status(theirs, LinesView(), slots=1)
         status.add([planned("a")])
         status.start()
-        with open_ledger(url).seen_from_afar() as ours:
+        with open_to_watch(url) as ours:
             for _ in range(100):
                 with contextlib.suppress(LedgerError):
                     seen = look(ours)
@@ -261,5 +263,5 @@ def test_a_sweep_is_watched_through_a_copy_of_ones_own(url):
             assert [row.experiment for row in seen.state.rows] == ["a"]
             status.close()
             assert look(ours).notice.startswith(f"{url}: ended at ")
-    with open_ledger(url).seen_from_afar() as ours:
-        assert ours.holder() is None
+    with open_to_watch(url) as ours:
+        assert ours.store.holder() is None

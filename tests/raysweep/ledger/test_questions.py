@@ -5,35 +5,36 @@ from dataclasses import asdict, replace
 import pytest
 
 from raysweep.experiment import Filter, Question, is_of_arm
+from raysweep.ledger.opening import open_ledger
+from raysweep.ledger.plan import read_questions, write_plan
 from raysweep.ledger.questions import hash_of, write_down
-from raysweep.ledger.records import Ledger
 from tests.analysis.sweeps import record
 
 DEPTH = Question(name="depth", text="Does a 5th block help?", baseline="C", arms=("A",), metrics=("head_acc",))
 
 
 def test_a_question_keeps_its_time_and_hash_while_it_stays_the_same(tmp_path):
-    ledger = Ledger(tmp_path)
-    ledger.write_plan([], [asdict(DEPTH)])
-    (first,) = ledger.read_json("questions.json")
+    ledger = open_ledger(tmp_path)
+    write_plan(ledger, [], [asdict(DEPTH)])
+    (first,) = read_questions(ledger)
     assert first["hash"] == hash_of(asdict(DEPTH)) == hash_of(first)
     assert (first["seen"], first["replaces"]) == ([], [])
     ledger.write(record("A", 0, head_acc=60.0))
-    ledger.write_plan([], [asdict(DEPTH)])
-    assert ledger.read_json("questions.json") == [first]
+    write_plan(ledger, [], [asdict(DEPTH)])
+    assert read_questions(ledger) == [first]
 
 
 def test_what_is_asked_or_changed_after_results_says_so(tmp_path):
-    ledger = Ledger(tmp_path)
-    ledger.write_plan([], [asdict(DEPTH)])
-    (first,) = ledger.read_json("questions.json")
+    ledger = open_ledger(tmp_path)
+    write_plan(ledger, [], [asdict(DEPTH)])
+    (first,) = read_questions(ledger)
     ledger.write(record("A", 0, head_acc=60.0))
     ledger.write(record("Z", 0, dataset="cifar10", head_acc=60.0))
     changed = replace(DEPTH, smallest_effect=1.0)
     late = replace(DEPTH, name="late", baseline="X", arms=(Filter(label="all", fields={"seed": 0}),))
     other = replace(DEPTH, name="other", baseline="X", arms=("Y",))
-    ledger.write_plan([], [asdict(q) for q in (changed, late, other)])
-    found = {q["name"]: q for q in ledger.read_json("questions.json")}
+    write_plan(ledger, [], [asdict(q) for q in (changed, late, other)])
+    found = {q["name"]: q for q in read_questions(ledger)}
     assert found["depth"]["seen"] == ["digits"]
     assert found["depth"]["replaces"] == [first["hash"]]
     assert found["late"]["seen"] == ["cifar10", "digits"]
@@ -60,10 +61,10 @@ def test_an_arm_is_an_experiment_or_the_fields_of_a_filter():
 
 @pytest.mark.parametrize("content", ["[", "{}", "[1]", "null"])
 def test_a_sweep_writes_its_questions_in_place_of_damaged_ones(content, tmp_path):
-    ledger = Ledger(tmp_path)
+    ledger = open_ledger(tmp_path)
     (tmp_path / "questions.json").write_text(content)
-    ledger.write_plan([], [asdict(DEPTH)])
-    assert [(q["name"], q["altered"]) for q in ledger.questions()] == [("depth", False)]
+    write_plan(ledger, [], [asdict(DEPTH)])
+    assert [(q["name"], q["altered"]) for q in read_questions(ledger)] == [("depth", False)]
 
 
 def test_results_are_read_only_for_questions_that_are_new():

@@ -6,7 +6,10 @@ import pandas as pd
 import pytest
 
 from raysweep import load_results
-from raysweep.ledger.records import FAILED, FINISHED, Ledger, LedgerError, SupersededError, run_key
+from raysweep.ledger.opening import open_ledger
+from raysweep.ledger.plan import read_questions, write_plan
+from raysweep.ledger.records import FAILED, FINISHED, SupersededError, run_key
+from raysweep.ledger.store import LedgerError
 from tests.conftest import ROOT
 from tests.raysweep.ledger.recorded import record
 from trainables.scattering import ScatteringConfig
@@ -34,7 +37,7 @@ def test_keys_follow_what_can_change_the_numbers():
 
 
 def test_a_record_is_read_back_as_a_row(tmp_path):
-    ledger = Ledger(tmp_path / "results")
+    ledger = open_ledger(tmp_path / "results")
     ledger.write(record())
     ledger.write(record())
     ledger.write(record("A-s42-1", status=FAILED, error="out of luck", results={}))
@@ -50,7 +53,7 @@ def test_a_record_is_read_back_as_a_row(tmp_path):
 
 
 def test_a_damaged_record_is_named_and_the_others_are_read(tmp_path):
-    ledger = Ledger(tmp_path)
+    ledger = open_ledger(tmp_path)
     ledger.write(record("C-s42-0"))
     ledger.write(record("A-s42-1"))
     file = tmp_path / "records" / "A-s42-1.json"
@@ -61,7 +64,7 @@ def test_a_damaged_record_is_named_and_the_others_are_read(tmp_path):
 
 
 def test_every_flipped_bit_and_every_truncation_is_detected(tmp_path):
-    ledger = Ledger(tmp_path)
+    ledger = open_ledger(tmp_path)
     ledger.write(record("C-s42-0"))
     ledger.write(record("A-s42-1"))
     file = tmp_path / "records" / "A-s42-1.json"
@@ -79,14 +82,14 @@ def test_every_flipped_bit_and_every_truncation_is_detected(tmp_path):
     for length in range(len(whole)):
         file.write_bytes(whole[:length])
         assert ledger.finished() == {"C-s42-0"}
-    assert ledger.set_aside() == [tmp_path / "damaged" / "A-s42-1.json"]
+    assert ledger.set_aside() == [str(tmp_path / "damaged" / "A-s42-1.json")]
     assert not file.exists()
     file.write_bytes(whole[:9])
-    assert ledger.set_aside() == [tmp_path / "damaged" / "A-s42-1.json.1"]
+    assert ledger.set_aside() == [str(tmp_path / "damaged" / "A-s42-1.json.1")]
 
 
 def test_what_a_replaced_attempt_would_record_is_refused(tmp_path):
-    ledger = Ledger(tmp_path)
+    ledger = open_ledger(tmp_path)
     assert [ledger.begin("C-s42-0"), ledger.begin("C-s42-0"), ledger.begin("A-s42-1")] == [1, 2, 1]
     with pytest.raises(SupersededError, match="C-s42-0: attempt 1 was replaced by attempt 2"):
         ledger.write(record(attempt=1, status=FAILED))
@@ -99,7 +102,7 @@ def test_what_a_replaced_attempt_would_record_is_refused(tmp_path):
 
 
 def test_an_attempt_that_a_crash_cut_short_counts(tmp_path):
-    ledger = Ledger(tmp_path)
+    ledger = open_ledger(tmp_path)
     ledger.begin("C-s42-0")
     with (tmp_path / "attempts" / "C-s42-0").open("a") as stream:
         stream.write("2026-11-24T0")
@@ -107,14 +110,14 @@ def test_an_attempt_that_a_crash_cut_short_counts(tmp_path):
 
 
 def test_the_table_is_a_function_of_the_records(tmp_path):
-    ledger = Ledger(tmp_path)
+    ledger = open_ledger(tmp_path)
     ledger.write(record("C-s42-0", curves={"phase_a": [{"epoch": 1, "val_acc": 61.5}]}))
     ledger.write(record("A-s42-1", status=FAILED, error="out of luck", results={}))
     ledger.write_frame()
     first = (tmp_path / "results.parquet").read_bytes()
     for file in (tmp_path / "records").iterdir():
         file.touch()
-    Ledger(tmp_path).write_frame()
+    open_ledger(tmp_path).write_frame()
     assert (tmp_path / "results.parquet").read_bytes() == first
     frame = pd.read_parquet(tmp_path / "results.parquet")
     assert list(frame["run"]) == ["A-s42-1", "C-s42-0"]
@@ -124,14 +127,14 @@ def test_the_table_is_a_function_of_the_records(tmp_path):
 def test_a_folder_without_results(tmp_path):
     with pytest.raises(FileNotFoundError, match="holds no results of a sweep"):
         load_results(tmp_path)
-    Ledger(tmp_path).write(record(status=FAILED))
+    open_ledger(tmp_path).write(record(status=FAILED))
     assert list(load_results(tmp_path)["experiment"]) == []
 
 
 def test_redo_forgets_a_run(tmp_path):
-    ledger = Ledger(tmp_path)
+    ledger = open_ledger(tmp_path)
     ledger.write(record("C-s42-0"))
-    folder = ledger.run_folder("C-s42-0")
+    folder = ledger.runs.folder("C-s42-0")
     folder.mkdir(parents=True)
     (folder / "last.pt").touch()
     ledger.remove("C-s42-0")
@@ -141,8 +144,8 @@ def test_redo_forgets_a_run(tmp_path):
 
 HOLD = """
 import sys
-from raysweep.ledger import Ledger
-with Ledger(sys.argv[1]).locked():
+from raysweep.ledger import open_ledger
+with open_ledger(sys.argv[1]).store.locked():
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -153,19 +156,22 @@ def test_one_sweep_at_a_time_holds_a_folder_and_death_lets_go(tmp_path):
         [sys.executable, "-c", HOLD, tmp_path], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     assert holder.stdout.readline() == "held\n"
-    with pytest.raises(LedgerError, match=f"is in use by process {holder.pid} on"), Ledger(tmp_path).locked():
+    with (
+        pytest.raises(LedgerError, match=f"is in use by process {holder.pid} on"),
+        open_ledger(tmp_path).store.locked(),
+    ):
         pass
     holder.kill()
     holder.communicate()
-    with Ledger(tmp_path).locked():
+    with open_ledger(tmp_path).store.locked():
         pass
 
 
 def test_questions_of_several_sweeps_stay(tmp_path):
-    ledger = Ledger(tmp_path)
-    ledger.write_plan([], [{"name": "depth", "text": "old"}, {"name": "other", "text": "?"}])
-    ledger.write_plan([{"run": "x"}], [{"name": "depth", "text": "new"}])
-    assert [q["text"] for q in ledger.read_json("questions.json")] == ["new", "?"]
+    ledger = open_ledger(tmp_path)
+    write_plan(ledger, [], [{"name": "depth", "text": "old"}, {"name": "other", "text": "?"}])
+    write_plan(ledger, [{"run": "x"}], [{"name": "depth", "text": "new"}])
+    assert [q["text"] for q in read_questions(ledger)] == ["new", "?"]
     assert json.loads((tmp_path / "plan.json").read_text()) == [{"run": "x"}]
 
 

@@ -1,7 +1,7 @@
 """A sweep without processes, for tests of how it is seen: runs, their reports, and a status with a clock of its own."""
 
 from raysweep.experiment import Experiment
-from raysweep.ledger.records import Ledger
+from raysweep.ledger.opening import open_ledger
 from raysweep.live.status import Status
 from raysweep.live.timeleft import TimeEstimate
 from raysweep.planning.runs import PlannedRun
@@ -53,7 +53,7 @@ class Sweep:
     def __init__(self, folder, runs, **more) -> None:
         self.now, self.said = 1e9, Said()
         more = {"slots": 1, **more}
-        self.status = Status(Ledger(folder), self.said, clock=lambda: self.now, **more)
+        self.status = Status(open_ledger(folder), self.said, clock=lambda: self.now, **more)
         self.status.add(runs)
 
     def row(self, run: PlannedRun):

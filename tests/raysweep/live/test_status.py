@@ -8,8 +8,10 @@ import time
 
 import pytest
 
-from raysweep.ledger import durable
-from raysweep.ledger.records import DIVERGED, FAILED, FINISHED, STOPPED, Ledger, LedgerError
+from raysweep.ledger.local_folder import LocalFolder
+from raysweep.ledger.opening import open_ledger
+from raysweep.ledger.records import DIVERGED, FAILED, FINISHED, STOPPED
+from raysweep.ledger.store import LedgerError
 from raysweep.live.state import DROPPED, FILE, STARTING, STOPPING, TRAINING, WAITING, read_state
 from raysweep.live.status import Status
 from tests.raysweep.live.sweep import Said, Sweep, epoch, planned
@@ -87,7 +89,7 @@ def test_the_file_says_what_the_sweep_knows(tmp_path):
     sweep.status.report(runs[0], epoch("head", 1, 4, 5.0, val_acc=40.0, best_acc=40.0))
     sweep.status._estimate()
     sweep.status._write()
-    state, read = sweep.status.state(), read_state(Ledger(tmp_path))
+    state, read = sweep.status.state(), read_state(open_ledger(tmp_path))
     assert tuple(read.rows) == state.rows
     assert read.left.keys() == state.left.keys() == {runs[0].name}
     assert read.left[runs[0].name].seconds == pytest.approx(state.left[runs[0].name].seconds, abs=0.1)
@@ -100,21 +102,19 @@ def test_the_file_says_what_the_sweep_knows(tmp_path):
 
 def test_a_folder_without_a_status_or_with_a_damaged_one_is_said_in_a_line(tmp_path):
     with pytest.raises(LedgerError, match="no sweep has left its status in"):
-        read_state(Ledger(tmp_path))
+        read_state(open_ledger(tmp_path))
     for damage in ("{", "[]", "{}"):
         (tmp_path / FILE).write_text(damage)
         with pytest.raises(LedgerError, match="is damaged"):
-            read_state(Ledger(tmp_path))
+            read_state(open_ledger(tmp_path))
 
 
 def test_it_is_written_while_the_sweep_goes_on_and_at_its_end_but_not_without_news(tmp_path, monkeypatch):
     written = []
-    write = durable.write_bytes
-    monkeypatch.setattr(
-        "raysweep.live.status.write_bytes", lambda *args: (written.append(time.monotonic()), write(*args))
-    )
+    put = LocalFolder.put
+    monkeypatch.setattr(LocalFolder, "put", lambda *args: (written.append(time.monotonic()), put(*args)))
     run = planned("a")
-    status = Status(Ledger(tmp_path), Said(), slots=1)
+    status = Status(open_ledger(tmp_path), Said(), slots=1)
     status.add([run])
     status.start()
     until = time.monotonic() + 2.6
@@ -128,7 +128,7 @@ def test_it_is_written_while_the_sweep_goes_on_and_at_its_end_but_not_without_ne
     assert len(written) <= during + 1
     status.ended(run, FINISHED, "finished")
     status.close()
-    read = read_state(Ledger(tmp_path))
+    read = read_state(open_ledger(tmp_path))
     assert read.ended
     assert read.rows[0].state == FINISHED
     assert not [thread for thread in threading.enumerate() if thread.name == "status"]
@@ -136,14 +136,14 @@ def test_it_is_written_while_the_sweep_goes_on_and_at_its_end_but_not_without_ne
 
 def test_a_full_disk_or_a_lost_store_stops_nothing(tmp_path, monkeypatch):
     run = planned("a")
-    status = Status(Ledger(tmp_path), Said(), slots=1)
+    status = Status(open_ledger(tmp_path), Said(), slots=1)
     status.add([run])
 
     def full(*args):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("raysweep.live.status.write_bytes", full)
+        patch.setattr(LocalFolder, "put", full)
         status.start()
         time.sleep(0.6)
         status.report(run, epoch("head", 1, 4, 5.0))
@@ -151,7 +151,7 @@ def test_a_full_disk_or_a_lost_store_stops_nothing(tmp_path, monkeypatch):
         if (tmp_path / FILE).exists():
             break
         time.sleep(0.1)
-    assert read_state(Ledger(tmp_path)).rows[0].epoch == 1
+    assert read_state(open_ledger(tmp_path)).rows[0].epoch == 1
     status.close()
 
 

@@ -15,7 +15,9 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from raysweep.ledger.records import DIVERGED, FAILED, FINISHED, Ledger, LedgerError
+from raysweep.ledger.opening import open_ledger
+from raysweep.ledger.records import DIVERGED, FAILED, FINISHED
+from raysweep.ledger.store import LedgerError
 from raysweep.live.spoken import duration, interval
 from raysweep.live.state import DONE_BEFORE, STARTING, TRAINING, WAITING, RunState, SweepState, read_state
 from raysweep.live.status import Status
@@ -33,14 +35,14 @@ ERROR = f"failed: RuntimeError: {'CUDA error: an illegal memory access was encou
 
 SIMULATED = f"""
 import signal, sys, time
-from raysweep.ledger import Ledger
+from raysweep.ledger import open_ledger
 from raysweep.live.status import Status
 from raysweep.live.view import choose_view
 from tests.raysweep.live.sweep import epoch, planned
 
 runs = [planned("{LONG}", seed) for seed in range(8)]
-ledger = Ledger(sys.argv[1])
-with ledger.locked():
+ledger = open_ledger(sys.argv[1])
+with ledger.store.locked():
     signal.signal(signal.SIGINT, lambda *_: print("Ctrl-C: running trials write their checkpoints", flush=True))
     status = Status(ledger, choose_view(), slots=2)
     status.add(runs)
@@ -177,7 +179,7 @@ def test_a_pipe_gets_plain_lines_and_a_summary_a_minute(capsys, tmp_path):
 
     clock = Clock()
     runs = [planned("a", seed) for seed in range(3)]
-    status = Status(Ledger(tmp_path), LinesView(clock), slots=1, clock=clock)
+    status = Status(open_ledger(tmp_path), LinesView(clock), slots=1, clock=clock)
     status.add(runs)
     status._view.start(status.state)
     for number in range(1, 4):
@@ -244,7 +246,7 @@ def running(folder, pause: str):
         try:
             for _ in range(200):
                 with contextlib.suppress(LedgerError):
-                    if read_state(Ledger(folder)).rows[0].phase:
+                    if read_state(open_ledger(folder)).rows[0].phase:
                         break
                 time.sleep(0.05)
             yield process
@@ -288,12 +290,12 @@ def test_watching_can_be_ended_and_leaves_the_sweep_alone(tmp_path):
 
 def test_of_a_killed_sweep_it_is_said_when_and_how_it_goes_on(tmp_path):
     with running(tmp_path, "0.5") as process:
-        seen = look(Ledger(tmp_path))
+        seen = look(open_ledger(tmp_path))
         assert seen.is_alive
         assert f"process {process.pid} on" in seen.notice
         process.kill()
         process.wait()
-    seen = look(Ledger(tmp_path))
+    seen = look(open_ledger(tmp_path))
     assert not seen.is_alive
     assert re.search(r"was killed after \d\d:\d\d; the same command goes on", seen.notice)
     assert TRAINING not in {one.state for one in seen.state.rows}
@@ -303,8 +305,8 @@ def test_a_sweep_that_is_about_to_begin_is_not_taken_for_the_one_before(tmp_path
     with running(tmp_path, "0.5") as process:
         process.kill()
         process.wait()
-    with Ledger(tmp_path).locked():
-        seen = look(Ledger(tmp_path))
+    with open_ledger(tmp_path).store.locked():
+        seen = look(open_ledger(tmp_path))
     assert not seen.is_alive
     assert f"process {os.getpid()} on {os.uname().nodename} is about to begin" in seen.notice
 

@@ -5,7 +5,8 @@ import dataclasses
 import pytest
 
 from raysweep.experiment import Experiment, Family
-from raysweep.ledger.records import FAILED, FINISHED, Ledger
+from raysweep.ledger.opening import open_ledger
+from raysweep.ledger.records import FAILED, FINISHED
 from raysweep.planning.changes import describe_changes
 from raysweep.planning.runs import make_runs
 from tests.fake_trainable import FakeConfig
@@ -17,7 +18,7 @@ FAMILY = Family(name="fakes", dataset="none", experiments=(BASE,), groups=(), qu
 @pytest.fixture
 def ledger(tmp_path):
     """Where two seeds of `base` have finished."""
-    ledger = Ledger(tmp_path)
+    ledger = open_ledger(tmp_path)
     for run in plan(ledger, BASE):
         ledger.write({**run.record(), "status": FINISHED, "results": {}, "curves": {}})
     return ledger

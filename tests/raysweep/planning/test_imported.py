@@ -6,7 +6,7 @@ import pytest
 
 from analysis.original import import_results
 from raysweep import load_results
-from raysweep.ledger.records import Ledger
+from raysweep.ledger.opening import open_ledger
 from raysweep.planning.imported import accept_imported
 from raysweep.planning.runs import make_runs
 from search_spaces import cifar_scattering, imagenet_scattering
@@ -19,7 +19,7 @@ NAMES = ("3b_cmod_L4_s10", "3b_cmod_L4_rand_s10")
 
 @pytest.fixture
 def ledger(tmp_path):
-    ledger = Ledger(tmp_path / "results")
+    ledger = open_ledger(tmp_path / "results")
     import_results(ledger, [write_files(SAMPLE, tmp_path / "files")])
     return ledger
 
@@ -79,7 +79,7 @@ def test_a_run_without_a_seed_stands_for_the_only_one_of_an_experiment(tmp_path,
     theirs |= {"lr_epochs": 20, "epochs": 100, "batch_size": 1024, "seed": None}
     content["config"] |= theirs
     content["results"] |= {"world_size": 8, "train_size": None}
-    ledger = Ledger(tmp_path / "results")
+    ledger = open_ledger(tmp_path / "results")
     import_results(ledger, [write_files({"4b_L4_lp/results_1.json": content}, tmp_path / "files")])
     c = {"family": imagenet_scattering.FAMILY, "names": ("C",), "workers": 8}
     assert list(accept_imported(ledger, planned(ledger, monkeypatch, seeds=(1, 2), **c))) == []
@@ -98,7 +98,7 @@ def test_fields_without_effect_are_those_of_phases_that_are_not_there():
 def test_a_sweep_accepts_what_is_there_and_trains_nothing(tmp_path):
     data = real_data("cifar10")
     results = tmp_path / "results"
-    import_results(Ledger(results), [write_files(SAMPLE, tmp_path / "files")])
+    import_results(open_ledger(results), [write_files(SAMPLE, tmp_path / "files")])
     done = run_sweep(
         *("--group", "cifar", "--only", ",".join(NAMES), "--seeds", "42,43,44", "--data-dir", data),
         *("--accept-imported", "--results", results),

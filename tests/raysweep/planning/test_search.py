@@ -3,7 +3,8 @@
 import pytest
 
 from raysweep.experiment import Experiment, Family, Search
-from raysweep.ledger.records import FAILED, FINISHED, Ledger
+from raysweep.ledger.opening import open_ledger
+from raysweep.ledger.records import FAILED, FINISHED
 from raysweep.planning.runs import make_runs
 from raysweep.planning.search import rounds
 from tests.fake_trainable import FakeConfig
@@ -15,7 +16,7 @@ FAMILY = Family(name="fakes", dataset="none", experiments=(SLOW,), groups=(), qu
 
 @pytest.fixture
 def ledger(tmp_path):
-    return Ledger(tmp_path)
+    return open_ledger(tmp_path)
 
 
 def make(ledger, experiment, seeds):

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from raysweep.ledger.records import Ledger
+from raysweep.ledger.opening import open_ledger
 from raysweep.planning.commands import shell_commands
 from raysweep.planning.resources import local_resources
 from raysweep.planning.runs import make_runs
@@ -47,7 +47,7 @@ def test_a_command_in_a_shell_and_the_sweep_give_the_same_numbers(
     )
     assert swept.returncode == 0, swept.stdout + swept.stderr
     overrides = {"dataset": "digits", "data_dir": None, **family.embedded, **changes}
-    ledger = Ledger(tmp_path / "results")
+    ledger = open_ledger(tmp_path / "results")
     runs = make_runs([experiment], ledger, family=family, overrides=overrides, seeds=[3, 4], num_workers=num_workers)
     script = "\n".join(["set -e", *shell_commands(runs)])
     # Sums over the threads of a process have the order of their number: as many as the sweep gives a worker.

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from raysweep.experiment import Experiment
+from raysweep.ledger.opening import open_ledger
 from raysweep.ledger.records import DIVERGED, FAILED, FINISHED, Ledger
 from raysweep.messages import PlanError
 from raysweep.planning.resources import Resources
@@ -23,7 +24,7 @@ def records(tmp_path_factory):
     """Four experiments of different width, and four that fail in different ways, on two CPUs."""
     from tests.conftest import ROOT
 
-    ledger = Ledger(tmp_path_factory.mktemp("results"))
+    ledger = open_ledger(tmp_path_factory.mktemp("results"))
     small = [fake("first", 0), fake("second", 0, crash="killed_once"), fake("fails", 3, crash="exception")]
     small.append(fake("diverges", 4, crash="diverges"))
     small += [fake("memory", 5, crash="memory"), fake("memory_always", 6, crash="memory_always")]
@@ -89,7 +90,7 @@ def series(tmp_path_factory):
     """Trials of several seeds each: one plain, one that loses a worker at every seed, one whose odd seed fails."""
     from tests.conftest import ROOT
 
-    ledger = Ledger(tmp_path_factory.mktemp("results"))
+    ledger = open_ledger(tmp_path_factory.mktemp("results"))
     names = {"plain": ("", range(4)), "killed": ("killed_once", range(2)), "odd": ("odd_seeds", range(3))}
     experiments = [
         dataclasses.replace(fake(name, i, seconds=0.1, crash=crash), seeds=tuple(seeds), runs_per_trial=3)
@@ -131,7 +132,7 @@ def on_two_cpus(tmp_path):
     from tests.conftest import ROOT
 
     prepare_own_environment()  # before a test imports Ray
-    ledger = Ledger(tmp_path)
+    ledger = open_ledger(tmp_path)
 
     def start(experiments, **rules) -> Ledger:
         runs = make_runs(experiments, ledger, family=FAMILY, overrides={}, group="fakes")
@@ -167,7 +168,7 @@ def test_ray_starts_early_only_what_is_known_to_end_in_time(on_two_cpus, tmp_pat
     known = {"long": 90, "small": 1}
     experiments = [fake("long", 0, seconds=75), fake("wide", 1, seconds=1, epochs=2), fake("small", 2, seconds=1)]
     experiments[1] = dataclasses.replace(experiments[1], timed=True)  # both CPUs
-    ledger = Ledger(tmp_path)
+    ledger = open_ledger(tmp_path)
     for run in make_runs(experiments, ledger, family=FAMILY, overrides={}, seeds=[1]):
         end = datetime.datetime.now(datetime.UTC)
         times = {
@@ -221,7 +222,7 @@ def test_provenance_says_what_computed_the_numbers(records):
 
 
 def test_a_run_wider_than_the_cluster_is_refused(tmp_path):
-    runs = make_runs([fake("wide", 0)], Ledger(tmp_path), family=FAMILY, overrides={}, num_workers=3)
+    runs = make_runs([fake("wide", 0)], open_ledger(tmp_path), family=FAMILY, overrides={}, num_workers=3)
     with pytest.raises(PlanError, match="wide needs 3 CPUs for its 3 workers; the cluster has 2"):
         Resources(cpus=2, gpus=0).require_room(runs, None)
     with pytest.raises(PlanError, match="wide needs 3 GPUs"):
@@ -232,7 +233,7 @@ def test_a_run_wider_than_the_cluster_is_refused(tmp_path):
 
 
 def test_workers_share_the_cpus_of_a_gpu_machine(tmp_path):
-    (run,) = make_runs([fake("one", 0)], Ledger(tmp_path), family=FAMILY, overrides={})
+    (run,) = make_runs([fake("one", 0)], open_ledger(tmp_path), family=FAMILY, overrides={})
     assert Resources(cpus=64, gpus=8).per_worker(run, None) == {"GPU": 1.0, "CPU": 8}
     assert Resources(cpus=64, gpus=8).per_worker(run, 0.5) == {"GPU": 0.5, "CPU": 4}
     assert Resources(cpus=8, gpus=8).per_worker(run, 0.5) == {"GPU": 0.5, "CPU": 0.5}
@@ -241,8 +242,8 @@ def test_workers_share_the_cpus_of_a_gpu_machine(tmp_path):
 
 def test_a_timed_run_has_the_cpus_of_a_node_to_itself(tmp_path):
     timed = dataclasses.replace(fake("one", 0), timed=True)
-    (run,) = make_runs([timed], Ledger(tmp_path), family=FAMILY, overrides={})
-    (pair,) = make_runs([timed], Ledger(tmp_path), family=FAMILY, overrides={}, num_workers=2)
+    (run,) = make_runs([timed], open_ledger(tmp_path), family=FAMILY, overrides={})
+    (pair,) = make_runs([timed], open_ledger(tmp_path), family=FAMILY, overrides={}, num_workers=2)
     machine, nodes = Resources(cpus=5, gpus=0), Resources(cpus=12, gpus=0, node_cpus=4)
     assert (machine.per_worker(run, None), machine.slots_of(run, None)) == ({"CPU": 5}, 5)
     assert (machine.per_worker(pair, None), machine.slots_of(pair, None)) == ({"CPU": 2}, 4)
@@ -255,5 +256,5 @@ def test_the_own_number_of_workers_needs_as_many_gpus(tmp_path):
         name="A", config=FakeConfig(), trainable="tests.fake_trainable", num_workers=8, seeds=(0, 1)
     )
     for gpus, expected in ((0, 1), (4, 1), (8, 8)):
-        runs = make_runs([experiment], Ledger(tmp_path), family=FAMILY, overrides={}, gpus=gpus)
+        runs = make_runs([experiment], open_ledger(tmp_path), family=FAMILY, overrides={}, gpus=gpus)
         assert [run.num_workers for run in runs] == [expected] * 2

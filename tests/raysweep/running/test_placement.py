@@ -1,7 +1,7 @@
 """What trials hold on this machine and on a cluster."""
 
 from raysweep.admission.policy import RunBundle
-from raysweep.ledger.records import Ledger
+from raysweep.ledger.opening import open_ledger
 from raysweep.planning.resources import Resources
 from raysweep.planning.runs import make_runs
 from raysweep.running.placement import HEAD_NODE, SLOT, ClusterPlacement, LocalPlacement
@@ -9,12 +9,12 @@ from tests.raysweep.fakes import FAMILY, fake
 
 
 def planned(folder, num_workers: int = 1):
-    (run,) = make_runs([fake("one", 0)], Ledger(folder), family=FAMILY, overrides={}, num_workers=num_workers)
+    (run,) = make_runs([fake("one", 0)], open_ledger(folder), family=FAMILY, overrides={}, num_workers=num_workers)
     return run
 
 
 def test_two_trials_of_this_machine_never_hold_the_same_gpu(tmp_path):
-    placement = LocalPlacement(Ledger(tmp_path), Resources(cpus=4, gpus=2, gpu_names=("GPU-a", "GPU-b")))
+    placement = LocalPlacement(open_ledger(tmp_path), Resources(cpus=4, gpus=2, gpu_names=("GPU-a", "GPU-b")))
     first, second, third = (RunBundle([planned(tmp_path)], 1) for _ in range(3))
     for bundle, trial in ((first, "first"), (second, "second")):
         placement.starts(trial)
@@ -29,7 +29,7 @@ def test_two_trials_of_this_machine_never_hold_the_same_gpu(tmp_path):
 
 def test_no_more_trials_start_at_once_than_there_are_cores(tmp_path, monkeypatch):
     monkeypatch.setattr("raysweep.running.placement.CORES", 2)
-    placement = LocalPlacement(Ledger(tmp_path), Resources(cpus=8, gpus=0))
+    placement = LocalPlacement(open_ledger(tmp_path), Resources(cpus=8, gpus=0))
     gate = placement.starts("first")
     placement.starts("second")
     assert not placement.may_start()
@@ -55,6 +55,9 @@ def test_a_cluster_holds_trials_back_by_its_slots_or_by_their_number(tmp_path):
 def test_a_share_of_a_gpu_that_the_user_names_is_not_worked_out_anew(tmp_path):
     resources = Resources(cpus=16, gpus=2)
     bundle = RunBundle([planned(tmp_path)], 0.5)
-    given, seen = LocalPlacement(Ledger(tmp_path), resources, 0.5), LocalPlacement(Ledger(tmp_path), resources)
+    given, seen = (
+        LocalPlacement(open_ledger(tmp_path), resources, 0.5),
+        LocalPlacement(open_ledger(tmp_path), resources),
+    )
     assert given.slots_of(bundle.runs[0]) == 0.5
     assert (given.leave(bundle), seen.leave(bundle)) == (False, True)

@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from raysweep.experiment import Experiment
-from raysweep.ledger.records import FINISHED, Ledger
+from raysweep.ledger.opening import open_ledger
+from raysweep.ledger.records import FINISHED
 from raysweep.planning.resources import Resources
 from raysweep.planning.runs import make_runs
 from raysweep.running.cluster import own_cluster
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.ray
 
 def swept(folder: Path, experiments: list[Experiment], resources: Resources) -> dict[tuple[str, int], dict]:
     """The records of a sweep over `experiments`, by experiment and seed."""
-    ledger = Ledger(folder)
+    ledger = open_ledger(folder)
     runs = make_runs(experiments, ledger, family=FAMILY, overrides={})
     with pytest.MonkeyPatch.context() as patch, own_cluster(resources):
         patch.chdir(ROOT)

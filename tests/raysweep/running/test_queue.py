@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from raysweep.ledger.opening import open_ledger
 from raysweep.ledger.records import FAILED, FINISHED, Ledger
 from raysweep.live.status import Status
 from raysweep.planning.resources import Resources
@@ -21,7 +22,7 @@ def queue_of(ledger: Ledger, **rules) -> TrialQueue:
 
 def test_of_a_stopped_trial_only_what_did_not_end_waits_again(tmp_path):
     """Three seeds of one trial: one has finished, one failed while it was to stop, one has not begun."""
-    ledger = Ledger(tmp_path)
+    ledger = open_ledger(tmp_path)
     three = dataclasses.replace(fake("three", 0), runs_per_trial=3)
     runs = make_runs([three], ledger, family=FAMILY, overrides={}, seeds=[0, 1, 2])
     queue = queue_of(ledger)
@@ -44,7 +45,7 @@ def test_of_a_stopped_trial_only_what_did_not_end_waits_again(tmp_path):
 
 def test_a_budget_is_used_up_only_while_there_is_something_to_run(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("raysweep.running.queue.TEND_EVERY", 0.0)
-    queue = queue_of(Ledger(tmp_path), deadline=0.0)
+    queue = queue_of(open_ledger(tmp_path), deadline=0.0)
     queue.tend()
     assert capsys.readouterr().out == ""
     queue.add(make_runs([fake("a", 0), fake("b", 1)], queue.ledger, family=FAMILY, overrides={}))

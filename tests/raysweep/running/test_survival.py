@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from raysweep import load_results
-from raysweep.ledger.records import Ledger
+from raysweep.ledger.opening import open_ledger
 from raysweep.running import supervisor
 from tests.conftest import run_sweep
 from tests.raysweep.sweeps import PAIR, background, gone_within, numbers, process_of, wait_for
@@ -32,7 +32,7 @@ def whole(tmp_path_factory):
 
 def finished(folder: Path) -> dict[str, bytes]:
     """The records of finished runs, byte by byte."""
-    ledger = Ledger(folder)
+    ledger = open_ledger(folder)
     return {name: (folder / "records" / f"{name}.json").read_bytes() for name in ledger.finished()}
 
 

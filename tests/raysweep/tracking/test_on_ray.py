@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from raysweep.ledger.records import FINISHED, Ledger
+from raysweep.ledger.opening import open_ledger
+from raysweep.ledger.records import FINISHED
 from raysweep.planning.resources import Resources
 from raysweep.running.cluster import own_cluster
 from raysweep.tracking.followers import Tracking, fields_of
@@ -91,7 +92,7 @@ def test_gauges_are_exported_for_prometheus(server: Path) -> None:
 
 
 def test_wandb_sees_the_run_by_name_its_fields_and_its_metrics(server: Path) -> None:
-    ledger, wandb = Ledger(server / "results"), Destination(kind="wandb", where="me/mine")
+    ledger, wandb = open_ledger(server / "results"), Destination(kind="wandb", where="me/mine")
     said: list[str] = []
     writing = Tracking([("W&B", lambda: wandb.open(ledger))], said.append)
     for run in (RUN, OTHER):

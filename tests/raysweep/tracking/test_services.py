@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from raysweep.ledger.records import FAILED, FINISHED, Ledger
+from raysweep.ledger.opening import open_ledger
+from raysweep.ledger.records import FAILED, FINISHED
 from raysweep.messages import PlanError
 from raysweep.running.cluster import prepare_own_environment
 from raysweep.tracking import services
@@ -36,7 +37,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def tracking_to(server: Path, said: list[str] | None = None) -> Tracking:
-    ledger = Ledger(server / "results")
+    ledger = open_ledger(server / "results")
     return Tracking([("MLflow", lambda: MLFLOW.open(ledger))], pytest.fail if said is None else said.append)
 
 

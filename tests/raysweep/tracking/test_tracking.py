@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from tensorboardX.proto.plugin_hparams_pb2 import HParamsPluginData
 
-from raysweep.ledger.records import DIVERGED, FINISHED, Ledger
+from raysweep.ledger.opening import open_ledger
+from raysweep.ledger.records import DIVERGED, FINISHED
 from raysweep.planning.runs import PlannedRun
 from raysweep.tracking import followers as tracking
 from raysweep.tracking.followers import Tracking, fields_of
@@ -29,7 +30,7 @@ def hparams(folder: Path) -> list[HParamsPluginData]:
 
 
 def board(folder: Path) -> Tracking:
-    return Tracking([("TensorBoard", lambda: EventFiles(Ledger(folder)))], fail)
+    return Tracking([("TensorBoard", lambda: EventFiles(open_ledger(folder)))], fail)
 
 
 def fail(line: str) -> None:
@@ -206,7 +207,7 @@ def test_a_sink_that_hangs_delays_no_report_and_the_end_only_so_long(monkeypatch
 def test_a_full_disk_is_said_once(tmp_path: Path) -> None:
     (tmp_path / "tensorboard").write_text("in the way of a folder")
     said: list[str] = []
-    writing = Tracking([("TensorBoard", lambda: EventFiles(Ledger(tmp_path)))], said.append)
+    writing = Tracking([("TensorBoard", lambda: EventFiles(open_ledger(tmp_path)))], said.append)
     a_run(writing)
     writing.close()
     (line,) = said

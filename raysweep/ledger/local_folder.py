@@ -1,0 +1,106 @@
+"""A results folder on a file system of this machine, or on one that several machines share.
+
+attempts/RUN    a line for each time that a run was started
+lock            the process that holds the folder, which has locked this file
+"""
+
+import contextlib
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from raysweep.ledger import durable
+from raysweep.ledger.store import HeldError, LedgerError, this_process
+
+
+class LocalFolder:
+    """The store whose files are those of a folder, which is made where it does not exist."""
+
+    is_remote = False
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.folder = Path(folder).expanduser().absolute()
+        self.location = str(self.folder)
+
+    def fetch(self, name: str) -> None:
+        """Nothing is to be done: the folder is the store."""
+
+    def share(self, name: str) -> None:
+        """Nothing is to be done: the folder is the store."""
+
+    def get(self, name: str) -> bytes | None:
+        """The content of a file; None where there is none."""
+        try:
+            return (self.folder / name).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def put(self, name: str, content: bytes) -> None:
+        """Replace the content of a file."""
+        durable.write_bytes(self.folder / name, content)
+
+    def move(self, name: str, new_name: str) -> None:
+        """Give a file another name."""
+        file, target = self.folder / name, self.folder / new_name
+        durable.make_folder(target.parent)
+        file.rename(target)
+        durable.sync_folder(target.parent)
+        durable.sync_folder(file.parent)
+
+    def withdraw(self, name: str) -> None:
+        """Remove a file, or a folder."""
+        if name.endswith("/"):
+            shutil.rmtree(self.folder / name, ignore_errors=True)
+        else:
+            (self.folder / name).unlink(missing_ok=True)
+
+    def append(self, name: str, line: str) -> int:
+        """Add a line to a file; one that a crash left unfinished counts as a line."""
+        with self.appended(name):
+            return durable.append_line(self.folder / name, line)
+
+    @contextlib.contextmanager
+    def appended(self, name: str) -> Iterator[int]:
+        """How many lines a file has; within the context nobody else appends one."""
+        file = self.folder / name
+        durable.make_folder(file.parent)
+        with file.open("ab") as stream:
+            with contextlib.suppress(OSError):  # a shared file system that knows no locks
+                fcntl.flock(stream, fcntl.LOCK_EX)
+            yield len(file.read_bytes().splitlines())
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder; the system lets go of it when this process ends, however it ends."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            stream = (self.folder / "lock").open("a+")
+        except OSError as error:
+            raise LedgerError(f"cannot write to the results folder {self.folder} ({error.strerror})") from None
+        with stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                stream.seek(0)
+                holder = stream.read().strip() or "another process"
+                raise HeldError(
+                    f"{self.folder} is in use by {holder}; wait for it, name other --results, or add --preempt to have "
+                    "it run this first"
+                ) from None
+            except OSError as error:  # a shared file system that knows no locks
+                print(f"{self.folder} cannot be locked ({error.strerror}); take care to run one sweep at a time in it")
+            stream.truncate(0)
+            stream.write(f"{this_process()}\n")
+            stream.flush()
+            yield
+
+    def holder(self) -> str | None:
+        """The process that holds the folder; where the file system knows no locks, the last one that did."""
+        with contextlib.suppress(FileNotFoundError), (self.folder / "lock").open() as stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except OSError:
+                return stream.read().strip() or "another process"
+        return None

@@ -1,0 +1,210 @@
+"""The folders in which runs keep their checkpoints and are spoken with, and what workers share of them.
+
+runs/RUN/best.pt, last.pt      a run's checkpoint; in an object store best.pt.1f2e..., last.pt.3d4c...
+runs/RUN/checkpoint.json       in an object store, which objects they are: always a pair that was there together
+runs/RUN/stop                  asks the run to stop
+runs/RUN/pulse-0, stacks-0     what each worker says of itself (see `trainables.control`)
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from raysweep.experiment import require_name
+from raysweep.ledger import durable
+from raysweep.ledger.store import LedgerError, Store
+
+CHECKPOINT = ("best.pt", "last.pt")
+STOP = "stop"
+LOOK_EVERY = 2.0
+"""Seconds between two looks at what a worker has written."""
+ATTEMPTS = 5
+"""Times that a checkpoint is read which is replaced while it is read."""
+
+
+class RunFolders:
+    """The folders of the runs of a results folder, by the runs' names."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def folder(self, run_name: str) -> Path:
+        """Where a run keeps its checkpoints on this machine."""
+        return self._store.folder / "runs" / safe_name(run_name)
+
+    def remove(self, run_name: str) -> None:
+        """Remove a run's checkpoints and all else that is in its folder."""
+        self._store.withdraw(f"runs/{safe_name(run_name)}/")
+
+    def ask_to_stop(self, run_name: str) -> None:
+        """Ask a run to write its checkpoint and end, as trainables.control says."""
+        name = f"runs/{safe_name(run_name)}/{STOP}"
+        self._store.put(name, b"")
+        self._store.fetch(name)  # its worker may be on this machine
+
+    def is_asked_to_stop(self, run_name: str) -> bool:
+        """Whether it has been asked to stop, and not been let go on since."""
+        return self._store.get(f"runs/{safe_name(run_name)}/{STOP}") is not None
+
+    def let_go_on(self, run_name: str) -> None:
+        """Take back that a run was asked to stop."""
+        self._store.withdraw(f"runs/{safe_name(run_name)}/{STOP}")
+
+    def fetch_pulse(self, run_name: str, rank: int) -> None:
+        """Bring here what a run's worker has last said of itself."""
+        self._store.fetch(f"runs/{safe_name(run_name)}/pulse-{rank}")
+
+    @contextlib.contextmanager
+    def at_work(self, run_name: str, rank: int, *, first_here: bool, meet: Callable[[], None]) -> Iterator[None]:
+        """While a worker of a run is at work: its folder is, and stays, what others see.
+
+        `first_here` is for one of the workers on a machine; `meet` waits for all of the run.
+        """
+        if not self._store.is_remote:
+            yield
+            return
+        folder = self.folder(run_name)
+        pair = {}
+        if first_here:
+            shutil.rmtree(folder, ignore_errors=True)
+            pair = _fetch_checkpoint(self._store, run_name)
+        durable.make_folder(folder)
+        meet()
+        with _Sharing(self._store, run_name, rank, pair).going_on():
+            yield
+
+
+def safe_name(run_name: str) -> str:
+    """The name of a run. Raises LedgerError for one that could lead out of the results folder."""
+    try:
+        return require_name(run_name, "run", longest=200)
+    except ValueError as error:
+        raise LedgerError(str(error)) from None
+
+
+def _fetch_checkpoint(store: Store, run_name: str) -> dict[str, str]:
+    """Bring a run's checkpoint here. Returns the names that best.pt and last.pt have in the store."""
+    folder = f"runs/{safe_name(run_name)}"
+    for _ in range(ATTEMPTS):
+        pair = store.get(f"{folder}/checkpoint.json")
+        names: dict[str, str] = json.loads(pair) if pair else {}
+        contents = {name: store.get(f"{folder}/{names[name]}") for name in CHECKPOINT if name in names}
+        if None not in contents.values():
+            break
+    else:  # it was replaced each time while it was read
+        raise OSError(f"{store.location}/{folder} lacks a part of its checkpoint")
+    for name, content in contents.items():
+        if content is not None:
+            durable.write_bytes(store.folder / folder / name, content)
+    return names
+
+
+class _Sharing:
+    """What a worker has to say to others, and they to it, by files in its run's folder."""
+
+    def __init__(self, store: Store, run_name: str, rank: int, pair: dict[str, str]) -> None:
+        """`pair` are the names in the store of the checkpoint that was fetched; rank 0 shares the next one."""
+        self._store, self._rank = store, rank
+        self._name, self._folder = f"runs/{run_name}", store.folder / "runs" / run_name
+        self._one_at_a_time = threading.Lock()
+        self._pair = pair
+        self._shared = {name: _version(self._folder / name) for name in pair}
+
+    @contextlib.contextmanager
+    def going_on(self) -> Iterator[None]:
+        """Look again and again within the context, and once more at its end, where a failure is raised."""
+        done = threading.Event()
+
+        def share() -> None:
+            while not done.wait(LOOK_EVERY):
+                with contextlib.suppress(OSError):  # the store may be back at the next look
+                    self.look()
+
+        thread = threading.Thread(target=share, daemon=True, name="sharing")
+        thread.start()
+        try:
+            yield
+        except BaseException:
+            with contextlib.suppress(OSError):
+                self.look()
+            raise
+        else:
+            self.look()
+        finally:
+            done.set()
+            with contextlib.suppress(OSError):
+                self._store.withdraw(f"{self._name}/pulse-{self._rank}")
+
+    def look(self) -> None:
+        """Share what is new, and see whether the run is to stop."""
+        with self._one_at_a_time:
+            for name in (f"pulse-{self._rank}", f"stacks-{self._rank}"):
+                self._share_if_new(name)
+            if self._rank == 0:
+                self._share_checkpoint()
+                self._store.fetch(f"{self._name}/{STOP}")
+
+    def _share_if_new(self, name: str) -> None:
+        version = _version(self._folder / name)
+        if version and version != self._shared.get(name):
+            with contextlib.suppress(FileNotFoundError):
+                self._store.share(f"{self._name}/{name}")
+                self._shared[name] = version
+
+    def _share_checkpoint(self) -> None:
+        """Share best.pt and last.pt as they were at one moment; the trainable replaces them one after the other."""
+        with tempfile.TemporaryDirectory(dir=self._folder, prefix=".shared-") as beside:
+            versions = self._hold_checkpoint(Path(beside))
+            if versions is None:
+                return
+            pair = {}
+            for name in CHECKPOINT:
+                if versions[name] and versions[name] == self._shared.get(name):
+                    pair[name] = self._pair[name]
+                elif versions[name]:
+                    pair[name] = f"{name}.{uuid.uuid4().hex[:12]}"
+                    self._store.put(f"{self._name}/{pair[name]}", (Path(beside) / name).read_bytes())
+            self._store.put(f"{self._name}/checkpoint.json", json.dumps(pair).encode())
+        for old in set(self._pair.values()) - set(pair.values()):
+            self._store.withdraw(f"{self._name}/{old}")
+        self._pair = pair
+        self._shared |= versions
+
+    def _hold_checkpoint(self, beside: Path) -> "dict[str, _Version] | None":
+        """Link the parts of a checkpoint, as they are at one moment, into another folder.
+
+        Returns their versions; None where they have been shared already.
+        """
+        while True:
+            versions = _versions(self._folder)
+            if versions == {name: self._shared.get(name) for name in CHECKPOINT}:
+                return None
+            for name in CHECKPOINT:
+                (beside / name).unlink(missing_ok=True)
+                with contextlib.suppress(FileNotFoundError):
+                    os.link(self._folder / name, beside / name)
+            if _versions(beside) == versions == _versions(self._folder):
+                return versions
+
+
+_Version = tuple[int, int] | None
+
+
+def _version(file: Path) -> _Version:
+    """What tells a file from the one that replaces it; None where there is none."""
+    try:
+        status = file.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_ino, status.st_mtime_ns
+
+
+def _versions(folder: Path) -> dict[str, _Version]:
+    """The version of each part of a checkpoint."""
+    return {name: _version(folder / name) for name in CHECKPOINT}
