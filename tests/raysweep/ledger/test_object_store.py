@@ -3,7 +3,6 @@
 import contextlib
 import json
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -32,41 +31,6 @@ with open_ledger(sys.argv[1]).store.locked():
     print("held", flush=True)
     sys.stdin.read()
 """
-
-
-@pytest.fixture(scope="module")
-def server():
-    """The environment that leads to an S3 server on this machine, with an empty bucket."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        try:
-            for _ in range(300):
-                with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-                    break
-                time.sleep(0.1)
-            yield {
-                "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
-                "AWS_ACCESS_KEY_ID": "for the tests",
-                "AWS_SECRET_ACCESS_KEY": "of no worth",
-                "AWS_DEFAULT_REGION": "us-east-1",
-            }
-        finally:
-            process.terminate()
-
-
-@pytest.fixture
-def url(server, monkeypatch, tmp_path):
-    import fsspec
-
-    for name, value in server.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("RAYSWEEP_CACHE", str(tmp_path / "cache"))
-    bucket = f"bucket-{time.time_ns()}"
-    fsspec.filesystem("s3").mkdir(bucket)
-    return f"s3://{bucket}/results"
 
 
 @pytest.fixture
@@ -120,6 +84,9 @@ def test_damage_in_the_store_is_named_and_set_aside(machines):
     assert [r["run"] for r in other.records()] == ["D-s42-0"]
     assert other.set_aside() == [f"{one.location}/damaged/C-s42-0.json"]
     assert list(one.set_aside()) == []
+    one.store.put("records/C-s42-0.json", b"[]")
+    assert one.set_aside() == [f"{one.location}/damaged/C-s42-0.json.1"], "another machine has used the name"
+    assert one.store.get("damaged/C-s42-0.json") == b'{"run": "C-s42-0"'
     assert one.finished() == {"D-s42-0"}
 
 
