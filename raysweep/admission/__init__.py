@@ -1,4 +1,4 @@
-"""Which runs may start, which make room for others, and on which GPUs they train."""
+"""Decides which runs may start, which ones make room for others, and on which GPUs they train."""
 
 from typing import TYPE_CHECKING
 

@@ -1,23 +1,24 @@
-"""Which GPUs of this machine a trial trains on."""
+"""Assigns the GPUs of this machine, or shares of them, to trials."""
 
 from collections.abc import Hashable, Sequence
 
 
 class Devices:
-    """Hands out shares of GPUs, each by what CUDA_VISIBLE_DEVICES calls it."""
+    """The GPUs of this machine, named as in CUDA_VISIBLE_DEVICES, and which trial holds how much of each."""
 
     def __init__(self, names: Sequence[str]) -> None:
         self._names = names
         self._held: dict[Hashable, list[tuple[int, float]]] = {}
 
     def suffice(self, workers: int, share: float) -> bool:
-        """Whether there is room for so many workers with `share` of a GPU, or so many GPUs, each."""
+        """Whether `workers` workers find room; each takes `share` GPUs, which is a fraction or a whole number."""
         return bool(self._choose(workers, share))
 
     def take(self, holder: Hashable, workers: int, share: float) -> list[str]:
-        """The GPUs of all workers; the first one of each come first.
+        """Assign GPUs to a holder and return their names, the first GPU of every worker before the second ones.
 
-        A share below 1, of one worker, goes to the fullest GPU that has it, so that whole ones stay free for others.
+        This is the order in which a worker finds its first GPU at its local rank. A share below 1 comes from the
+        fullest GPU that still has it free, so that whole GPUs stay free for others.
         """
         chosen = self._held[holder] = self._choose(workers, share)
         per_worker = max(1, round(share))
@@ -25,13 +26,15 @@ class Devices:
         return [self._names[chosen[i][0]] for i in order]
 
     def release(self, holder: Hashable) -> None:
-        """Take back what a holder has, if anything."""
+        """Take back the GPUs that a holder has, if any."""
         self._held.pop(holder, None)
 
     def _used(self, device: int) -> float:
+        """The part of a GPU that is taken."""
         return sum(part for chosen in self._held.values() for i, part in chosen if i == device)
 
     def _choose(self, workers: int, share: float) -> list[tuple[int, float]]:
+        """The GPUs to take, by index, and how much of each; empty if there is no room."""
         used = [self._used(i) for i in range(len(self._names))]
         if share < 1 and workers == 1:
             fitting = [i for i in range(len(used)) if used[i] + share <= 1 + 1e-9]

@@ -1,10 +1,10 @@
-"""Where the processes of a trial wait for their turn: started, with everything imported, holding nothing yet.
+"""Gates: files that let the workers of a trial in, which wait there with everything imported but no GPU taken.
 
-    RESULTS/ray/gates/TRIAL          appears when the trial is admitted, and says which GPUs are its own
-    RESULTS/ray/gates/TRIAL.here     appears when a worker of the trial has come to it
+    RESULTS/ray/gates/TRIAL          is written when the trial is admitted, and lists the GPUs that it may use
+    RESULTS/ray/gates/TRIAL.here     is written when a worker of the trial begins to wait
 
-The trials of a sweep on one machine start this way while others train, so that it does not wait for imports. What
-holds slots is decided by `admission` alone; Ray has no part in it.
+On one machine, the processes of the next trials start while other trials train, so that no slot stands idle for the
+seconds that imports take. `Admission` alone decides who gets slots; Ray has no part in it.
 """
 
 import json
@@ -15,8 +15,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 LOOK_EVERY = 0.02
-"""Seconds between two looks at a gate."""
-HERE = ".here"
+"""Seconds after which a waiting worker checks its gate again."""
+REACHED = ".here"
+"""Ending of the file that says that a worker waits at the gate."""
 
 
 class Gates:
@@ -24,36 +25,36 @@ class Gates:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder / "ray" / "gates"
-        shutil.rmtree(self._folder, ignore_errors=True)  # of a sweep that was killed
+        shutil.rmtree(self._folder, ignore_errors=True)  # a sweep that was killed may have left some
         self._folder.mkdir(parents=True)
 
     def of(self, trial: str) -> str:
-        """The gate of a trial."""
+        """The path of a trial's gate."""
         return str(self._folder / trial)
 
     def open(self, trial: str, devices: list[str]) -> None:
-        """Let a trial in, with GPUs by what CUDA_VISIBLE_DEVICES calls them."""
-        beside = self._folder / f".{trial}"
-        beside.write_text(json.dumps(devices))
-        beside.replace(self._folder / trial)
+        """Let a trial in, and give it GPUs, which are named as in CUDA_VISIBLE_DEVICES."""
+        unfinished = self._folder / f".{trial}"
+        unfinished.write_text(json.dumps(devices))
+        unfinished.replace(self._folder / trial)
 
     def is_reached(self, trial: str) -> bool:
-        """Whether a trial has come as far as its gate."""
-        return os.path.exists(self.of(trial) + HERE)
+        """Whether a worker of a trial has begun to wait at its gate."""
+        return os.path.exists(self.of(trial) + REACHED)
 
     def remove(self, trial: str) -> None:
-        """Forget a trial that has ended."""
-        for name in (trial, trial + HERE):
+        """Remove the files of a trial that has ended."""
+        for name in (trial, trial + REACHED):
             (self._folder / name).unlink(missing_ok=True)
 
 
 def enter_gate(gate: str, is_stopped: Callable[[], bool]) -> bool:
-    """Wait at a gate. Whether it was opened, rather than the run stopped; the GPUs of the trial are then those visible.
+    """Wait until a gate opens, and make only the trial's GPUs visible. Returns False if the run is stopped meanwhile.
 
-    Nothing in this process may have looked for GPUs before.
+    CUDA must not have been initialised in this process before, since it reads CUDA_VISIBLE_DEVICES only then.
     """
     file = Path(gate)
-    Path(gate + HERE).touch()
+    Path(gate + REACHED).touch()
     while True:
         try:
             devices = json.loads(file.read_text())

@@ -1,36 +1,40 @@
-"""How many runs of an experiment may share a GPU, by the memory that runs of it were seen to need."""
+"""How many runs of an experiment may share a GPU, judged by the GPU memory that earlier runs of it needed."""
 
 from collections.abc import Iterable
 
 from raysweep.ledger import FINISHED, Record
 from raysweep.planning import PlannedRun, settings_of
 
-SPARE = 0.9
-"""Of a GPU's memory, the part to be filled: each process also has a context of its own, of some hundred megabytes."""
+FILLED = 0.9
+"""The part of a GPU's memory that its runs may fill together."""
 CONTEXT_BYTES = 600 * 2**20
-MOST_ON_A_GPU = 8
+"""The memory that each process takes for its CUDA context, which the measured peak does not include."""
+MAX_RUNS_ON_A_GPU = 8
 
-PEAK, WHOLE = "peak_memory_bytes", "device_memory_bytes"
-"""Results that say what a run needed of its GPU's memory, and how much that is."""
+PEAK, CAPACITY = "peak_memory_bytes", "device_memory_bytes"
+"""The results of a run that hold the most memory it needed on its GPU, and the memory which that GPU has."""
 
 
 def gpu_share(run: PlannedRun, records: Iterable[Record]) -> float:
-    """The part of a GPU that a run needs: 1 / n, or 1 where its time is a result, it has several workers, or none that
-    differs from it in its seed alone has been measured on a GPU."""
+    """The part of a GPU that a run needs, 1 / n where n runs may share it.
+
+    It is 1 where the run is timed, where it has several workers, and where no run that differs from it only in the seed
+    has been measured on a GPU yet.
+    """
     if run.experiment.timed or run.num_workers > 1:
         return 1.0
-    needs = [
-        (record["results"][PEAK] + CONTEXT_BYTES) / (SPARE * record["results"][WHOLE])
+    shares = [
+        (record["results"][PEAK] + CONTEXT_BYTES) / (FILLED * record["results"][CAPACITY])
         for record in records
-        if record["status"] == FINISHED and record["results"].get(WHOLE) and _is_alike(record, run)
+        if record["status"] == FINISHED and record["results"].get(CAPACITY) and _is_alike(record, run)
     ]
-    if not needs:
+    if not shares:
         return 1.0
-    return 1 / min(MOST_ON_A_GPU, max(1, int(1 / max(needs))))
+    return 1 / min(MAX_RUNS_ON_A_GPU, max(1, int(1 / max(shares))))
 
 
 def _is_alike(record: Record, run: PlannedRun) -> bool:
-    """Whether a record is of the same configuration but for the seed, and for where files lie."""
+    """Whether a record's configuration equals the run's but for its seed and paths, and its peak is known."""
     return (
         record.get("trainable") == run.experiment.trainable
         and record.get("num_workers") == run.num_workers

@@ -1,9 +1,9 @@
-"""What starts next, and what is to make room for it: the policy of a sweep, without Ray.
+"""Decides which bundle of runs starts next, and which ones stop to make room for it. It knows nothing of Ray.
 
-Bundles of runs start strictly in order: nothing starts while an earlier one waits. With backfill, a later one may start
-where all that is known says that it ends before the earlier one could start; if it takes longer, it is stopped. An
-urgent bundle goes before all others, and the latest of those are stopped for it. What was stopped waits in its old
-place. While some train, the next ones are prepared: their processes start, and wait.
+Bundles start strictly in order: nothing starts while an earlier bundle waits. With backfill, a later bundle may start
+if, by all known durations, it ends before the earlier one could start; if it takes longer, it is stopped. An urgent
+bundle goes before all others, and those that come last in the plan are stopped for it. A stopped bundle waits again in
+its old place. While some bundles train, the next ones are prepared: their processes start, and wait for their turn.
 """
 
 import time
@@ -12,11 +12,12 @@ from dataclasses import dataclass
 
 from raysweep.planning import PlannedRun
 
-SLOWER, START = 1.25, 30.0
-"""A bundle is backfilled if there is room for so many times what it is known to take, and seconds for its start."""
+DURATION_MARGIN, START_SECONDS = 1.25, 30.0
+"""A bundle is backfilled only if this factor times its known duration, plus these seconds for starting its processes,
+pass before the earlier bundle can start."""
 
-MOST_PREPARED = 8
-"""Bundles that may wait with processes of their own, which hold some hundred megabytes each."""
+MAX_PREPARED = 8
+"""The most bundles that wait with processes already started; each process holds some hundred megabytes."""
 
 
 @dataclass(eq=False)
@@ -27,15 +28,16 @@ class RunBundle:
     slots: float
     urgent: bool = False
     place: int = 0
-    """Its place in the order of the plan."""
+    """The bundle's place in the order of the plan."""
     started: float | None = None
-    """When it got its slots, on the clock of admission; None while it waits."""
+    """When the bundle got its slots, on the clock of `Admission`; None while it waits."""
     backfilled: bool = False
+    """Whether it started before a bundle that comes earlier in the plan."""
     asked_to_stop: bool = False
     reported: bool = False
-    """Whether its trial has reported anything since it got its slots."""
+    """Whether its trial has reported anything since the bundle got its slots."""
     prepared: bool = False
-    """Whether it has processes, even if these still wait for its turn."""
+    """Whether its processes were started before its turn."""
 
     @property
     def order(self) -> tuple[bool, int]:
@@ -44,7 +46,7 @@ class RunBundle:
 
 
 class Admission:
-    """The bundles that wait or run, in a sweep that has `slots`."""
+    """Keeps the bundles that wait or run, in a sweep that has `slots`, and decides which of them start and stop."""
 
     def __init__(
         self,
@@ -56,13 +58,14 @@ class Admission:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`seconds_of` returns how long a run takes, or None where that is not known. `fits` is asked about a bundle
-        for which there are slots enough: whether it also finds room in them, as two halves of two GPUs are no GPU."""
+        for which enough slots are free, and says whether they can be used together: half of one GPU and half of
+        another are one slot, but not one GPU."""
         self.slots, self.backfill, self.seconds_of, self.fits, self.clock = slots, backfill, seconds_of, fits, clock
         self.waiting: list[RunBundle] = []
         self.running: list[RunBundle] = []
         self.closed = False
         """Whether nothing is to start any more."""
-        self._used = 0.0
+        self._used_slot_seconds = 0.0
         self._added = 0
 
     def add(self, bundles: Iterable[RunBundle]) -> None:
@@ -72,29 +75,29 @@ class Admission:
             self.waiting.append(bundle)
         self._sort()
 
-    def hurry(self, keys: Collection[str]) -> None:
-        """Make the waiting bundles urgent that hold a run with one of these keys."""
+    def make_urgent(self, keys: Collection[str]) -> None:
+        """Make each waiting bundle urgent that holds a run with one of these keys."""
         for bundle in self.waiting:
             bundle.urgent = bundle.urgent or any(run.key in keys for run in bundle.runs)
         self._sort()
 
     def resize(self, slots_of: Callable[[PlannedRun], float]) -> None:
-        """Work out anew how many slots each waiting bundle takes."""
+        """Compute again how many slots each waiting bundle takes."""
         for bundle in self.waiting:
             bundle.slots = slots_of(bundle.runs[0])
 
     @property
     def free(self) -> float:
-        """The slots on which nothing runs."""
+        """The number of slots on which nothing runs."""
         return self.slots - sum(bundle.slots for bundle in self.running)
 
     @property
     def slot_seconds(self) -> float:
-        """Slots times seconds used so far."""
-        return self._used + sum(self._use(bundle) for bundle in self.running)
+        """The slots times seconds that all bundles have used so far."""
+        return self._used_slot_seconds + sum(self._slot_seconds_of(bundle) for bundle in self.running)
 
     def next(self) -> RunBundle | None:
-        """The bundle to start now, if any; it counts as running from here on."""
+        """Return the bundle to start now, if any; it counts as running from this call on."""
         if self.closed or not self.waiting:
             return None
         head = self.waiting[0]
@@ -107,15 +110,16 @@ class Admission:
         return chosen
 
     def to_prepare(self) -> RunBundle | None:
-        """The bundle whose processes should start, to wait for their turn; it counts as prepared from here on.
+        """Return the next bundle whose processes should start and wait, if any; it counts as prepared from now on.
 
-        As many of the next ones are prepared as could run at once. None is while a bundle that runs has not reported
-        yet, nor beside one whose time is a result.
+        As many of the next bundles are prepared as could run at once. Nothing is prepared while a running bundle has
+        not reported yet, because its own processes are still starting, or while a run is timed, because starting
+        processes would slow it down.
         """
         if self.closed or any(one.runs[0].experiment.timed or not one.reported for one in self.running):
             return None
         room = self.slots
-        for bundle in self.waiting[:MOST_PREPARED]:
+        for bundle in self.waiting[:MAX_PREPARED]:
             if not bundle.prepared:
                 bundle.prepared = True
                 return bundle
@@ -125,25 +129,25 @@ class Admission:
         return None
 
     def has_reported(self, bundle: RunBundle) -> None:
-        """Note that the trial of a bundle has reported something."""
+        """Note that the bundle's trial has reported something."""
         bundle.reported = True
 
-    def leave(self, bundle: RunBundle) -> bool:
-        """Take back the slots of a bundle, if it has any. Returns whether it had."""
+    def release(self, bundle: RunBundle) -> bool:
+        """Take back the bundle's slots, if it has any. Returns whether it had."""
         if bundle not in self.running:
             return False
         self.running.remove(bundle)
-        self._used += self._use(bundle)
+        self._used_slot_seconds += self._slot_seconds_of(bundle)
         bundle.started = None
         return True
 
     def trial_ended(self, bundle: RunBundle, left: Sequence[PlannedRun]) -> bool:
-        """Take back slots and processes of a bundle; if runs of it are `left`, these wait for their turn again.
+        """Take back the slots and processes of a bundle; those of its runs that are `left` wait for their turn again.
 
-        Returns whether it still had slots.
+        Returns whether the bundle still had slots.
         """
         bundle.prepared = False
-        had_slots = self.leave(bundle)
+        had_slots = self.release(bundle)
         if left:
             bundle.runs = left
             if had_slots:
@@ -154,7 +158,7 @@ class Admission:
         return had_slots
 
     def to_stop(self) -> list[RunBundle]:
-        """Running bundles to be asked to stop now; each is returned once."""
+        """Return the running bundles that have to stop now; each is returned only once."""
         if self.closed:
             chosen = list(self.running)
         elif self.waiting and not self._fits(self.waiting[0]):
@@ -167,11 +171,11 @@ class Admission:
         return chosen
 
     def close(self) -> None:
-        """Start nothing any more; what runs is to stop."""
+        """Start nothing any more, and have all running bundles stopped by the next call of `to_stop`."""
         self.closed = True
 
     def drop(self, group: str | None = None) -> list[RunBundle]:
-        """Take the waiting bundles of a group out, or all of them without one. Returns them."""
+        """Remove and return the waiting bundles of a group, or all of them if no group is given."""
         dropped = [bundle for bundle in self.waiting if group in (None, bundle.runs[0].group)]
         self.waiting = [bundle for bundle in self.waiting if bundle not in dropped]
         return dropped
@@ -179,41 +183,50 @@ class Admission:
     def _sort(self) -> None:
         self.waiting.sort(key=lambda bundle: bundle.order)
 
-    def _use(self, bundle: RunBundle) -> float:
+    def _slot_seconds_of(self, bundle: RunBundle) -> float:
         return 0.0 if bundle.started is None else bundle.slots * (self.clock() - bundle.started)
 
     def _fits(self, bundle: RunBundle) -> bool:
-        return _is_enough(self.free, bundle) and self.fits(bundle)
+        return _fits_into(self.free, bundle) and self.fits(bundle)
 
     def _to_backfill(self, head: RunBundle) -> RunBundle | None:
-        """The first bundle behind `head` that ends before `head` can start, if backfill is on and all is known."""
+        """The first bundle behind `head` that fits and ends before `head` can start.
+
+        None without backfill, and where the durations that decide about it are not known.
+        """
         until = _start_of(head, self.running, self.free, self.seconds_of) if self.backfill else None
         if until is None:
             return None
         for bundle in self.waiting[1:]:
             seconds = _seconds(bundle, self.seconds_of)
-            if self._fits(bundle) and seconds is not None and self.clock() + SLOWER * seconds + START <= until:
+            if (
+                self._fits(bundle)
+                and seconds is not None
+                and self.clock() + DURATION_MARGIN * seconds + START_SECONDS <= until
+            ):
                 return bundle
         return None
 
 
 def _making_room(head: RunBundle, running: Sequence[RunBundle], free: float) -> list[RunBundle]:
-    """The fewest running bundles that give `head` room, backfilled ones first and then the latest; none if all that
-    may be stopped is not enough."""
-    may_go = [one for one in running if one.backfilled or (head.urgent and not one.urgent)]
-    may_go.sort(key=lambda one: (not one.backfilled, one.urgent, -one.place))
+    """The running bundles to stop so that `head` has room: backfilled ones first, then those last in the plan.
+
+    The list is empty if stopping all bundles that may be stopped would not be enough.
+    """
+    may_be_stopped = [one for one in running if one.backfilled or (head.urgent and not one.urgent)]
+    may_be_stopped.sort(key=lambda one: (not one.backfilled, one.urgent, -one.place))
     chosen: list[RunBundle] = []
-    for bundle in may_go:
-        if not _is_enough(free, head):
+    for bundle in may_be_stopped:
+        if not _fits_into(free, head):
             chosen.append(bundle)
             free += bundle.slots
-    return chosen if _is_enough(free, head) else []
+    return chosen if _fits_into(free, head) else []
 
 
 def _start_of(
     head: RunBundle, running: Sequence[RunBundle], free: float, seconds_of: Callable[[PlannedRun], float | None]
 ) -> float | None:
-    """When `head` will find its slots free; None where that is not known."""
+    """When `head` will find enough slots free, on the clock of `Admission`; None where that is not known."""
     ends = []
     for bundle in running:
         seconds = _seconds(bundle, seconds_of)
@@ -222,17 +235,17 @@ def _start_of(
         ends.append((bundle.started + seconds, bundle.slots))
     for end, slots in sorted(ends):
         free += slots
-        if _is_enough(free, head):
+        if _fits_into(free, head):
             return end
     return None
 
 
 def _seconds(bundle: RunBundle, seconds_of: Callable[[PlannedRun], float | None]) -> float | None:
-    """How long a bundle takes; None where that is not known of each of its runs."""
+    """How long a bundle takes; None if the duration of any of its runs is not known."""
     known = [seconds_of(run) for run in bundle.runs]
     return None if None in known else sum(filter(None, known))
 
 
-def _is_enough(room: float, bundle: RunBundle) -> bool:
-    """Whether a bundle fits into so many slots, which may be a sum of shares of GPUs."""
+def _fits_into(room: float, bundle: RunBundle) -> bool:
+    """Whether `room` slots are enough for a bundle; sums of shares of GPUs, such as three thirds, may be inexact."""
     return bundle.slots <= room + 1e-9

@@ -44,7 +44,7 @@ class Placement(Protocol):
     def let_in(self, bundle: RunBundle, trial: str) -> None:
         """Give a trial what its bundle holds from now on."""
 
-    def leave(self, bundle: RunBundle) -> bool:
+    def release(self, bundle: RunBundle) -> bool:
         """Take back what a bundle holds. Returns whether others may need less from now on."""
 
     def trial_ended(self, trial: str) -> None:
@@ -90,7 +90,7 @@ class LocalPlacement:
         devices = self._devices.take(bundle, *_workers_and_share(bundle)) if self._resources.gpus else []
         self._gates.open(trial, devices)
 
-    def leave(self, bundle: RunBundle) -> bool:
+    def release(self, bundle: RunBundle) -> bool:
         self._devices.release(bundle)
         self._records = None
         return self._resources.gpus > 0 and self._gpus_per_worker is None
@@ -141,7 +141,7 @@ class ClusterPlacement:
     def let_in(self, bundle: RunBundle, trial: str) -> None:
         """Ray does so, when the resources that the trial asked for are free."""
 
-    def leave(self, bundle: RunBundle) -> bool:
+    def release(self, bundle: RunBundle) -> bool:
         return False
 
     def trial_ended(self, trial: str) -> None:

@@ -53,7 +53,7 @@ class TrialQueue:
     def add(self, runs: Sequence[PlannedRun], *, urgent: bool = False) -> None:
         """Let runs wait for their turn; with `urgent` before all others, also those that wait already."""
         if urgent:
-            self.admission.hurry({run.key for run in runs})
+            self.admission.make_urgent({run.key for run in runs})
         known = {run.key for run in self.runs.values()}
         new = [run for run in runs if run.key not in known]
         self.runs |= {run.name: run for run in new}
@@ -126,7 +126,7 @@ class TrialQueue:
                 follower.report(run, result)
             return
         self._tell_the_end(run, result["status"], result["text"])
-        if result["left"] == 0 and self.admission.leave(bundle):
+        if result["left"] == 0 and self.admission.release(bundle):
             self._leave(bundle)
         if result["kind"] == DISK:
             self._drop(self.admission.drop(), "the disk cannot be written to")
@@ -168,7 +168,7 @@ class TrialQueue:
 
     def _leave(self, bundle: RunBundle) -> None:
         """Take back what a bundle held that has left its slots."""
-        if self.placement.leave(bundle):
+        if self.placement.release(bundle):
             self.admission.resize(self.placement.slots_of)
 
     def _close(self, now: float) -> None:

@@ -7,6 +7,7 @@ from raysweep.admission.gate import Gates, enter_gate
 
 
 def waiting(gate: str, stopped: threading.Event) -> tuple[threading.Thread, list[bool]]:
+    """A thread that waits at a gate, and the list to which it appends whether it was let in."""
     entered: list[bool] = []
     thread = threading.Thread(target=lambda: entered.append(enter_gate(gate, stopped.is_set)))
     thread.start()
@@ -26,7 +27,7 @@ def test_a_trial_waits_until_it_is_let_in_and_sees_the_gpus_that_are_its_own(tmp
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "3,GPU-1f"
 
 
-def test_without_gpus_nothing_is_made_visible(tmp_path, monkeypatch):
+def test_a_trial_without_gpus_leaves_cuda_visible_devices_alone(tmp_path, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     gates = Gates(tmp_path)
     gates.open("C", [])

@@ -1,15 +1,15 @@
-"""The policy of a sweep on a clock of its own, against what one works out by hand."""
+"""The policy by which bundles start and stop, on a simulated clock, against orders worked out by hand."""
 
 import pytest
 
-from raysweep.admission.policy import START, Admission, RunBundle
+from raysweep.admission.policy import START_SECONDS, Admission, RunBundle
 from raysweep.ledger.opening import open_ledger
 from raysweep.planning.runs import make_runs
 from tests.raysweep.fakes import FAMILY, fake
 
 
 class Sweep:
-    """Admission over bundles that take as long as they say, with a clock that is set."""
+    """Admission with a clock that tests set; the durations of experiments named in `known` are told to it."""
 
     def __init__(self, folder, slots: float, *, known=(), **options) -> None:
         self.folder, self.now, self.lasts = folder, 0.0, {}
@@ -28,7 +28,7 @@ class Sweep:
         return bundle
 
     def start(self) -> list[str]:
-        """What starts now."""
+        """Start all bundles that may start now, and return their experiments."""
         started = []
         while one := self.admission.next():
             started.append(one.runs[0].experiment.name)
@@ -40,19 +40,19 @@ def test_nothing_starts_before_an_earlier_one(tmp_path):
     first, wide = sweep.add("first", 1, 10), sweep.add("wide", 2, 10)
     sweep.add("small", 1, 1)
     assert sweep.start() == ["first"]
-    sweep.admission.leave(first)
+    sweep.admission.release(first)
     assert sweep.start() == ["wide"]
-    sweep.admission.leave(wide)
+    sweep.admission.release(wide)
     assert sweep.start() == ["small"]
 
 
 @pytest.mark.parametrize(
     ("known", "small", "started"),
     [
-        (("first", "small"), 50, ["small"]),  # ends before the first does
-        (("first", "small"), 500, []),  # would not
-        (("first",), 50, []),  # who knows
-        (("small",), 50, []),
+        (("first", "small"), 50, ["small"]),  # it ends before the first one
+        (("first", "small"), 500, []),  # it would end after the first one
+        (("first",), 50, []),  # its duration is not known
+        (("small",), 50, []),  # the duration of the first one is not known
     ],
 )
 def test_backfill_starts_only_what_cannot_delay_an_earlier_one(tmp_path, known, small, started):
@@ -63,22 +63,22 @@ def test_backfill_starts_only_what_cannot_delay_an_earlier_one(tmp_path, known, 
     assert sweep.start() == ["first", *started]
 
 
-def test_what_was_backfilled_and_overstays_makes_room(tmp_path):
+def test_a_backfilled_bundle_that_takes_too_long_is_stopped_for_the_earlier_one(tmp_path):
     sweep = Sweep(tmp_path, 2, known=("first", "small"), backfill=True)
     first, wide, small = sweep.add("first", 1, 200), sweep.add("wide", 2, 10), sweep.add("small", 1, 50)
     assert sweep.start() == ["first", "small"]
     assert sweep.admission.to_stop() == []
-    sweep.now = 100.0 + START
-    sweep.admission.leave(first)
+    sweep.now = 100.0 + START_SECONDS
+    sweep.admission.release(first)
     assert sweep.admission.to_stop() == [small]
     assert sweep.admission.to_stop() == [], "it is asked once"
     sweep.admission.trial_ended(small, left=small.runs)
     assert sweep.start() == ["wide"]
-    sweep.admission.leave(wide)
+    sweep.admission.release(wide)
     assert sweep.start() == ["small"]
 
 
-def test_the_urgent_go_first_and_only_as_much_is_stopped_as_they_need(tmp_path):
+def test_urgent_bundles_go_first_and_no_more_bundles_are_stopped_than_they_need(tmp_path):
     sweep = Sweep(tmp_path, 3)
     a, b, c = (sweep.add(name, 1, 10) for name in "abc")
     sweep.add("d", 1, 10)
@@ -89,13 +89,13 @@ def test_the_urgent_go_first_and_only_as_much_is_stopped_as_they_need(tmp_path):
     assert sweep.start() == []
     sweep.admission.trial_ended(b, left=b.runs)
     assert sweep.start() == ["urgent"]
-    sweep.admission.leave(a)
+    sweep.admission.release(a)
     assert sweep.start() == ["b"], "in its old place, before c and d"
-    sweep.admission.leave(urgent)
+    sweep.admission.release(urgent)
     assert sweep.start() == ["c", "d"]
 
 
-def test_the_urgent_do_not_stop_each_other(tmp_path):
+def test_urgent_bundles_do_not_stop_each_other(tmp_path):
     sweep = Sweep(tmp_path, 1)
     sweep.add("one", 1, 10, urgent=True)
     assert sweep.start() == ["one"]
@@ -103,7 +103,7 @@ def test_the_urgent_do_not_stop_each_other(tmp_path):
     assert sweep.admission.to_stop() == []
 
 
-def test_slot_seconds_are_those_of_all_that_ran(tmp_path):
+def test_slot_seconds_add_up_over_all_bundles_that_ran_or_run(tmp_path):
     sweep = Sweep(tmp_path, 3)
     wide = sweep.add("wide", 2, 10)
     sweep.start()
@@ -112,7 +112,7 @@ def test_slot_seconds_are_those_of_all_that_ran(tmp_path):
     sweep.start()
     sweep.now = 8.0
     assert sweep.admission.slot_seconds == 2 * 8 + 3
-    sweep.admission.leave(wide)
+    sweep.admission.release(wide)
     sweep.now = 9.0
     assert sweep.admission.slot_seconds == 2 * 8 + 4
 
@@ -124,20 +124,19 @@ def test_a_closed_sweep_starts_nothing_and_stops_what_runs(tmp_path):
     sweep.start()
     sweep.admission.close()
     assert sweep.admission.to_stop() == [one]
-    sweep.admission.leave(one)
+    sweep.admission.release(one)
     assert sweep.start() == []
 
 
 def prepared(sweep: Sweep) -> list[str]:
-    """What is to be prepared now."""
+    """Prepare all bundles that may be prepared now, and return their experiments."""
     names = []
     while one := sweep.admission.to_prepare():
         names.append(one.runs[0].experiment.name)
     return names
 
 
-def test_what_comes_next_is_prepared_once_what_runs_has_begun(tmp_path):
-    """As many as could run at once, in order."""
+def test_as_many_bundles_as_could_run_are_prepared_in_order_once_all_running_ones_have_reported(tmp_path):
     sweep = Sweep(tmp_path, 2)
     running = [sweep.add(name, 1, 10) for name in ("a", "b")]
     for name in ("c", "d", "e"):
@@ -147,12 +146,12 @@ def test_what_comes_next_is_prepared_once_what_runs_has_begun(tmp_path):
     for one in running:
         sweep.admission.has_reported(one)
     assert prepared(sweep) == ["c", "d"]
-    sweep.admission.leave(running[0])
+    sweep.admission.release(running[0])
     assert sweep.start() == ["c"]
-    assert prepared(sweep) == []  # c has not begun
+    assert prepared(sweep) == []  # c has not reported yet
 
 
-def test_a_wide_trial_is_prepared_alone(tmp_path):
+def test_a_bundle_that_takes_all_slots_is_prepared_alone(tmp_path):
     sweep = Sweep(tmp_path, 2)
     sweep.admission.has_reported(sweep.add("small", 1, 10))
     sweep.add("wide", 2, 10)
@@ -162,7 +161,7 @@ def test_a_wide_trial_is_prepared_alone(tmp_path):
     assert prepared(sweep) == ["wide"]
 
 
-def test_nothing_is_prepared_beside_a_run_whose_time_is_a_result(tmp_path):
+def test_nothing_is_prepared_while_a_timed_run_trains(tmp_path):
     import dataclasses
 
     sweep = Sweep(tmp_path, 2)
@@ -174,8 +173,8 @@ def test_nothing_is_prepared_beside_a_run_whose_time_is_a_result(tmp_path):
     assert prepared(sweep) == []
 
 
-def test_a_trial_for_which_there_are_slots_waits_until_it_finds_room_in_them(tmp_path):
-    """Two halves of different GPUs are no GPU."""
+def test_a_bundle_waits_until_the_free_slots_can_be_used_together(tmp_path):
+    """Two free halves of different GPUs are one slot, but not one GPU."""
     sweep = Sweep(tmp_path, 2, fits=lambda bundle: bundle.slots < 1)
     sweep.add("whole", 1, 10)
     sweep.add("half", 0.5, 10)

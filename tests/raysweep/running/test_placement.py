@@ -23,7 +23,7 @@ def test_two_trials_of_this_machine_never_hold_the_same_gpu(tmp_path):
     gates = tmp_path / "ray" / "gates"
     assert [(gates / trial).read_text() for trial in ("first", "second")] == ['["GPU-a"]', '["GPU-b"]']
     assert not placement.has_room(third)
-    placement.leave(first)
+    placement.release(first)
     assert placement.has_room(third)
 
 
@@ -60,4 +60,4 @@ def test_a_share_of_a_gpu_that_the_user_names_is_not_worked_out_anew(tmp_path):
         LocalPlacement(open_ledger(tmp_path), resources),
     )
     assert given.slots_of(bundle.runs[0]) == 0.5
-    assert (given.leave(bundle), seen.leave(bundle)) == (False, True)
+    assert (given.release(bundle), seen.release(bundle)) == (False, True)
