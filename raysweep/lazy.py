@@ -1,21 +1,21 @@
-"""Packages whose names are imported when they are first used, so that each process loads no more than it needs."""
+"""Lets a package import the names it exports only when they are used, so that a process loads no more than it needs."""
 
 import importlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 
-def exporting(package: str, homes: Mapping[str, Sequence[str]]) -> tuple[Callable[[str], Any], list[str]]:
-    """The `__getattr__` and `__all__` of a package that exports the given names of each of its modules.
+def exporting(package: str, names_of: Mapping[str, Sequence[str]]) -> tuple[Callable[[str], Any], list[str]]:
+    """The `__getattr__` and `__all__` of a package that exports the names `names_of` each of its modules.
 
-    These names are what the rest of the project may import from the package. A type checker learns of them from the
-    imports that stand beside the call, below `if TYPE_CHECKING`; a test compares the two lists.
+    The rest of the project may import these names from the package, and no others. A type checker does not see them
+    here: it reads the imports below `if TYPE_CHECKING` beside the call, and tests/test_house.py compares the two lists.
     """
-    home_of = {name: module for module, names in homes.items() for name in names}
+    module_of = {name: module for module, names in names_of.items() for name in names}
 
     def getattr_(name: str) -> Any:
-        if name not in home_of:
+        if name not in module_of:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        return getattr(importlib.import_module(f"{package}.{home_of[name]}"), name)
+        return getattr(importlib.import_module(f"{package}.{module_of[name]}"), name)
 
-    return getattr_, sorted(home_of)
+    return getattr_, sorted(module_of)

@@ -100,11 +100,11 @@ class Status:
                 self._pace.took(run, seconds)
         self._rows = self._rows | new
 
-    def prepares(self, run: PlannedRun) -> None:
+    def admitted(self, run: PlannedRun) -> None:
         """It is its turn."""
         self._set(run, state=STARTING)
 
-    def starts(self, run: PlannedRun) -> None:
+    def started(self, run: PlannedRun) -> None:
         """It has taken its slots."""
         now, row = self._clock(), self._rows[run.name]
         pause = now - row.ended if row.ended else 0.0
@@ -115,7 +115,7 @@ class Status:
         """A trainable has reported."""
         match report.get("event"):
             case "start":
-                self.starts(run)
+                self.started(run)
                 if at := report.get("resumed_at"):
                     lengths = {one["phase"]: one["epochs"] for one in run.facts.get("phases", ())}
                     self._set(run, phase=at[0], epoch=at[1], epochs=lengths.get(at[0], 0))
@@ -123,7 +123,7 @@ class Status:
             case "epoch":
                 self._epoch(run, report)
 
-    def stops(self, run: PlannedRun) -> None:
+    def asked_to_stop(self, run: PlannedRun) -> None:
         """It has been asked to stop."""
         if self._rows[run.name].state in ACTIVE:
             self._set(run, state=STOPPING)
@@ -131,7 +131,7 @@ class Status:
     def ended(self, run: PlannedRun, status: str, text: str = "", record: Record | None = None) -> None:
         """A run has ended, or an attempt at it, as `Follower.ended` says."""
         if status == "":
-            self.retries(run, text)
+            self.retried(run, text)
             return
         now, row = self._clock(), self._rows[run.name]
         if status == STOPPED:
@@ -142,7 +142,7 @@ class Status:
             self._pace.took(run, now - row.started)
         self._view.line(run, text, notable=status != FINISHED)
 
-    def retries(self, run: PlannedRun, text: str) -> None:
+    def retried(self, run: PlannedRun, text: str) -> None:
         """It is begun once more, or goes on, after what `text` says."""
         row = self._rows[run.name]
         self._set(run, state=STARTING, retries=row.retries + 1, error=text)

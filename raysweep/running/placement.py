@@ -1,4 +1,4 @@
-"""Where the trials of a launch run, and what they hold there: on this machine, or on a cluster that others share."""
+"""Where the trials of a launch run, on this machine or on a cluster, and which resources each trial holds there."""
 
 import os
 from typing import Protocol
@@ -8,62 +8,63 @@ from raysweep.ledger import Ledger, Record
 from raysweep.planning import PlannedRun, Resources
 
 HEAD_NODE = "node:__internal_head__"
-"""A resource that Ray gives every head node. A trial must ask Ray for something; where it needs nothing it asks for a
-trace of this one."""
+"""A resource that Ray gives every head node. A trial must ask Ray for some resource; where it needs none, it asks for
+0.001 of this one."""
 SLOT = "slot"
-"""The resource of Ray's that a cluster's head node is started with, for trials to take."""
-CORES = len(os.sched_getaffinity(0))
+"""The custom resource that a cluster's head node is started with; each trial takes as many as it has slots."""
+CPU_CORES = len(os.sched_getaffinity(0))
+"""The cores that this process may use."""
 
 
 class Placement(Protocol):
-    """What the queue asks about the machines."""
+    """What the queue asks of the machines on which trials run, and tells them."""
 
     slots: float
-    """Workers that can train at the same time, at one GPU (or CPU) each."""
+    """How many workers can train at the same time if each takes one GPU, or one CPU where there are no GPUs."""
     prepares: bool
-    """Whether the processes of a trial may start before its turn, and be used again by a later trial."""
+    """Whether a trial's processes may start before its turn, and may be used again by a later trial."""
 
     def slots_of(self, run: PlannedRun) -> float:
-        """The slots that a trial of this run takes."""
+        """The number of slots that a trial of this run takes."""
 
     def per_worker(self, run: PlannedRun) -> dict[str, float]:
-        """The resources of each worker, by Ray's names."""
+        """The resources of each worker of this run, by Ray's names for them ("CPU", "GPU")."""
 
     def asked_of_ray(self, slots: float) -> dict[str, float]:
-        """The resources of Ray's that a trial with so many slots asks for before it starts."""
+        """The resources that a trial with this many slots has to get from Ray before it starts."""
 
     def has_room(self, bundle: RunBundle) -> bool:
-        """Whether a bundle for which there are slots finds room in them."""
+        """Whether the free slots, of which there are enough for a bundle, can be used together by it."""
 
     def may_start(self) -> bool:
         """Whether the processes of one more trial may start now."""
 
-    def starts(self, trial: str) -> str:
-        """Note that the processes of a trial start. Returns its gate, or "" where there are none."""
+    def trial_starts(self, trial: str) -> str:
+        """Note that the processes of a trial start. Returns the path of its gate, or "" where there are no gates."""
 
     def let_in(self, bundle: RunBundle, trial: str) -> None:
-        """Give a trial what its bundle holds from now on."""
+        """Give a trial the resources of its bundle, for which its processes may be waiting."""
 
     def release(self, bundle: RunBundle) -> bool:
-        """Take back what a bundle holds. Returns whether others may need less from now on."""
+        """Take back the resources of a bundle. Returns whether its results may change how many slots others need."""
 
     def trial_ended(self, trial: str) -> None:
-        """Note that the processes of a trial are free again."""
+        """Note that a trial has ended and its processes are free."""
 
 
 class LocalPlacement:
-    """This machine: trials wait at gates, holding nothing, and admission alone hands out slots and GPUs."""
+    """This machine, where trials wait at gates without holding resources, and `Admission` alone hands out slots."""
 
     prepares = True
 
     def __init__(self, ledger: Ledger, resources: Resources, gpus_per_worker: float | None = None) -> None:
-        """Without `gpus_per_worker`, a run on a GPU takes as much of it as runs like it were seen to need."""
+        """Without `gpus_per_worker`, a run takes the share of a GPU that earlier runs of its experiment needed."""
         self._ledger, self._resources, self._gpus_per_worker = ledger, resources, gpus_per_worker
         self.slots: float = resources.slots
         self._gates = Gates(ledger.folder)
         self._devices = Devices(resources.gpu_names or [str(i) for i in range(resources.gpus)])
         self._records: list[Record] | None = None
-        """What runs were seen to need; None where it has to be read again."""
+        """The records that say how much GPU memory runs needed; None where they have to be read again."""
         self._trials: set[str] = set()
 
     def slots_of(self, run: PlannedRun) -> float:
@@ -80,9 +81,9 @@ class LocalPlacement:
 
     def may_start(self) -> bool:
         """No more trials are on their way to their gates than this machine has cores."""
-        return sum(not self._gates.is_reached(trial) for trial in self._trials) < CORES
+        return sum(not self._gates.is_reached(trial) for trial in self._trials) < CPU_CORES
 
-    def starts(self, trial: str) -> str:
+    def trial_starts(self, trial: str) -> str:
         self._trials.add(trial)
         return self._gates.of(trial)
 
@@ -100,7 +101,7 @@ class LocalPlacement:
         self._gates.remove(trial)
 
     def _share(self, run: PlannedRun) -> float | None:
-        """The part of a GPU that each worker of a run takes; None without GPUs."""
+        """The part of a GPU that each worker of a run takes; None on a machine without GPUs."""
         if self._gpus_per_worker is not None or not self._resources.gpus:
             return self._gpus_per_worker
         if self._records is None:
@@ -109,14 +110,14 @@ class LocalPlacement:
 
 
 class ClusterPlacement:
-    """A running cluster, where Ray's own resources hold trials back and place their workers."""
+    """A running cluster, where Ray holds trials back until their resources are free, and places their workers."""
 
     prepares = False
 
     def __init__(
         self, resources: Resources, gpus_per_worker: float | None = None, max_concurrent: int | None = None
     ) -> None:
-        """`max_concurrent` is the number of trials at a time on a cluster without the resource SLOT."""
+        """`max_concurrent` limits the number of trials at a time; given on a cluster without the resource SLOT."""
         self._resources, self._gpus_per_worker, self._max_concurrent = resources, gpus_per_worker, max_concurrent
         self.slots: float = max_concurrent or resources.slots
 
@@ -135,20 +136,20 @@ class ClusterPlacement:
     def may_start(self) -> bool:
         return True
 
-    def starts(self, trial: str) -> str:
+    def trial_starts(self, trial: str) -> str:
         return ""
 
     def let_in(self, bundle: RunBundle, trial: str) -> None:
-        """Ray does so, when the resources that the trial asked for are free."""
+        """Do nothing: Ray lets a trial start when the resources that it asked for are free."""
 
     def release(self, bundle: RunBundle) -> bool:
         return False
 
     def trial_ended(self, trial: str) -> None:
-        """Ray has taken its resources back."""
+        """Do nothing: Ray has already taken the trial's resources back."""
 
 
 def _workers_and_share(bundle: RunBundle) -> tuple[int, float]:
-    """The workers of a bundle, and the GPUs that each of them takes."""
+    """The number of workers of a bundle, and how many GPUs, or which part of one, each of them takes."""
     workers = bundle.runs[0].num_workers
     return workers, bundle.slots / workers

@@ -1,7 +1,8 @@
-"""The trials of a sweep as they are asked for: which bundle of runs starts, which is let in, which is to make room.
+"""The queue from which Tune takes the trials of a sweep.
 
-Admission decides; here its decisions meet what trials say, what comes in from outside, the placement and the ledger.
-Nothing here imports Ray: `tune_adapter` is what Tune sees of it.
+`Admission` decides which bundle of runs starts, is prepared or has to stop. The queue carries its decisions out: it
+tells the placement, the ledger and the followers, and passes on to `Admission` what trials report and what comes from
+outside (urgent runs, Ctrl-C, the end of the budget). It does not import Ray; `tune_adapter` connects it with Tune.
 """
 
 import statistics
@@ -19,16 +20,16 @@ from raysweep.running.placement import Placement
 from raysweep.running.recording import git_revision, record_failure, unrecorded
 from raysweep.running.spec import MAX_RESTARTS, Attempt, TrialSpec
 
-TEND_EVERY = 0.5
-"""Seconds between two looks at what has come in from outside."""
-ALIKE = 3
-"""Failures of a group with the same cause after which none of its runs is started any more."""
+POLL_EVERY = 0.5
+"""Seconds between two checks for urgent runs, Ctrl-C and the end of the budget."""
+ALIKE_LIMIT = 3
+"""After this many failures with the same cause in a group, no more of the group's runs are started."""
 GRACE = 60.0
-"""Seconds that runs have after Ctrl-C to end their step and write their checkpoint."""
+"""Seconds that runs have after Ctrl-C to finish their step and write their checkpoint."""
 
 
 class TrialQueue:
-    """Gives out trials one by one, when admission says so, and tells admission and followers how they went."""
+    """Hands out trials one by one, as `Admission` decides, and tells it and the followers how they went."""
 
     def __init__(self, ledger: Ledger, placement: Placement, rules: Rules, status: Status) -> None:
         self.ledger, self.placement, self.rules, self.status = ledger, placement, rules, status
@@ -38,20 +39,20 @@ class TrialQueue:
             placement.slots, backfill=rules.backfill, seconds_of=self._durations, fits=placement.has_room
         )
         self.finished = False
-        """Whether there is nothing more to start: what is handed over from now on is for the next sweep."""
+        """Whether nothing is left to start; runs that are handed over from now on are left to the next sweep."""
         self._next: RunBundle | None = None
-        """Admitted, and still without processes."""
+        """The bundle that has been admitted but has no processes yet, if any."""
         self._trials: dict[str, tuple[RunBundle, TrialSpec]] = {}
         self._specs: dict[RunBundle, TrialSpec] = {}
-        """Of the bundles that have processes or are about to have some."""
+        """The trials of the bundles that have processes, or are about to get them."""
         self._bundle_of: dict[str, RunBundle] = {}
         self._failures: Counter[tuple[str, str]] = Counter()
         self._revision = git_revision()
-        self._tended = time.monotonic()
+        self._polled = time.monotonic()
         self._closed_at = 0.0
 
     def add(self, runs: Sequence[PlannedRun], *, urgent: bool = False) -> None:
-        """Let runs wait for their turn; with `urgent` before all others, also those that wait already."""
+        """Let runs wait for their turn. With `urgent` they go before all others, even if they are waiting already."""
         if urgent:
             self.admission.make_urgent({run.key for run in runs})
         known = {run.key for run in self.runs.values()}
@@ -61,8 +62,8 @@ class TrialQueue:
         self.admission.add(RunBundle(part, self.placement.slots_of(part[0]), urgent=urgent) for part in in_bundles(new))
 
     def suggest(self, trial_id: str) -> TrialSpec | None:
-        """What the trial of this id is to do; None while there is nothing to start."""
-        self.tend()
+        """Return what the trial with this id is to do; None while there is nothing to start."""
+        self.poll()
         self._admit()
         bundle = self._to_start()
         if bundle is None:
@@ -78,26 +79,29 @@ class TrialQueue:
         return spec
 
     def trial_ended(self, trial_id: str, *, failed: bool = False) -> None:
-        """A trial has left its slots, if it has not done so before, and its processes are free."""
+        """Take back what a trial still holds, since its processes are free; runs that did not end wait again."""
         bundle, spec = self._trials.pop(trial_id)
         del self._specs[bundle]
         self._durations.forget()
         self.placement.trial_ended(spec.trial)
         for run in self.status.active(bundle.runs):
             record = self.ledger.record(run.name) or {}
-            said = record["status"] if record.get("trial") == spec.trial else STOPPED
-            self.status.ended(run, said, said)
+            ending = record["status"] if record.get("trial") == spec.trial else STOPPED
+            self.status.ended(run, ending, ending)
         may_go_on = not failed and (bundle in self.admission.waiting or bundle.asked_to_stop)
         if self.admission.trial_ended(bundle, unrecorded(spec) if may_go_on else []):
-            self._leave(bundle)
+            self._release(bundle)
 
-    def tend(self) -> None:
-        """See to what came from outside (urgent runs, Ctrl-C, the end of the budget), let in and ask for room."""
+    def poll(self) -> None:
+        """Act on what came from outside (urgent runs, Ctrl-C, the end of the budget), and let in and stop bundles.
+
+        Raises KeyboardInterrupt after Ctrl-C, once no run has a checkpoint left to write or their time is up.
+        """
         self._admit()
         now, rules, admission = time.monotonic(), self.rules, self.admission
-        if now - self._tended < TEND_EVERY:
+        if now - self._polled < POLL_EVERY:
             return
-        self._tended = now
+        self._polled = now
         rules.counted(*self.status.counts())
         urgent = () if self.finished or self._closed_at else rules.incoming()
         if urgent:
@@ -112,12 +116,12 @@ class TrialQueue:
         for bundle in admission.to_stop():
             self._stop(bundle)
         if rules.interrupted():
-            waits_for = [bundle for bundle in admission.running if bundle.reported]
-            if not waits_for or now - self._closed_at > GRACE:
+            to_wait_for = [bundle for bundle in admission.running if bundle.reported]
+            if not to_wait_for or now - self._closed_at > GRACE:
                 raise KeyboardInterrupt
 
     def reported(self, result: Mapping[str, Any]) -> None:
-        """A trial has said something: a report of its trainable, or an `EndReport`."""
+        """Pass on what a trial has reported: a report of its trainable, or an `EndReport`."""
         run = self.runs[result["run"]]
         bundle = self._bundle_of[run.name]
         self.admission.has_reported(bundle)
@@ -125,27 +129,27 @@ class TrialQueue:
             for follower in (self.status, *self.rules.followers):
                 follower.report(run, result)
             return
-        self._tell_the_end(run, result["status"], result["text"])
+        self._notify_ended(run, result["status"], result["text"])
         if result["left"] == 0 and self.admission.release(bundle):
-            self._leave(bundle)
+            self._release(bundle)
         if result["kind"] == DISK:
             self._drop(self.admission.drop(), "the disk cannot be written to")
         elif result["kind"] == ERROR:
             alike = run.group, result["signature"]
             self._failures[alike] += 1
-            if self._failures[alike] == ALIKE:
-                self._drop(self.admission.drop(run.group), f"{ALIKE} runs of group {run.group} have failed alike")
+            if self._failures[alike] == ALIKE_LIMIT:
+                self._drop(self.admission.drop(run.group), f"{ALIKE_LIMIT} runs of group {run.group} have failed alike")
 
     def lost(self, spec: TrialSpec) -> None:
-        """Record the runs of a trial whose process went away too often to do so itself."""
+        """Record as failed the runs of a trial whose process was lost too often to do so itself."""
         failure = Failure(LOST, f"its process was lost {MAX_RESTARTS + 1} times")
         for run in unrecorded(spec):
             attempt = Attempt(run=run, number=self.ledger.begin(run.name))
             text, _ = record_failure(spec, attempt, failure, time.time(), MAX_RESTARTS)
-            self._tell_the_end(run, FAILED, text)
+            self._notify_ended(run, FAILED, text)
 
     def _admit(self) -> None:
-        """Let in those whose turn it is, as far as they have processes."""
+        """Let in the bundles whose turn it is, up to one that has no processes yet, which becomes `_next`."""
         while self._next is None and (bundle := self.admission.next()):
             if bundle in self._specs:
                 self._let_in(bundle)
@@ -153,7 +157,7 @@ class TrialQueue:
                 self._next = bundle
 
     def _to_start(self) -> RunBundle | None:
-        """The bundle whose processes to start now: the one whose turn it is, else one to be prepared."""
+        """The bundle whose processes start now: the one whose turn it is, else one to be prepared."""
         if not self.placement.may_start():
             return None
         bundle, self._next = self._next, None
@@ -162,40 +166,40 @@ class TrialQueue:
         return bundle
 
     def _let_in(self, bundle: RunBundle) -> None:
-        """Let a bundle have its slots, which its processes wait for."""
-        self.status.prepares(bundle.runs[0])
+        """Give a bundle its slots, for which its processes wait."""
+        self.status.admitted(bundle.runs[0])
         self.placement.let_in(bundle, self._specs[bundle].trial)
 
-    def _leave(self, bundle: RunBundle) -> None:
-        """Take back what a bundle held that has left its slots."""
+    def _release(self, bundle: RunBundle) -> None:
+        """Take back the resources of a bundle that has given up its slots."""
         if self.placement.release(bundle):
             self.admission.resize(self.placement.slots_of)
 
     def _close(self, now: float) -> None:
-        """Start nothing any more, and stop what runs."""
+        """Start nothing any more, and have the running bundles stopped."""
         self._closed_at = now
         self.admission.close()
         for bundle in self.admission.waiting:
             self._stop(bundle)
 
     def _stop(self, bundle: RunBundle) -> None:
-        """Ask a bundle that has processes to write its checkpoint and end, or not to wait for its turn."""
+        """Ask a bundle's processes, if it has any, to end: with a checkpoint, or without waiting for their turn."""
         if bundle in self._specs:
             for run in bundle.runs:
                 self.ledger.runs.ask_to_stop(run.name)
-                self.status.stops(run)
+                self.status.asked_to_stop(run)
 
     def _drop(self, bundles: Sequence[RunBundle], why: str) -> None:
-        """Say that bundles will not be started, and stop what processes they have."""
+        """Print why bundles will not be started, and stop the processes that they have."""
         self.status.dropped(run for bundle in bundles for run in bundle.runs)
         for bundle in bundles:
             self._stop(bundle)
         names = [f"{run.experiment.name} seed {run.config.seed}" for bundle in bundles for run in bundle.runs]
-        some = f": {', '.join(names[:4])}{', ...' * (len(names) > 4)}" if names else ""
-        print(f"{why}; {len(names)} run{'s' * (len(names) != 1)} not started{some}", flush=True)
+        listed = f": {', '.join(names[:4])}{', ...' * (len(names) > 4)}" if names else ""
+        print(f"{why}; {len(names)} run{'s' * (len(names) != 1)} not started{listed}", flush=True)
 
-    def _tell_the_end(self, run: PlannedRun, status: str, text: str) -> None:
-        """Tell all followers that a run, or an attempt at it, has ended."""
+    def _notify_ended(self, run: PlannedRun, status: str, text: str) -> None:
+        """Tell the status and all followers that a run, or an attempt at it, has ended."""
         recorded = status in (FINISHED, FAILED, DIVERGED)
         record = self.ledger.record(run.name) if recorded and self.rules.followers else None
         for follower in (self.status, *self.rules.followers):
@@ -203,29 +207,29 @@ class TrialQueue:
 
 
 class _Durations:
-    """How long runs of an experiment took that were not interrupted, as far as records say."""
+    """How long the runs of each experiment took without interruption, according to the records."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._known: dict[str, float] | None = None
 
     def __call__(self, run: PlannedRun) -> float | None:
-        """The median over the runs of the same experiment in seconds; None where there is none."""
+        """The median over the finished runs of the same experiment in seconds; None if there are none."""
         if self._known is None:
             found: dict[str, list[float]] = {}
             for record in self._ledger.records():
                 if (seconds := uninterrupted_seconds(record)) is not None:
                     found.setdefault(record["experiment"], []).append(seconds)
-            self._known = {name: statistics.median(of_all) for name, of_all in found.items()}
+            self._known = {name: statistics.median(seconds_of_runs) for name, seconds_of_runs in found.items()}
         return self._known.get(run.experiment.name)
 
     def forget(self) -> None:
-        """Read the records again when asked the next time."""
+        """Read the records again when a duration is asked for the next time."""
         self._known = None
 
 
 def _spec_of(bundle: RunBundle, ledger: Ledger, placement: Placement, revision: str | None) -> TrialSpec:
-    """What a trial is told that does the runs of a bundle, and whose processes start now."""
+    """The specification of a trial that does the runs of a bundle, and whose processes start now."""
     first = bundle.runs[0]
     trial = f"{first.name}-{time.time():.3f}"
     return TrialSpec(
@@ -235,6 +239,6 @@ def _spec_of(bundle: RunBundle, ledger: Ledger, placement: Placement, revision: 
         asked_of_ray=placement.asked_of_ray(bundle.slots),
         results=ledger.location,
         folder=str(ledger.folder),
-        gate=placement.starts(trial),
+        gate=placement.trial_starts(trial),
         revision=revision,
     )

@@ -1,8 +1,9 @@
-"""Ends the processes of a Ray cluster whose driver is gone: `python -m raysweep.running.supervisor MARK`.
+"""Ends the processes of a Ray cluster whose driver has died: `python -m raysweep.running.supervisor MARK`.
 
-Ray's own agents linger for minutes after their driver was killed. This process is started before the cluster, and sees
-the driver's end as the end of its standard input. What the driver has started since then inherits a mark in its
-environment; what a marked process has started belongs to it as well. Standard library only, Linux only.
+Without it, Ray's own agents would linger for minutes after their driver was killed. The supervisor is started before
+the cluster, and learns of the driver's end from the end of its standard input. All that the driver starts from then on
+inherits a mark in its environment, by which the supervisor recognises it; the descendants of marked processes count as
+marked too. This file uses the standard library only, and works on Linux only.
 """
 
 import contextlib
@@ -16,22 +17,23 @@ import uuid
 from pathlib import Path
 
 LOOK_EVERY = 0.5
-"""Seconds between two looks at the descendants."""
+"""Seconds between two looks at the running processes."""
 GRACE = 3.0
-"""Seconds that they have to end by themselves."""
+"""Seconds that marked processes have to end by themselves after their driver has ended."""
 
-AT_LEAST = 1.0
-"""Seconds to look on where none is seen: one may be about to start."""
+MIN_GRACE = 1.0
+"""Seconds to keep looking after the driver's end even if no marked process is seen, as one may be about to start."""
 MARK = "RAYSWEEP_CLUSTER"
+"""The environment variable that holds the mark."""
 
 Process = tuple[int, str]
-"""Pid and start time, which together are never used twice."""
+"""A process id and its start time in clock ticks since boot, which together never name another process."""
 
 
 def watch() -> "subprocess.Popen[bytes]":
-    """Start a supervisor of all processes that we start from now on.
+    """Start a supervisor of all processes that this one starts from now on.
 
-    It ends them, and itself, when its input is closed or we are gone.
+    It ends them, and then itself, when its standard input is closed, as it is when this process ends.
     """
     os.environ[MARK] = uuid.uuid4().hex
     return subprocess.Popen(
@@ -40,26 +42,26 @@ def watch() -> "subprocess.Popen[bytes]":
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        start_new_session=True,  # Ctrl-C is for the driver
+        start_new_session=True,  # so that Ctrl-C reaches the driver only
     )
 
 
 def processes() -> dict[int, tuple[int, str]]:
-    """Parent and start time of all living processes, by pid."""
+    """The parent's pid and the start time of every living process, by pid."""
     found = {}
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
             try:
                 fields = (folder / "stat").read_text().rpartition(")")[2].split()
-            except OSError:  # it has ended meanwhile
+            except OSError:  # the process has ended in the meantime
                 continue
             if fields[0] != "Z":
                 found[int(folder.name)] = int(fields[1]), fields[19]
     return found
 
 
-def below(roots: set[int], table: dict[int, tuple[int, str]] | None = None) -> set[Process]:
-    """The living processes whose ancestors include one of `roots`, in a look at all `processes()` that may be given."""
+def descendants(roots: set[int], table: dict[int, tuple[int, str]] | None = None) -> set[Process]:
+    """The living processes with one of `roots` as an ancestor; `table` is what `processes()` returned, if known."""
     table = processes() if table is None else table
     found = set()
     for pid, (parent, started) in table.items():
@@ -70,54 +72,54 @@ def below(roots: set[int], table: dict[int, tuple[int, str]] | None = None) -> s
     return found
 
 
-class _Ours:
-    """The marked processes and all that they have started."""
+class _MarkedProcesses:
+    """The processes that carry the mark, and their descendants."""
 
     def __init__(self, mark: str) -> None:
         self._mark = f"{MARK}={mark}".encode()
-        self._known: set[Process] = set()
-        self._others: set[Process] = set()
+        self._marked: set[Process] = set()
+        self._unmarked: set[Process] = set()
 
     def living(self) -> set[Process]:
-        """Those that live, with what is new since the last look."""
+        """Look at all processes, and return those that are marked and alive."""
         table = processes()
         now = {(pid, started) for pid, (_, started) in table.items()}
-        for process in now - self._known - self._others:
-            (self._known if self._is_marked(process[0]) else self._others).add(process)
-        self._known &= now
-        self._known |= below({pid for pid, _ in self._known}, table)
-        # A title may have been written over the mark, or the mark be yet to come: a process that has just been forked
-        # still shows its parent's environment.
-        self._others = (self._others & now) - self._known
-        return self._known
+        for process in now - self._marked - self._unmarked:
+            (self._marked if self._is_marked(process[0]) else self._unmarked).add(process)
+        self._marked &= now
+        self._marked |= descendants({pid for pid, _ in self._marked}, table)
+        # A process that shows no mark may still be a descendant: it may have written a title over its environment, or
+        # have been forked so recently that it still shows its parent's environment.
+        self._unmarked = (self._unmarked & now) - self._marked
+        return self._marked
 
     def look_again(self) -> None:
-        """Read the marks of all processes once more."""
-        self._others.clear()
+        """Read the environments of all unmarked processes again at the next look."""
+        self._unmarked.clear()
 
     def _is_marked(self, pid: int) -> bool:
         if pid == os.getpid():
             return False
         try:
             return self._mark in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-        except OSError:  # it has ended meanwhile, or is another user's
+        except OSError:  # it has ended in the meantime, or belongs to another user
             return False
 
 
 def main() -> None:
-    """Watch until the driver lets go of our input, then end what it has left."""
-    ours = _Ours(sys.argv[1])
+    """Wait until standard input is closed, then end the processes that the driver has left behind."""
+    marked = _MarkedProcesses(sys.argv[1])
     while not select.select([sys.stdin], [], [], LOOK_EVERY)[0]:
-        ours.living()
+        marked.living()
     now = time.monotonic()
-    while (ours.living() and time.monotonic() < now + GRACE) or time.monotonic() < now + AT_LEAST:
-        ours.look_again()
+    while (marked.living() and time.monotonic() < now + GRACE) or time.monotonic() < now + MIN_GRACE:
+        marked.look_again()
         time.sleep(0.2)
-    while known := ours.living():
-        for pid, _ in known:
+    while left := marked.living():
+        for pid, _ in left:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        ours.look_again()
+        marked.look_again()
         time.sleep(0.2)
 
 

@@ -42,14 +42,14 @@ class TrialWatch(tune.Callback):  # type: ignore[misc]
         self._queue = queue
 
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        self._queue.tend()
+        self._queue.poll()
 
     def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: Record, **info: Any) -> None:
         self._queue.reported(result)
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         run = self._queue.runs[first_run(trial)]
-        self._queue.status.retries(run, "lost its process; goes on from what its runs have left")
+        self._queue.status.retried(run, "lost its process; goes on from what its runs have left")
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         self._queue.lost(trial.config["spec"])

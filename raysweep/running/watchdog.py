@@ -1,7 +1,8 @@
-"""Notices that the workers of a run get on no more, shows where they are, and ends them.
+"""Notices that the workers of a run make no progress any more, and has them ended.
 
-Trainables leave a pulse for each worker in the run's folder (see `trainables.control`): host, pid, batches so far and
-the longest time that one has taken. How long is too long follows from that.
+Each worker of a trainable rewrites a file pulse-RANK in its run's folder while it makes progress (see
+`trainables.control`). It holds the worker's host, its process id, the number of its batches so far, and how long the
+longest of them took in seconds, from which follows how long a silence is too long.
 """
 
 import contextlib
@@ -11,18 +12,19 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 LOOK_EVERY = 2.0
-SHORTEST = 60.0
-"""Seconds without a batch that are never too long."""
-TIMES_THE_LONGEST = 20
-"""What is too long in units of the longest batch so far."""
-FEW = 3
-"""Batches before which nothing is known of how long they take."""
-LONGEST = 1800.0
-"""Seconds for the first batches: compilation, reading of the data."""
+"""Seconds between two looks at the pulses."""
+SHORTEST_LIMIT = 60.0
+"""Seconds without a batch that are allowed however short the batches are."""
+TIMES_THE_LONGEST_BATCH = 20
+"""A silence of more than this many times the longest batch so far is too long."""
+MIN_BATCHES = 3
+"""Batches that each worker must have done before the length of a batch counts as known."""
+FIRST_BATCHES_LIMIT = 1800.0
+"""Seconds without a batch that are allowed until then, since code is compiled and data are read first."""
 
 
 class Watchdog(threading.Thread):
-    """Watches the workers of a Train run over the folders of its runs; `end` is called with (host, pid) of each."""
+    """Watches the workers of one Ray Train run through the folders of the runs that they do."""
 
     def __init__(
         self,
@@ -31,52 +33,56 @@ class Watchdog(threading.Thread):
         end: Callable[[list[tuple[str, int]]], None],
         refresh: Callable[[], None] = lambda: None,
     ) -> None:
-        """`refresh` brings the folders up to date, where they are on another machine; it may raise OSError."""
+        """`end` is called with the (host, pid) of every worker when they are to be ended.
+
+        `refresh` brings the folders up to date where workers on other machines write theirs elsewhere; it may raise
+        OSError.
+        """
         super().__init__(daemon=True, name="watchdog")
         self._folders, self._num_workers, self._end = folders, num_workers, end
         self._refresh = refresh
-        self._done = threading.Event()
-        self._before = set(self._pulses().values())
+        self._stopped = threading.Event()
+        self._earlier_pulses = set(self._pulses().values())
         self.verdict = ""
-        """What was found, where the workers were ended."""
+        """Why the workers were ended, in a line; empty while they have not been."""
 
     def run(self) -> None:
-        """Look until stopped, or until the workers had to be ended."""
+        """Look at the pulses until `stop` is called or the workers have to be ended."""
         seen: dict[Path, tuple[str, float]] = {}
-        while not self._done.wait(LOOK_EVERY):
+        while not self._stopped.wait(LOOK_EVERY):
             now = time.monotonic()
-            pulses = {file: text for file, text in self._pulses().items() if text not in self._before}
+            pulses = {file: text for file, text in self._pulses().items() if text not in self._earlier_pulses}
             for file, text in pulses.items():
                 if file not in seen or seen[file][0] != text:
                     seen[file] = text, now
-            seen = {file: found for file, found in seen.items() if file in pulses}  # a run's end removes them
-            late = [(now - since, file) for file, (_, since) in seen.items()]
-            if late and max(late)[0] > limit(pulses.values(), self._num_workers):
-                self._give_up(*max(late), list(pulses.values()))
+            seen = {file: found for file, found in seen.items() if file in pulses}  # a run that ends removes its pulses
+            silent = [(now - since, file) for file, (_, since) in seen.items()]
+            if silent and max(silent)[0] > limit(pulses.values(), self._num_workers):
+                self._end_workers(*max(silent), list(pulses.values()))
                 return
 
     def stop(self) -> None:
-        """Watch no more; returns when nothing is read any more."""
-        self._done.set()
-        if self.ident:  # has been started
+        """Stop watching, and return once no file is being read any more."""
+        self._stopped.set()
+        if self.ident:  # the thread has been started
             self.join()
 
-    def _give_up(self, seconds: float, file: Path, pulses: Sequence[str]) -> None:
+    def _end_workers(self, seconds: float, file: Path, pulses: Sequence[str]) -> None:
         rank = file.name.rpartition("-")[2]
         where = f"runs/{file.parent.name} of the results"
         self.verdict = f"no worker got on for {seconds:.0f} s (worker {rank} first); their stacks are in {where}"
         self._end([(host, int(pid)) for host, pid, *_ in (pulse.split() for pulse in pulses)])
 
     def _pulses(self) -> dict[Path, str]:
-        """The pulses that are there, by file."""
+        """The content of each complete pulse file."""
         found = {}
-        with contextlib.suppress(OSError):  # as far as is known here, then
+        with contextlib.suppress(OSError):  # the pulses that are known here have to do, then
             self._refresh()
         for folder in self._folders:
             for file in folder.glob("pulse-*"):
                 try:
                     text = file.read_text()
-                except OSError:  # its run has ended meanwhile
+                except OSError:  # its run has ended in the meantime
                     continue
                 if text.endswith("\n"):
                     found[file] = text
@@ -84,8 +90,8 @@ class Watchdog(threading.Thread):
 
 
 def limit(pulses: Collection[str], num_workers: int) -> float:
-    """Seconds without a batch that are too long for workers with these pulses."""
+    """The seconds that workers with these pulses may go without a batch."""
     batches = [(int(pulse.split()[2]), float(pulse.split()[3])) for pulse in pulses]
-    if len(batches) < num_workers or min(n for n, _ in batches) < FEW:
-        return LONGEST
-    return max(SHORTEST, TIMES_THE_LONGEST * max(longest for _, longest in batches))
+    if len(batches) < num_workers or min(n for n, _ in batches) < MIN_BATCHES:
+        return FIRST_BATCHES_LIMIT
+    return max(SHORTEST_LIMIT, TIMES_THE_LONGEST_BATCH * max(longest for _, longest in batches))

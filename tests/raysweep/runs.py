@@ -31,7 +31,7 @@ def planned(experiment: Experiment, num_workers: int = 1, **changes: Any) -> Pla
 
 def processes_of(name: str, roots: set[int]) -> Iterator[tuple[float, int]]:
     """Ray's processes of that name below `roots`: (when it started, pid)."""
-    for pid, started in supervisor.below(roots):
+    for pid, started in supervisor.descendants(roots):
         with contextlib.suppress(OSError):  # it has ended meanwhile
             if Path(f"/proc/{pid}/cmdline").read_bytes().startswith(f"ray::{name}".encode()):
                 yield float(started), pid

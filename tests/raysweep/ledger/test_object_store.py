@@ -193,7 +193,7 @@ def test_a_sweep_goes_on_on_another_machine(url, tmp_path, monkeypatch):
     with background(*flags, "--results", url) as (process, lines):
         wait_for(lines, "finetune 2/6")
         time.sleep(3)  # until the checkpoint is in the store
-        ours = [pid for pid, _ in supervisor.below({process.pid})]
+        ours = [pid for pid, _ in supervisor.descendants({process.pid})]
         process.kill()
         process.wait()
     assert gone_within(15, ours)

@@ -22,7 +22,7 @@ def test_a_run_goes_from_waiting_to_its_end(tmp_path):
     sweep = Sweep(tmp_path, runs)
     status = sweep.status
     assert {sweep.row(run).state for run in runs} == {WAITING}
-    status.prepares(a)
+    status.admitted(a)
     assert sweep.row(a).state == STARTING
     status.report(a, {"event": "start", "resumed_at": None, "actual_train_samples": 900})
     assert (sweep.row(a).state, sweep.row(a).started) == (TRAINING, 1e9)
@@ -31,16 +31,16 @@ def test_a_run_goes_from_waiting_to_its_end(tmp_path):
     status.report(a, epoch("head", 2, 4, 5.0, val_acc=39.0, best_acc=40.0))
     row = sweep.row(a)
     assert (row.phase, row.epoch, row.epochs, row.val_acc, row.best_acc, row.best_epoch) == ("head", 2, 4, 39, 40, 1)
-    status.retries(a, "interrupted: a worker was killed; goes on from its last checkpoint")
+    status.retried(a, "interrupted: a worker was killed; goes on from its last checkpoint")
     assert (sweep.row(a).state, sweep.row(a).retries) == (STARTING, 1)
     status.report(a, {"event": "start", "resumed_at": ["head", 2, 7]})
-    status.stops(a)
+    status.asked_to_stop(a)
     status.report(a, epoch("head", 3, 4, 5.0))
     assert sweep.row(a).state == STOPPING
     status.ended(a, STOPPED, "stopped with a checkpoint")
     assert (sweep.row(a).state, sweep.row(a).epoch) == (WAITING, 3)
     for run, ending in ((a, FINISHED), (b, FAILED), (c, DIVERGED)):
-        status.starts(run)
+        status.started(run)
         status.ended(run, ending, f"{ending}: why")
         assert (sweep.row(run).state, sweep.row(run).ended) == (ending, sweep.now)
     status.dropped([d])
@@ -70,12 +70,12 @@ def test_a_row_whose_slots_stand_idle_does_not_age(tmp_path):
     """Stopped after 10 s of work, 100 s of waiting, 5 s more."""
     run = planned("a")
     sweep = Sweep(tmp_path, [run])
-    sweep.status.starts(run)
+    sweep.status.started(run)
     sweep.now += 10
     sweep.status.ended(run, STOPPED, "stopped")
     sweep.now += 100
-    sweep.status.prepares(run)
-    sweep.status.starts(run)
+    sweep.status.admitted(run)
+    sweep.status.started(run)
     sweep.now += 5
     sweep.status.ended(run, FINISHED, "finished")
     row = sweep.row(run)
@@ -85,7 +85,7 @@ def test_a_row_whose_slots_stand_idle_does_not_age(tmp_path):
 def test_the_file_says_what_the_sweep_knows(tmp_path):
     runs = [planned("a", seed) for seed in range(3)]
     sweep = Sweep(tmp_path, runs)
-    sweep.status.starts(runs[0])
+    sweep.status.started(runs[0])
     sweep.status.report(runs[0], epoch("head", 1, 4, 5.0, val_acc=40.0, best_acc=40.0))
     sweep.status._estimate()
     sweep.status._write()
@@ -118,7 +118,7 @@ def test_it_is_written_while_the_sweep_goes_on_and_at_its_end_but_not_without_ne
     status.add([run])
     status.start()
     until = time.monotonic() + 2.6
-    status.prepares(run)
+    status.admitted(run)
     while time.monotonic() < until:
         time.sleep(0.02)
         status.report(run, epoch("head", 1, 4, 5.0))
@@ -160,7 +160,7 @@ def test_a_thousand_runs_and_ten_events_a_second_cost_little(tmp_path):
     runs = [planned("a", seed) for seed in range(1000)]
     sweep = Sweep(tmp_path, runs, slots=64, predicted={run.name: (600, 500, 800) for run in runs})
     for run in runs[:64]:
-        sweep.status.starts(run)
+        sweep.status.started(run)
     sweep.status._write()
     before = time.thread_time()
     for i in range(100):

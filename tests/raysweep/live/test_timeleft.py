@@ -17,7 +17,7 @@ def test_the_last_phase_is_reckoned_by_its_epochs(tmp_path):
     """10 s each, 6 of 10 done, 4 s into the next: 4 * 10 - 4."""
     run = planned("a")
     sweep = Sweep(tmp_path, [run])
-    sweep.status.starts(run)
+    sweep.status.started(run)
     for number in range(1, 7):
         sweep.status.report(run, epoch("finetune", number, 10, 10.0, val_acc=float(number)))
     sweep.now += 4
@@ -37,7 +37,7 @@ def test_patience_may_end_a_phase_early(tmp_path):
     run = planned("a")
     run = PlannedRun(**{name: getattr(run, name) for name in run.__slots__} | {"config": Patient()})
     sweep = Sweep(tmp_path, [run])
-    sweep.status.starts(run)
+    sweep.status.started(run)
     for number, val_acc in enumerate((10.0, 30.0, 20.0, 20.0), start=1):
         sweep.status.report(run, epoch("finetune", number, 10, 10.0, val_acc=val_acc))
     left = sweep.left(run)
@@ -50,7 +50,7 @@ def test_a_phase_to_come_is_scaled_by_its_images_until_one_of_its_epochs_was_see
     first, second = planned("a", 0), planned("a", 1)
     sweep = Sweep(tmp_path, [first, second])
     for run in (first, second):
-        sweep.status.starts(run)
+        sweep.status.started(run)
         for number in (1, 2):
             sweep.status.report(run, epoch("head", number, 4, 5.0))
     left = sweep.left(first)
@@ -66,7 +66,7 @@ def test_epochs_on_kept_features_say_nothing_of_a_phase_on_images(tmp_path):
     phases = [{**PHASES[0], "cached": True}, {**PHASES[1], "cached": False}]
     first = planned("first", phases=phases)
     sweep = Sweep(tmp_path, [first])
-    sweep.status.starts(first)
+    sweep.status.started(first)
     for number in (1, 2):
         sweep.status.report(first, epoch("head", number, 4, 0.2))
     left = sweep.left(first)
@@ -81,7 +81,7 @@ def test_a_prediction_holds_until_runs_alike_have_ended_and_without_either_nothi
     assert sweep.left(waits) == TimeEstimate(100.0, 80.0, 150.0)
     assert sweep.left(other) is None
     assert math.isinf(sweep.status.state().total.high)
-    sweep.status.starts(alike)
+    sweep.status.started(alike)
     sweep.now += 60
     sweep.status.ended(alike, FINISHED, "finished")
     assert sweep.left(waits).seconds == 60

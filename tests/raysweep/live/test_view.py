@@ -48,13 +48,13 @@ with ledger.store.locked():
     status.add(runs)
     status.start()
     for i, run in enumerate(runs):
-        status.prepares(run)
+        status.admitted(run)
         status.report(run, {{"event": "start", "resumed_at": None, "actual_train_samples": 900}})
         for number in range(1, 5):
             status.report(run, epoch("head", number, 4, 0.1, val_acc=50.0 + number, best_acc=50.0 + number))
             time.sleep(float(sys.argv[2]))
         if i == 2:
-            status.retries(run, "out of memory; goes on with batches in 2 parts")
+            status.retried(run, "out of memory; goes on with batches in 2 parts")
         if i == 5:
             status.ended(run, "failed", "failed: RuntimeError: " + 10 * "a very long message ")
         else:

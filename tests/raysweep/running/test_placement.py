@@ -17,7 +17,7 @@ def test_two_trials_of_this_machine_never_hold_the_same_gpu(tmp_path):
     placement = LocalPlacement(open_ledger(tmp_path), Resources(cpus=4, gpus=2, gpu_names=("GPU-a", "GPU-b")))
     first, second, third = (RunBundle([planned(tmp_path)], 1) for _ in range(3))
     for bundle, trial in ((first, "first"), (second, "second")):
-        placement.starts(trial)
+        placement.trial_starts(trial)
         assert placement.has_room(bundle)
         placement.let_in(bundle, trial)
     gates = tmp_path / "ray" / "gates"
@@ -28,14 +28,14 @@ def test_two_trials_of_this_machine_never_hold_the_same_gpu(tmp_path):
 
 
 def test_no_more_trials_start_at_once_than_there_are_cores(tmp_path, monkeypatch):
-    monkeypatch.setattr("raysweep.running.placement.CORES", 2)
+    monkeypatch.setattr("raysweep.running.placement.CPU_CORES", 2)
     placement = LocalPlacement(open_ledger(tmp_path), Resources(cpus=8, gpus=0))
-    gate = placement.starts("first")
-    placement.starts("second")
+    gate = placement.trial_starts("first")
+    placement.trial_starts("second")
     assert not placement.may_start()
     open(gate + ".here", "w").close()
     assert placement.may_start(), "the first has come to its gate"
-    placement.starts("third")
+    placement.trial_starts("third")
     assert not placement.may_start()
     placement.trial_ended("second")
     assert placement.may_start()
@@ -48,7 +48,7 @@ def test_a_cluster_holds_trials_back_by_its_slots_or_by_their_number(tmp_path):
     assert (by_slots.slots, by_slots.slots_of(run), by_slots.asked_of_ray(4)) == (8, 4, {SLOT: 4})
     assert (by_number.slots, by_number.slots_of(run)) == (2, 1)
     assert by_number.asked_of_ray(1) == {HEAD_NODE: 0.001}
-    assert by_slots.starts("trial") == ""
+    assert by_slots.trial_starts("trial") == ""
     assert by_slots.per_worker(run) == {"GPU": 1.0, "CPU": 2}
 
 

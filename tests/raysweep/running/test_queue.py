@@ -44,11 +44,11 @@ def test_of_a_stopped_trial_only_what_did_not_end_waits_again(tmp_path):
 
 
 def test_a_budget_is_used_up_only_while_there_is_something_to_run(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("raysweep.running.queue.TEND_EVERY", 0.0)
+    monkeypatch.setattr("raysweep.running.queue.POLL_EVERY", 0.0)
     queue = queue_of(open_ledger(tmp_path), deadline=0.0)
-    queue.tend()
+    queue.poll()
     assert capsys.readouterr().out == ""
     queue.add(make_runs([fake("a", 0), fake("b", 1)], queue.ledger, family=FAMILY, overrides={}))
-    queue.tend()
+    queue.poll()
     # The first one has been admitted, and has no processes yet.
     assert capsys.readouterr().out == "the budget is used up; 1 run not started: b seed 0\n"

@@ -65,7 +65,7 @@ def test_a_sweep_listens_on_loopback_alone_and_its_dashboard_wants_a_token(tmp_p
                     address = re.search(r"http://([0-9.:]+)", line)[1]
                 if "head 1/50" in line:
                     break
-            ours = {pid for pid, _ in supervisor.below({process.pid})} | {process.pid}
+            ours = {pid for pid, _ in supervisor.descendants({process.pid})} | {process.pid}
             sockets = listening(ours)
             assert len(sockets) > 5
             assert {where: who for where, who in sockets.items() if not is_loopback(where)} == {}

@@ -23,11 +23,11 @@ subprocess.Popen([sys.executable, '-c', {stubborn!r}], start_new_session=True)
 time.sleep(600)
 """
 other = subprocess.Popen([sys.executable, "-c", stubborn])
-before = supervisor.below({os.getpid()})
+before = supervisor.descendants({os.getpid()})
 watcher = supervisor.watch()
 subprocess.Popen([sys.executable, "-c", parent])
 time.sleep(float(sys.argv[1]))
-ours = supervisor.below({os.getpid()}) - before
+ours = supervisor.descendants({os.getpid()}) - before
 print(other.pid, *(pid for pid, _ in ours if pid != watcher.pid), flush=True)
 time.sleep(600)
 '''
@@ -55,7 +55,7 @@ def test_what_a_killed_driver_leaves_is_ended_and_nothing_else(seconds, children
 def test_a_sweep_leaves_no_process_behind(tmp_path, how):
     with background(*PAIR, "--results", tmp_path / "results") as (process, lines):
         wait_for(lines, "head 1/3")
-        ours = [pid for pid, _ in supervisor.below({process.pid})]
+        ours = [pid for pid, _ in supervisor.descendants({process.pid})]
         assert len(ours) > 10
         process.send_signal(signal.SIGKILL if how == "kill -9" else signal.SIGINT)
         if how == "Ctrl-C twice":

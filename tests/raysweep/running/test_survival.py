@@ -46,7 +46,7 @@ def test_a_driver_killed_at_twenty_moments_loses_and_repeats_nothing(tmp_path, w
         with background(*PAIR, "--results", folder) as (process, lines):
             wait_for(lines, "results in")
             time.sleep(draw.uniform(0, 25))
-            ours = [pid for pid, _ in supervisor.below({process.pid})]
+            ours = [pid for pid, _ in supervisor.descendants({process.pid})]
             process.kill()
             process.wait()
         assert gone_within(15, ours)

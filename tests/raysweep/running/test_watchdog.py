@@ -1,23 +1,30 @@
-"""Workers that get on no more, played by files whose time the test sets."""
+"""The watchdog on workers that make no progress, played by pulse files that the test writes."""
 
 import os
 import time
 
 from raysweep.running import watchdog
-from raysweep.running.watchdog import FEW, LONGEST, SHORTEST, TIMES_THE_LONGEST, Watchdog, limit
+from raysweep.running.watchdog import (
+    FIRST_BATCHES_LIMIT,
+    MIN_BATCHES,
+    SHORTEST_LIMIT,
+    TIMES_THE_LONGEST_BATCH,
+    Watchdog,
+    limit,
+)
 
 
 def test_how_long_is_too_long_follows_from_the_longest_batch():
-    assert limit(["host 1 50 0.200\n"], 1) == SHORTEST
-    assert limit(["host 1 50 9.000\n", "host 2 50 30.000\n"], 2) == 30 * TIMES_THE_LONGEST
-    assert limit([f"host 1 {FEW - 1} 0.2\n"], 1) == LONGEST, "too few to know"
-    assert limit(["host 1 50 0.2\n"], 2) == LONGEST, "a worker has not begun"
+    assert limit(["host 1 50 0.200\n"], 1) == SHORTEST_LIMIT
+    assert limit(["host 1 50 9.000\n", "host 2 50 30.000\n"], 2) == 30 * TIMES_THE_LONGEST_BATCH
+    assert limit([f"host 1 {MIN_BATCHES - 1} 0.2\n"], 1) == FIRST_BATCHES_LIMIT, "too few batches to know"
+    assert limit(["host 1 50 0.2\n"], 2) == FIRST_BATCHES_LIMIT, "a worker has not begun"
 
 
 def test_a_worker_that_stands_still_is_named_and_all_are_ended(tmp_path, monkeypatch):
     monkeypatch.setattr(watchdog, "LOOK_EVERY", 0.05)
-    monkeypatch.setattr(watchdog, "SHORTEST", 1.0)
-    (tmp_path / "pulse-2").write_text("host 99 500 0.001\n")  # of an earlier attempt
+    monkeypatch.setattr(watchdog, "SHORTEST_LIMIT", 1.0)
+    (tmp_path / "pulse-2").write_text("host 99 500 0.001\n")  # left by an earlier attempt
     ended = []
     dog = Watchdog([tmp_path], 2, ended.append)
     dog.start()
@@ -35,9 +42,9 @@ def test_a_worker_that_stands_still_is_named_and_all_are_ended(tmp_path, monkeyp
     assert dog.verdict == f"no worker got on for 1 s (worker 1 first); their stacks are in {where}"
 
 
-def test_who_gets_on_is_left_alone(tmp_path, monkeypatch):
+def test_a_worker_that_makes_progress_is_left_alone(tmp_path, monkeypatch):
     monkeypatch.setattr(watchdog, "LOOK_EVERY", 0.05)
-    monkeypatch.setattr(watchdog, "SHORTEST", 0.5)
+    monkeypatch.setattr(watchdog, "SHORTEST_LIMIT", 0.5)
     ended = []
     dog = Watchdog([tmp_path], 1, ended.append)
     dog.start()
@@ -46,7 +53,7 @@ def test_who_gets_on_is_left_alone(tmp_path, monkeypatch):
         temporary.write_text(f"host 7 {beat} 0.010\n")
         os.replace(temporary, tmp_path / "pulse-0")
         time.sleep(0.01)
-    (tmp_path / "pulse-0").unlink()  # its run has ended; what comes after may take its time
+    (tmp_path / "pulse-0").unlink()  # its run has ended, and what follows may take longer
     time.sleep(0.8)
     dog.stop()
     dog.join()
