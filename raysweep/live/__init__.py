@@ -1,4 +1,4 @@
-"""How a sweep is seen while it runs, here and from elsewhere."""
+"""Shows a sweep while it runs: in its own terminal, in another one, and in a notebook."""
 
 from typing import TYPE_CHECKING
 

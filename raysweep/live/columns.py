@@ -1,4 +1,4 @@
-"""The columns of the table, and which of them fit."""
+"""The columns of the table, and the choice of those that fit into the width of a terminal."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from raysweep.ledger import DIVERGED, FAILED, FINISHED
-from raysweep.live.spoken import duration, interval
+from raysweep.live.formatting import format_duration, format_estimate
 from raysweep.live.state import ACTIVE, DROPPED, ENDED, STARTING, STOPPING, TRAINING, WAITING, RunState, SweepState
 
 STYLES = {
@@ -21,43 +21,45 @@ STYLES = {
     DROPPED: "dim",
 }
 GLYPHS = {STARTING: "○", TRAINING: "●", STOPPING: "◐", FINISHED: "✓", FAILED: "✗", DIVERGED: "✗", DROPPED: "-"}
-MOST_CUT = 8
-"""Cells that a trial's name may lose for a column to stay."""
+MAX_NAME_CUT = 8
+"""Trials' names are cut by up to this many characters to keep the last of the columns that may be left out."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Column:
-    """Of the table: `cell` gives a row's text and its style."""
+    """A column of the table."""
 
     title: str
     short: str = ""
-    """The title where there is little room."""
+    """The title to use where there is little room; "" if it is the same."""
     cell: Callable[[RunState], tuple[str, str]]
+    """Returns the text and the style of a row's cell."""
     right: bool = False
+    """Whether the text is aligned to the right."""
     drop: int = 0
-    """Where the columns do not fit, those with the highest number go first; 0 stays."""
+    """Where the columns do not fit, those with the highest number are left out first; a column with 0 always stays."""
 
-    def titled(self, gap: int) -> str:
-        """Its title between gaps of so many cells."""
+    def title_for(self, gap: int) -> str:
+        """The title to use where columns are `gap` characters apart."""
         return self.short or self.title if gap == 1 else self.title
 
 
 def columns_of(state: SweepState, now: float) -> list[Column]:
-    """All there are, in order."""
+    """All columns of the table, from left to right, at the time `now` in seconds since 1970."""
 
     def left(row: RunState) -> tuple[str, str]:
         if row.state in ENDED and row.ended and row.started:
-            return f"took {duration(row.ended - row.started)}", "dim"
+            return f"took {format_duration(row.ended - row.started)}", "dim"
         known = state.left.get(row.run)
         if known is None or state.ended:
             return "", ""
         known = known.after(now - state.estimated) if row.state in ACTIVE else known
-        return interval(known), "" if row.state in ACTIVE else "dim"
+        return format_estimate(known), "" if row.state in ACTIVE else "dim"
 
     def number(value: float | None, form: str) -> tuple[str, str]:
         return ("", "") if value is None else (f"{value:{form}}", "")
 
-    has_accuracy = any(row.val_acc is not None for row in state.rows)
+    has_accuracy = any(row.val_acc is not None for row in state.run_states)
     accuracy = [
         Column(title="val acc", short="acc", cell=lambda row: number(row.val_acc, ".2f"), right=True),
         Column(title="best", cell=lambda row: number(row.best_acc, ".2f"), right=True, drop=3),
@@ -80,11 +82,12 @@ def columns_of(state: SweepState, now: float) -> list[Column]:
 
 
 def _rate(row: RunState) -> float | None:
+    """Images per second; None for a run that does not train now."""
     return row.images_per_second if row.state in ACTIVE else None
 
 
 def _phase(row: RunState) -> tuple[str, str]:
-    """`finetune 12/100`, or what is the case instead."""
+    """The phase of a run that trains, as `finetune 12/100`, or its state if it does not train."""
     at = f"{row.phase} {row.epoch}/{row.epochs:g}" if row.phase else ""
     if row.state == TRAINING:
         return at or "begins", ""
@@ -96,7 +99,7 @@ def _phase(row: RunState) -> tuple[str, str]:
 
 
 def _epochs_bar(row: RunState, width: int = 10) -> str:
-    """How much of its phase is done."""
+    """A bar that shows how much of the current phase is done."""
     if row.state not in ACTIVE or not row.epochs:
         return ""
     done = min(width, int(width * row.epoch / row.epochs))
@@ -104,14 +107,18 @@ def _epochs_bar(row: RunState, width: int = 10) -> str:
 
 
 def layout(columns: list[Column], rows: Sequence[RunState], width: int) -> tuple[list[Column], list[int], int]:
-    """The columns that fit, their widths, and the gap between two: of one cell where two are too many."""
+    """The columns that fit into `width` characters, their widths, and the gap between two columns.
+
+    The gap is two characters, or one where the last columns do not fit otherwise. Empty columns are left out, and so is
+    the group if all rows have the same one. If the remaining columns do not fit, trials' names are cut.
+    """
     if len({row.group for row in rows}) == 1:
         columns = [column for column in columns if column.title != "group"]
     texts = {id(column): [cell_len(column.cell(row)[0]) for row in rows] for column in columns}
     columns = [column for column in columns if any(texts[id(column)])]
 
     def widths(gap: int) -> list[int]:
-        return [max(len(column.titled(gap)), *texts[id(column)]) for column in columns]
+        return [max(len(column.title_for(gap)), *texts[id(column)]) for column in columns]
 
     def needed(gap: int) -> int:
         return sum(widths(gap)) + gap * (len(columns) - 1)
@@ -121,7 +128,7 @@ def layout(columns: list[Column], rows: Sequence[RunState], width: int) -> tuple
         last = max(droppable, key=lambda column: column.drop)
         if last.drop == 1:
             gap = 1
-            if needed(gap) - width <= MOST_CUT:
+            if needed(gap) - width <= MAX_NAME_CUT:
                 break
         columns.remove(last)
     fitted = widths(gap)
@@ -132,8 +139,8 @@ def layout(columns: list[Column], rows: Sequence[RunState], width: int) -> tuple
     return columns, fitted, gap
 
 
-def line(columns: Sequence[Column], widths: Sequence[int], gap: int, cells: Sequence[tuple[str, str]]) -> Text:
-    """Cells side by side; of a text that is too long for its column, the middle is left out."""
+def draw_line(columns: Sequence[Column], widths: Sequence[int], gap: int, cells: Sequence[tuple[str, str]]) -> Text:
+    """Write cells side by side, and leave out the middle of a text that is too long for its column."""
     drawn = Text(no_wrap=True, overflow="crop")
     for column, width, (text, style) in zip(columns, widths, cells, strict=True):
         if cell_len(text) > width:

@@ -1,4 +1,4 @@
-"""A sweep as a table that fits its terminal: progress and time left, then the runs of most interest."""
+"""Draws a sweep as a table that fits its terminal: progress and time left first, then the runs of most interest."""
 
 import math
 import time
@@ -11,8 +11,8 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
 from raysweep.ledger import DIVERGED, FAILED, FINISHED
-from raysweep.live.columns import STYLES, columns_of, layout, line
-from raysweep.live.spoken import clock_time, counts, duration, time_left
+from raysweep.live.columns import STYLES, columns_of, draw_line, layout
+from raysweep.live.formatting import count_by_state, format_clock_time, format_duration, format_time_left
 from raysweep.live.state import (
     ACTIVE,
     DONE_BEFORE,
@@ -27,15 +27,15 @@ from raysweep.live.state import (
 )
 
 RECENT, COMING = 5, 3
-"""Runs that ended last and that come next, of which the table shows at most so many."""
-ROOMY = 30
-"""Lines from which on one is left free."""
-ECHO = 2
-"""Cells at the end of the last line in which a terminal may write ^C."""
+"""The table shows at most this many of the runs that ended last, and of those that come next."""
+ROOMY_HEIGHT = 30
+"""If the table has this many lines for runs, an empty line is put above them."""
+ECHO_WIDTH = 2
+"""Characters at the end of the last line that stay free, because a terminal writes ^C there."""
 
 
 class Table:
-    """What rich draws of a sweep, for the width and height there are."""
+    """A table of a sweep that rich can draw into any width and height."""
 
     def __init__(
         self,
@@ -44,40 +44,40 @@ class Table:
         notice: Callable[[], str] = str,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`notice` is a last line."""
+        """`notice` returns the line below the table, or ""."""
         self._state, self._notice, self._clock = state, notice, clock
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """At most as many lines as fit, less the one of the cursor."""
+        """Yield at most as many lines as fit above the line of the cursor."""
         state, now = self._state(), self._clock()
         head = list(_head(state, now, options.max_width))
         notice = self._notice()
         height = console.size.height - 1 - len(head) - bool(notice)
         yield from head
-        if height >= ROOMY:
+        if height >= ROOMY_HEIGHT:
             height -= 1
             yield Text()
         yield from _body(state, now, options.max_width, max(0, height))
         if notice:
             last = Text(notice, style="bold")
-            last.truncate(options.max_width - ECHO, overflow="ellipsis")
+            last.truncate(options.max_width - ECHO_WIDTH, overflow="ellipsis")
             yield last
 
 
 def _head(state: SweepState, now: float, width: int) -> Iterator[Text]:
-    """The bar, how many runs are in which state, and the time."""
-    n = counts(state.rows)
+    """The progress bar, and below it how many runs are in which state, and the time left."""
+    n = count_by_state(state.run_states)
     done = sum(n[name] for name in (*ENDED, DONE_BEFORE))
-    title = f"{done} of {len(state.rows)} run{'s' * (len(state.rows) != 1)} done "
-    yield Text.assemble((title, "bold"), _bar(state.rows, width - len(title)))
+    title = f"{done} of {len(state.run_states)} run{'s' * (len(state.run_states) != 1)} done "
+    yield Text.assemble((title, "bold"), _bar(state.run_states, width - len(title)))
     states = _states(n, before=f" ({n[DONE_BEFORE]} before)" if n[DONE_BEFORE] else "")
     if cell_len(states.plain) > width:
         states = _states(n, before="")
     if state.ended:
-        times = f"ended {clock_time(state.ended, now)} after {duration(state.ended - state.started)}"
+        times = f"ended {format_clock_time(state.ended, now)} after {format_duration(state.ended - state.started)}"
     else:
-        left = time_left(state, now)
-        times = ", ".join(filter(None, [left, f"running for {duration(now - state.started)}"]))
+        left = format_time_left(state, now)
+        times = ", ".join(filter(None, [left, f"running for {format_duration(now - state.started)}"]))
     gap = width - cell_len(states.plain) - len(times)
     if gap >= 3:
         yield Text.assemble(states, " " * gap, times)
@@ -88,17 +88,17 @@ def _head(state: SweepState, now: float, width: int) -> Iterator[Text]:
 
 
 def _states(n: Counter[str], *, before: str) -> Text:
-    """How many runs there are in each state."""
-    said = [(name, n[name], name) for name in (TRAINING, STARTING, STOPPING, WAITING)]
-    said += [(FINISHED, n[FINISHED] + n[DONE_BEFORE], f"{FINISHED}{before}"), (FAILED, n[FAILED], FAILED)]
-    said += [(DIVERGED, n[DIVERGED], DIVERGED), (DROPPED, n[DROPPED], "not started")]
-    parts = [Text(f"{count} {label}", style=STYLES[name]) for name, count, label in said if count]
+    """How many runs there are in each state; `before` is put behind the number of finished ones."""
+    labelled = [(name, n[name], name) for name in (TRAINING, STARTING, STOPPING, WAITING)]
+    labelled += [(FINISHED, n[FINISHED] + n[DONE_BEFORE], f"{FINISHED}{before}"), (FAILED, n[FAILED], FAILED)]
+    labelled += [(DIVERGED, n[DIVERGED], DIVERGED), (DROPPED, n[DROPPED], "not started")]
+    parts = [Text(f"{count} {label}", style=STYLES[name]) for name, count, label in labelled if count]
     return Text(" · ").join(parts)
 
 
 def _bar(rows: Sequence[RunState], width: int) -> Text:
-    """A line of `width` cells, shared by the runs that finished, failed, are at it, and are to come."""
-    n = counts(rows)
+    """A bar of `width` characters, divided in proportion to the runs that finished, failed, are running and wait."""
+    n = count_by_state(rows)
     parts = (
         (n[FINISHED] + n[DONE_BEFORE], "green"),
         (n[FAILED] + n[DIVERGED] + n[DROPPED], "red"),
@@ -115,24 +115,24 @@ def _bar(rows: Sequence[RunState], width: int) -> Text:
 
 
 def _body(state: SweepState, now: float, width: int, height: int) -> Iterator[Text]:
-    """The runs of most interest, in the order of time, and how many there are beside."""
-    ended, active, coming = _chosen(state, height - 2)
+    """The runs of most interest, those that ended first and waiting ones last, and how many others there are."""
+    ended, active, coming = _choose_rows(state, height - 2)
     rows = [*ended, *active, *coming]
     if not rows or height < 3:
         return
     columns, widths, gap = layout(columns_of(state, now), rows, width)
-    titles = [(column.titled(gap), "bold") for column in columns]
-    yield line(columns, widths, gap, titles)
+    titles = [(column.title_for(gap), "bold") for column in columns]
+    yield draw_line(columns, widths, gap, titles)
     for row in rows:
-        yield line(columns, widths, gap, [column.cell(row) for column in columns])
-        if text := _said(row):
+        yield draw_line(columns, widths, gap, [column.cell(row) for column in columns])
+        if text := _error_line(row):
             yield Text(
                 f"  {text}",
                 style=STYLES[row.state if row.state in ENDED else STOPPING],
                 no_wrap=True,
                 overflow="ellipsis",
             )
-    n = counts(state.rows)
+    n = count_by_state(state.run_states)
     more = [
         f"{total - len(shown)} {label}"
         for total, shown, label in (
@@ -146,37 +146,47 @@ def _body(state: SweepState, now: float, width: int, height: int) -> Iterator[Te
         yield Text(f"  {', '.join(more)}", style="dim", no_wrap=True, overflow="ellipsis")
 
 
-def _chosen(state: SweepState, lines: int) -> tuple[list[RunState], list[RunState], list[RunState]]:
-    """Rows that ended last, of a sweep that is over the failures before; those at it; the next: in so many lines."""
+def _choose_rows(state: SweepState, lines: int) -> tuple[list[RunState], list[RunState], list[RunState]]:
+    """The rows to show of runs that ended, that are running, and that wait, which together take at most `lines` lines.
 
-    def fitting(rows: Sequence[RunState], lines: int) -> list[RunState]:
-        taken: list[RunState] = []
-        for row in rows:
-            lines -= 1 + bool(_said(row))
-            if lines < 0:
-                break
-            taken.append(row)
-        return taken
-
-    def used(rows: Sequence[RunState]) -> int:
-        return len(rows) + sum(bool(_said(row)) for row in rows)
-
-    ended = sorted((row for row in state.rows if row.ended and row.state in ENDED), key=lambda row: -(row.ended or 0))
+    Of a sweep that goes on, these are the runs that ended last, the running ones and the next ones; running ones may
+    take at least two thirds of the lines. Of a sweep that has ended, they are all failures and the runs that finished
+    last; failures go first where lines are short.
+    """
+    ended = sorted(
+        (row for row in state.run_states if row.ended and row.state in ENDED), key=lambda row: -(row.ended or 0)
+    )
     if state.ended:
-        lost = [row for row in ended if row.state in (FAILED, DIVERGED)]
-        ended = fitting(lost + [row for row in ended if row.state == FINISHED][:RECENT], lines)
-    coming = sorted((row for row in state.rows if row.state == WAITING), key=lambda row: not row.urgent)[:COMING]
-    active = sorted((row for row in state.rows if row.state in ACTIVE), key=lambda row: row.started or math.inf)
-    active = fitting(active, max(lines - used(ended[:RECENT]) - len(coming), (2 * lines + 2) // 3))
-    rest = lines - used(active)
-    coming = coming[: max(0, rest - min(used(ended[:RECENT]), rest // 2))]
-    ended = fitting(ended if state.ended else ended[:RECENT], rest - len(coming))
+        failures = [row for row in ended if row.state in (FAILED, DIVERGED)]
+        ended = _fitting(failures + [row for row in ended if row.state == FINISHED][:RECENT], lines)
+    coming = sorted((row for row in state.run_states if row.state == WAITING), key=lambda row: not row.urgent)[:COMING]
+    active = sorted((row for row in state.run_states if row.state in ACTIVE), key=lambda row: row.started or math.inf)
+    active = _fitting(active, max(lines - _lines_of(ended[:RECENT]) - len(coming), (2 * lines + 2) // 3))
+    rest = lines - _lines_of(active)
+    coming = coming[: max(0, rest - min(_lines_of(ended[:RECENT]), rest // 2))]
+    ended = _fitting(ended if state.ended else ended[:RECENT], rest - len(coming))
     ended.sort(key=lambda row: row.ended or 0)
     return ended, active, coming
 
 
-def _said(row: RunState) -> str:
-    """The last error of a run that failed or goes on after one."""
+def _fitting(rows: Sequence[RunState], lines: int) -> list[RunState]:
+    """The first rows that fit into `lines` lines."""
+    taken: list[RunState] = []
+    for row in rows:
+        lines -= _lines_of([row])
+        if lines < 0:
+            break
+        taken.append(row)
+    return taken
+
+
+def _lines_of(rows: Sequence[RunState]) -> int:
+    """How many lines rows take, with the line of its last error below a row that has one."""
+    return len(rows) + sum(bool(_error_line(row)) for row in rows)
+
+
+def _error_line(row: RunState) -> str:
+    """The last error of a run that failed, or that goes on after an error; "" for other runs."""
     if not row.error or row.state == FINISHED:
         return ""
     return f"retry {row.retries}: {row.error}" if row.retries and row.state not in ENDED else row.error

@@ -1,4 +1,4 @@
-"""How a sweep is shown to whoever started it: a table that lives at the bottom of a terminal, else plain lines."""
+"""Shows a sweep to the user who started it: as a table that stays at the bottom of the terminal, or as plain lines."""
 
 import os
 import sys
@@ -10,52 +10,52 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from raysweep.live.spoken import summary, time_left
+from raysweep.live.formatting import format_summary, format_time_left
 from raysweep.live.state import SweepState
 from raysweep.live.table import Table
 from raysweep.planning import PlannedRun
 
 REFRESHES = 2.0
-"""Of the table, per second."""
+"""How often per second the table is drawn again."""
 SUMMARY_EVERY = 60.0
-"""Seconds between two summaries among plain lines, at least."""
+"""The least number of seconds between two summaries among plain lines."""
 
 
 class View(Protocol):
-    """What shows a sweep."""
+    """Something that shows a sweep."""
 
     def start(self, state: Callable[[], SweepState]) -> None:
-        """Begin to show it."""
+        """Begin to show the sweep, whose current state `state` returns."""
 
     def line(self, run: PlannedRun, text: str, *, notable: bool) -> None:
-        """Say something about a run; what is not `notable` is also seen in the state."""
+        """Show a line about a run. A line that is not `notable` says nothing that is not in the state as well."""
 
     def close(self) -> None:
-        """Leave the last state standing."""
+        """Show the last state, and leave it in sight."""
 
 
 def choose_view() -> View:
-    """The table where standard output is a terminal that can redraw, else lines."""
+    """A table if standard output is a terminal that can redraw it, plain lines otherwise."""
     return TableView() if can_redraw() else LinesView()
 
 
 def can_redraw() -> bool:
-    """Whether standard output is a terminal that somebody may look at, and that knows the signs of the table."""
+    """Whether standard output is a terminal that can move its cursor, shows Unicode, and is not one of a CI service."""
     dumb = os.environ.get("TERM", "").lower() in ("dumb", "unknown")
     unicode = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
     return sys.stdout.isatty() and unicode and not dumb and not os.environ.get("CI")
 
 
 class Terminal(Console):
-    """A console that leaves the cursor visible: a process that is killed could not bring it back."""
+    """A console that never hides the cursor, because a process that is killed could not show it again."""
 
     def show_cursor(self, show: bool = True) -> bool:
         """Do nothing."""
         return False
 
 
-def live(table: Table, console: Console) -> Live:
-    """The table, redrawn in place; what is printed meanwhile scrolls above it."""
+def live_table(table: Table, console: Console) -> Live:
+    """The table, drawn again in place while it is live; what is printed meanwhile scrolls above it."""
     return Live(get_renderable=lambda: table, console=console, refresh_per_second=REFRESHES, vertical_overflow="crop")
 
 
@@ -75,17 +75,17 @@ class LinesView:
         now = self._clock()
         if self._state and now - self._summed_up >= SUMMARY_EVERY:
             self._summed_up, state = now, self._state()
-            self._print(", ".join(filter(None, [summary(state), time_left(state, now)])))
+            self._print(", ".join(filter(None, [format_summary(state), format_time_left(state, now)])))
 
     def close(self) -> None:
-        """Nothing is left to be said."""
+        """Do nothing: every line has already been printed."""
 
     def _print(self, text: str) -> None:
         print(f"[{self._clock() - self._started:5.0f} s] {text}", flush=True)
 
 
 class TableView:
-    """Keeps the table at the bottom of the terminal; notable lines, and all that is printed, scroll above it."""
+    """Keeps the table at the bottom of the terminal; notable lines, and all that others print, scroll above it."""
 
     def __init__(self) -> None:
         self._console = Terminal()
@@ -93,22 +93,22 @@ class TableView:
         self._started = time.time()
 
     def start(self, state: Callable[[], SweepState]) -> None:
-        self._live = live(Table(state), self._console)
+        self._live = live_table(Table(state), self._console)
         self._live.start()
 
     def line(self, run: PlannedRun, text: str, *, notable: bool) -> None:
         if notable:
             elapsed = time.time() - self._started
-            said = f"[{elapsed:5.0f} s] {run.experiment.name} seed {run.config.seed}  {text}"
-            self._console.print(Text(said))
+            message = f"[{elapsed:5.0f} s] {run.experiment.name} seed {run.config.seed}  {text}"
+            self._console.print(Text(message))
 
     def close(self) -> None:
         if self._live:
             self._live.stop()
 
 
-def said_at_start(run: PlannedRun, report: Mapping[str, Any]) -> str:
-    """What a run's first report says."""
+def start_text(run: PlannedRun, report: Mapping[str, Any]) -> str:
+    """The line for a run's report of its start."""
     if at := report.get("resumed_at"):
         phase, epoch, step = at
         return f"goes on after {phase} epoch {epoch}{f' and {step} steps' * bool(step)}"
@@ -116,8 +116,8 @@ def said_at_start(run: PlannedRun, report: Mapping[str, Any]) -> str:
     return f"starts: {samples} training images, {workers} worker{'s' * (workers > 1)}"
 
 
-def said_after_epoch(report: Mapping[str, Any]) -> str:
-    """What the report of an epoch says."""
+def epoch_text(report: Mapping[str, Any]) -> str:
+    """The line for a run's report of an epoch."""
     parts = [f"{report['phase']} {report['epoch']}/{report['epochs']:g}"]
     for name, text in (("train_loss", "loss {:.4f}"), ("val_acc", "val acc {:.2f}")):
         if name in report:

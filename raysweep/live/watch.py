@@ -1,4 +1,4 @@
-"""Watching a sweep from elsewhere, a second terminal or a notebook, by the status that it writes."""
+"""Shows a sweep in another process, such as a second terminal or a notebook, by the status file that it writes."""
 
 import contextlib
 import io
@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from raysweep.ledger import Ledger, open_to_watch
-from raysweep.live.spoken import clock_time
-from raysweep.live.state import ACTIVE, SIGN_OF_LIFE, WAITING, SweepState, read_state
+from raysweep.live.formatting import format_clock_time
+from raysweep.live.state import ACTIVE, HEARTBEAT_EVERY, WAITING, SweepState, read_state
 
 if TYPE_CHECKING:
     from raysweep.live.table import Table
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 LOOK_EVERY = 1.0
 """Seconds between two looks at what the sweep has written."""
 WIDTH, HEIGHT = 130, 60
-"""Characters in a line of a notebook, and most lines where the table does not live in a terminal."""
+"""The characters in a line of a notebook, and the most lines of a table that is not redrawn in a terminal."""
 
 
 def watch_sweep(results: str | os.PathLike[str] = "results", *, follow: bool = True) -> None:
     """Show the table of the sweep in a results folder (or URL), in a terminal or a notebook, until the sweep ends.
 
-    Once only with `follow=False`, where no sweep is running, and where standard output is neither. Raises LedgerError
-    where there has been none.
+    The table is shown only once with `follow=False`, if no sweep is running, and if standard output is neither of the
+    two. Raises LedgerError if no sweep has ever run there.
     """
     from rich.console import Console
 
@@ -34,12 +34,12 @@ def watch_sweep(results: str | os.PathLike[str] = "results", *, follow: bool = T
     from raysweep.live.view import can_redraw
 
     with open_to_watch(results) as ledger:
-        seen = look(ledger)
+        seen = observe(ledger)
         in_notebook = Console().is_jupyter
         table = Table(lambda: seen.state, notice=lambda: seen.notice)
         if not in_notebook and not (follow and seen.is_alive and can_redraw()):
             if isinstance(sys.stdout, io.TextIOWrapper):
-                sys.stdout.reconfigure(errors="replace")  # where the locale lacks the signs of the table
+                sys.stdout.reconfigure(errors="replace")  # the locale may lack characters of the table
             Console(width=None if os.isatty(1) else 160, height=HEIGHT).print(table)
             return
         with (
@@ -48,50 +48,53 @@ def watch_sweep(results: str | os.PathLike[str] = "results", *, follow: bool = T
         ):
             while follow and seen.is_alive:
                 time.sleep(LOOK_EVERY)
-                seen = look(ledger)
+                seen = observe(ledger)
                 show()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Seen:
-    """What can be seen of a sweep."""
+class Observation:
+    """What another process can tell about a sweep."""
 
     state: SweepState
-    """Where it was killed, as it is to be gone on with."""
+    """The last state that was written; if the sweep was killed, its running runs count as waiting to go on."""
     is_alive: bool
     notice: str
+    """The line below the table: where the results are, and how the sweep is doing."""
 
 
-def look(ledger: Ledger, clock: Callable[[], float] = time.time) -> Seen:
-    """A sweep as it last wrote, and whether it is still there. Raises LedgerError where there is none."""
+def observe(ledger: Ledger, clock: Callable[[], float] = time.time) -> Observation:
+    """Read a sweep's last state, and find out whether it still runs. Raises LedgerError if no sweep has ever run."""
     state, holder, now = read_state(ledger), ledger.store.holder(), clock()
-    at = clock_time(state.ended or state.written, now)
-    goes_on = "; the same command goes on" if any(row.state in (WAITING, *ACTIVE) for row in state.rows) else ""
+    at = format_clock_time(state.ended or state.written, now)
+    goes_on = "; the same command goes on" if any(row.state in (WAITING, *ACTIVE) for row in state.run_states) else ""
     if state.ended:
         notice = f"{ledger.location}: ended at {at}{goes_on}"
     elif holder == state.holder:
-        silent = now - state.written > 3 * SIGN_OF_LIFE
+        silent = now - state.written > 3 * HEARTBEAT_EVERY
         notice = f"{ledger.location}: {holder}{f' has not been heard of since {at}' * silent}"
-        return Seen(state=state, is_alive=True, notice=notice)
+        return Observation(state=state, is_alive=True, notice=notice)
     else:
-        rows = [replace(row, state=WAITING) if row.state in ACTIVE else row for row in state.rows]
-        state = replace(state, ended=state.written, rows=rows)
+        rows = [replace(row, state=WAITING) if row.state in ACTIVE else row for row in state.run_states]
+        state = replace(state, ended=state.written, run_states=rows)
         notice = f"{ledger.location}: was killed after {at}{goes_on}"
     if holder and holder != state.holder:
         notice = f"{ledger.location}: {holder} is about to begin; what the sweep before it left"
-    return Seen(state=state, is_alive=False, notice=notice)
+    return Observation(state=state, is_alive=False, notice=notice)
 
 
 @contextlib.contextmanager
 def _in_terminal(table: "Table") -> Iterator[Callable[[], object]]:
-    from raysweep.live.view import Terminal, live
+    """Show the table in a terminal; yields the function that draws it again."""
+    from raysweep.live.view import Terminal, live_table
 
-    with live(table, Terminal()) as drawn:
+    with live_table(table, Terminal()) as drawn:
         yield drawn.refresh
 
 
 @contextlib.contextmanager
 def _in_notebook(table: "Table") -> Iterator[Callable[[], object]]:
+    """Show the table in a notebook; yields the function that draws it again."""
     from IPython import display
 
     handle = display.display(display.HTML(as_html(table)), display_id=True)  # type: ignore[no-untyped-call]
@@ -99,7 +102,7 @@ def _in_notebook(table: "Table") -> Iterator[Callable[[], object]]:
 
 
 def as_html(table: "Table") -> str:
-    """The table as a piece of a page."""
+    """The table as a fragment of HTML."""
     from rich.console import Console
 
     console = Console(record=True, file=io.StringIO(), width=WIDTH, height=HEIGHT, force_jupyter=False)

@@ -18,7 +18,7 @@ from raysweep.ledger.records import SupersededError
 from raysweep.ledger.store import HeldError, LedgerError
 from raysweep.live.status import Status
 from raysweep.live.view import LinesView
-from raysweep.live.watch import look
+from raysweep.live.watch import observe
 from tests.conftest import ROOT, run, run_sweep
 from tests.raysweep.ledger.recorded import record
 from tests.raysweep.live.sweep import planned
@@ -222,13 +222,13 @@ def test_a_sweep_is_watched_through_a_copy_of_ones_own(url):
         with open_to_watch(url) as ours:
             for _ in range(100):
                 with contextlib.suppress(LedgerError):
-                    seen = look(ours)
+                    seen = observe(ours)
                     break
                 time.sleep(0.1)
             assert ours.folder != theirs.folder
             assert seen.is_alive
-            assert [row.experiment for row in seen.state.rows] == ["a"]
+            assert [row.experiment for row in seen.state.run_states] == ["a"]
             status.close()
-            assert look(ours).notice.startswith(f"{url}: ended at ")
+            assert observe(ours).notice.startswith(f"{url}: ended at ")
     with open_to_watch(url) as ours:
         assert ours.store.holder() is None

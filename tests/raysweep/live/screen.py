@@ -1,4 +1,4 @@
-"""What a terminal shows: just enough of one to read what a program draws in place."""
+"""A simulated terminal, with just the control sequences that the live table uses, to see what a program shows."""
 
 import fcntl
 import os
@@ -17,7 +17,7 @@ TOKEN = re.compile(r"\x1b\[(\??[\d;]*)([A-Za-z])|\x1b\][^\x07]*\x07|([^\x1b])", 
 
 
 class Screen:
-    """The lines of a terminal of `width` and `height`, those that scrolled away included; colours are left out."""
+    """The lines of a terminal of `width` and `height`, with those that scrolled away and without colours."""
 
     def __init__(self, width: int, height: int) -> None:
         self.width, self.height = width, height
@@ -41,7 +41,7 @@ class Screen:
                 assert command == "m", match[0]
 
     def text(self) -> str:
-        """All lines, without what they end with."""
+        """All lines, without the spaces at their ends."""
         return "\n".join("".join(line).rstrip() for line in self.lines)
 
     def _put(self, character: str) -> None:
@@ -94,11 +94,11 @@ def drive(
                 continue
             try:
                 read = os.read(ours, 65536)
-            except OSError:  # Linux says so where the other end is closed
+            except OSError:  # Linux raises it when the other end is closed
                 break
             if not read:
                 break
-            # A sequence that was cut off waits for the rest.
+            # A control sequence that was cut off waits for its rest.
             whole, escape, tail = (rest + read).rpartition(b"\x1b")
             rest = escape + tail if escape and len(tail) < 8 and not re.search(rb"[A-Za-z]", tail) else b""
             text = (whole if rest else whole + escape + tail).decode(errors="replace")

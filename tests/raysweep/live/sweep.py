@@ -1,4 +1,4 @@
-"""A sweep without processes, for tests of how it is seen: runs, their reports, and a status with a clock of its own."""
+"""A sweep without processes, for tests of the live view: runs, their reports, and a status on a simulated clock."""
 
 from raysweep.experiment import Experiment
 from raysweep.ledger.opening import open_ledger
@@ -29,12 +29,13 @@ def planned(name: str, seed: int = 0, *, phases=PHASES, num_workers: int = 1, gr
 
 
 def epoch(phase: str, number: int, epochs: float, seconds: float, **more) -> dict:
+    """The report of an epoch that took so many seconds."""
     measured = {"train_loss": 0.5, "images_per_second": 1000.0, "seconds": seconds, **more}
     return {"event": "epoch", "phase": phase, "epoch": number, "epochs": epochs, **measured}
 
 
-class Said:
-    """A view that remembers."""
+class RecordingView:
+    """A view that keeps the lines it is given."""
 
     def __init__(self) -> None:
         self.lines: list[tuple[str, str, bool]] = []
@@ -48,16 +49,16 @@ class Said:
 
 
 class Sweep:
-    """A status with a clock of its own."""
+    """A status whose clock, `now`, is set by tests."""
 
     def __init__(self, folder, runs, **more) -> None:
-        self.now, self.said = 1e9, Said()
+        self.now, self.view = 1e9, RecordingView()
         more = {"slots": 1, **more}
-        self.status = Status(open_ledger(folder), self.said, clock=lambda: self.now, **more)
+        self.status = Status(open_ledger(folder), self.view, clock=lambda: self.now, **more)
         self.status.add(runs)
 
     def row(self, run: PlannedRun):
-        return next(row for row in self.status.state().rows if row.run == run.name)
+        return next(row for row in self.status.state().run_states if row.run == run.name)
 
     def left(self, run: PlannedRun) -> TimeEstimate | None:
         self.status._estimate()

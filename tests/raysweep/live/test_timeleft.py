@@ -1,11 +1,11 @@
-"""How long runs and a sweep will take, from epochs, runs alike and predictions, against sums by hand."""
+"""How long runs and a sweep still take, by epochs, similar runs and predictions, against sums by hand."""
 
 import math
 
 import pytest
 
 from raysweep.ledger.records import FINISHED
-from raysweep.live.spoken import interval
+from raysweep.live.formatting import format_estimate
 from raysweep.live.state import DONE_BEFORE, WAITING
 from raysweep.live.timeleft import TimeEstimate, until_done
 from raysweep.planning.runs import PlannedRun
@@ -13,8 +13,8 @@ from tests.fake_trainable import FakeConfig
 from tests.raysweep.live.sweep import PHASES, Sweep, epoch, planned
 
 
-def test_the_last_phase_is_reckoned_by_its_epochs(tmp_path):
-    """10 s each, 6 of 10 done, 4 s into the next: 4 * 10 - 4."""
+def test_the_rest_of_the_last_phase_follows_from_its_epochs(tmp_path):
+    """Epochs take 10 s, 6 of 10 are done, and the next has lasted 4 s: 4 * 10 - 4 s are left."""
     run = planned("a")
     sweep = Sweep(tmp_path, [run])
     sweep.status.started(run)
@@ -24,12 +24,12 @@ def test_the_last_phase_is_reckoned_by_its_epochs(tmp_path):
     left = sweep.left(run)
     assert left.seconds == pytest.approx(36)
     assert left.low < 36 < left.high < 45
-    sweep.now += 1000  # an epoch that does not end leaves those after it
+    sweep.now += 1000  # while an epoch lasts too long, those after it are left
     assert sweep.left(run).seconds == pytest.approx(30)
 
 
 def test_patience_may_end_a_phase_early(tmp_path):
-    """The best epoch was the second, three without a better one end the phase: after 4 epochs at least 1 is left."""
+    """The second epoch was the best, and three without a better one end the phase: after four, at least one is left."""
 
     class Patient(FakeConfig):
         patience = 3
@@ -46,7 +46,7 @@ def test_patience_may_end_a_phase_early(tmp_path):
 
 
 def test_a_phase_to_come_is_scaled_by_its_images_until_one_of_its_epochs_was_seen(tmp_path):
-    """Head: 2 of 4 epochs of 5 s left. Fine-tuning: 10 epochs (3 at least) over twice as many images."""
+    """Of the head phase, 2 of 4 epochs of 5 s are left. Fine-tuning has 3 to 10 epochs over twice as many images."""
     first, second = planned("a", 0), planned("a", 1)
     sweep = Sweep(tmp_path, [first, second])
     for run in (first, second):
@@ -61,8 +61,8 @@ def test_a_phase_to_come_is_scaled_by_its_images_until_one_of_its_epochs_was_see
     assert sweep.left(first).seconds == pytest.approx(2 * 5 + 10 * 22)
 
 
-def test_epochs_on_kept_features_say_nothing_of_a_phase_on_images(tmp_path):
-    """Head: 2 of 4 epochs of 0.2 s left; a sweep that fine-tunes for hours is not about to end."""
+def test_epochs_on_cached_features_do_not_tell_how_long_a_phase_on_images_takes(tmp_path):
+    """Of the head phase, 2 of 4 epochs of 0.2 s are left, but fine-tuning may still take hours."""
     phases = [{**PHASES[0], "cached": True}, {**PHASES[1], "cached": False}]
     first = planned("first", phases=phases)
     sweep = Sweep(tmp_path, [first])
@@ -72,10 +72,10 @@ def test_epochs_on_kept_features_say_nothing_of_a_phase_on_images(tmp_path):
     left = sweep.left(first)
     assert left.seconds == pytest.approx(0.4)
     assert left.high == math.inf
-    assert interval(left) == "unknown"
+    assert format_estimate(left) == "unknown"
 
 
-def test_a_prediction_holds_until_runs_alike_have_ended_and_without_either_nothing_is_said(tmp_path):
+def test_a_prediction_holds_until_similar_runs_have_ended_and_without_either_nothing_is_known(tmp_path):
     alike, waits, other = planned("a", 0), planned("a", 1), planned("b")
     sweep = Sweep(tmp_path, [alike, waits, other], predicted={waits.name: (100.0, 80.0, 150.0)})
     assert sweep.left(waits) == TimeEstimate(100.0, 80.0, 150.0)
@@ -87,7 +87,7 @@ def test_a_prediction_holds_until_runs_alike_have_ended_and_without_either_nothi
     assert sweep.left(waits).seconds == 60
 
 
-def test_what_finished_before_counts_as_done_and_says_how_long_runs_take(tmp_path):
+def test_runs_that_finished_before_the_sweep_count_as_done_and_tell_how_long_similar_runs_take(tmp_path):
     before, waits = planned("a", 0), planned("a", 1)
     sweep = Sweep(tmp_path, [])
     times = {"started": "2026-01-01T10:00:00+00:00", "finished": "2026-01-01T10:01:30+00:00"}
@@ -98,7 +98,7 @@ def test_what_finished_before_counts_as_done_and_says_how_long_runs_take(tmp_pat
 
 
 def lists_by_hand(running, waiting, slots):
-    """Slot by slot and second by second."""
+    """When the last run ends, simulated second by second."""
     jobs, queue, now = [[need, seconds] for need, seconds in running], list(waiting), 0
     while jobs or queue:
         while queue and sum(need for need, _ in jobs) + queue[0][0] <= slots:
@@ -109,7 +109,7 @@ def lists_by_hand(running, waiting, slots):
 
 
 @pytest.mark.parametrize("slots", [2, 3, 5])
-def test_a_sweep_ends_when_its_runs_have_found_slots_in_order(slots):
+def test_a_sweep_ends_when_its_runs_started_in_order_have_ended(slots):
     running, waiting = [(1, 7), (1, 12)], [(2, 5), (1, 9), (1, 3), (2, 4), (1, 1)]
 
     def known(runs):
@@ -120,13 +120,12 @@ def test_a_sweep_ends_when_its_runs_have_found_slots_in_order(slots):
     assert total == TimeEstimate(expected, expected / 2, 2 * expected)
 
 
-def test_of_unknown_runs_the_end_is_not_before_that_of_the_known():
+def test_with_runs_of_unknown_duration_a_sweep_ends_no_sooner_than_with_the_others_alone():
     total = until_done([(1, TimeEstimate(10, 8, 12))], [(1, None), (1, TimeEstimate(5, 4, 6))], 1)
     assert (total.seconds, total.low, total.high) == (15, 12, math.inf)
 
 
-def test_urgent_runs_go_before_the_others(tmp_path):
-    """One slot, runs of 10 and 1000 s; what waits first decides nothing about the end, but rows say who is urgent."""
+def test_runs_can_be_urgent_when_they_are_added_and_later(tmp_path):
     late, early = planned("a"), planned("b")
     sweep = Sweep(tmp_path, [late])
     sweep.status.add([early], urgent=True)

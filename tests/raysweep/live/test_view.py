@@ -1,4 +1,4 @@
-"""What a sweep shows: in terminals of several sizes, in a pipe, from a second terminal, in a notebook."""
+"""What users see of a sweep: in terminals of several sizes, in a pipe, in a second terminal, in a notebook."""
 
 import contextlib
 import io
@@ -18,13 +18,13 @@ from rich.console import Console
 from raysweep.ledger.opening import open_ledger
 from raysweep.ledger.records import DIVERGED, FAILED, FINISHED
 from raysweep.ledger.store import LedgerError
-from raysweep.live.spoken import duration, interval
+from raysweep.live.formatting import format_duration, format_estimate
 from raysweep.live.state import DONE_BEFORE, STARTING, TRAINING, WAITING, RunState, SweepState, read_state
 from raysweep.live.status import Status
 from raysweep.live.table import Table
 from raysweep.live.timeleft import TimeEstimate
 from raysweep.live.view import LinesView
-from raysweep.live.watch import as_html, look, watch_sweep
+from raysweep.live.watch import as_html, observe, watch_sweep
 from tests.conftest import ROOT, run
 from tests.raysweep.live.screen import drive
 from tests.raysweep.live.sweep import epoch, planned
@@ -86,7 +86,7 @@ def sweep(n_done=60, n_training=8, n_waiting=70) -> SweepState:
         slots=8,
         started=NOW - 4300,
         written=NOW,
-        rows=rows,
+        run_states=rows,
         estimated=NOW,
         left=left,
         total=TimeEstimate(7900, 6600, 9800),
@@ -108,7 +108,7 @@ def test_the_table_fits_any_terminal(width):
             assert max(map(cell_len, lines)) <= width
 
 
-def test_at_160_columns_it_says_all_that_is_known():
+def test_at_160_columns_the_table_shows_everything():
     lines = drawn(sweep(), 160, 50)
     text = "\n".join(lines)
     assert lines[0].startswith("61 of 140 runs done ━")
@@ -138,8 +138,8 @@ def test_at_80_columns_names_progress_and_intervals_are_whole():
 
 def test_urgent_runs_come_next():
     state = sweep()
-    rows = [replace(one, urgent=True) if one.seed == 250 else one for one in state.rows]
-    waiting = [line for line in drawn(replace(state, rows=rows), 160, 50) if " waiting " in line and LONG in line]
+    rows = [replace(one, urgent=True) if one.seed == 250 else one for one in state.run_states]
+    waiting = [line for line in drawn(replace(state, run_states=rows), 160, 50) if " waiting " in line and LONG in line]
     assert [int(line.split()[2]) for line in waiting] == [250, 200, 201]
 
 
@@ -149,7 +149,7 @@ def test_the_time_left_goes_down_between_two_estimates():
     assert "2.1 h left" in later
 
 
-def test_the_last_table_has_the_failures_and_no_time_left():
+def test_the_table_of_an_ended_sweep_shows_failures_and_no_time_left():
     text = "\n".join(drawn(replace(sweep(n_training=0, n_waiting=0), ended=NOW), 160, 50))
     assert "✗" in text
     assert "left (" not in text
@@ -157,17 +157,17 @@ def test_the_last_table_has_the_failures_and_no_time_left():
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"),
+    ("seconds", "text"),
     [(0, "0 s"), (45, "45 s"), (99, "99 s"), (100, "1.7 min"), (720, "12 min"), (7900, "2.2 h"), (270000, "3.1 d")],
 )
-def test_durations_are_said_in_two_digits(seconds, said):
-    assert duration(seconds) == said
+def test_durations_are_written_in_two_digits(seconds, text):
+    assert format_duration(seconds) == text
 
 
-def test_intervals_say_what_is_not_known():
-    assert interval(TimeEstimate(720, 540, 900)) == "12 min (9.0-15)"
-    assert interval(TimeEstimate(720, 540, float("inf"))) == "over 12 min"
-    assert interval(TimeEstimate(0, 0, float("inf"))) == "unknown"
+def test_a_time_estimate_without_upper_bound_says_so():
+    assert format_estimate(TimeEstimate(720, 540, 900)) == "12 min (9.0-15)"
+    assert format_estimate(TimeEstimate(720, 540, float("inf"))) == "over 12 min"
+    assert format_estimate(TimeEstimate(0, 0, float("inf"))) == "unknown"
 
 
 def test_a_pipe_gets_plain_lines_and_a_summary_a_minute(capsys, tmp_path):
@@ -246,7 +246,7 @@ def running(folder, pause: str):
         try:
             for _ in range(200):
                 with contextlib.suppress(LedgerError):
-                    if read_state(open_ledger(folder)).rows[0].phase:
+                    if read_state(open_ledger(folder)).run_states[0].phase:
                         break
                 time.sleep(0.05)
             yield process
@@ -288,25 +288,25 @@ def test_watching_can_be_ended_and_leaves_the_sweep_alone(tmp_path):
         assert process.poll() is None
 
 
-def test_of_a_killed_sweep_it_is_said_when_and_how_it_goes_on(tmp_path):
+def test_a_killed_sweep_is_shown_with_when_it_was_killed_and_how_it_goes_on(tmp_path):
     with running(tmp_path, "0.5") as process:
-        seen = look(open_ledger(tmp_path))
+        seen = observe(open_ledger(tmp_path))
         assert seen.is_alive
         assert f"process {process.pid} on" in seen.notice
         process.kill()
         process.wait()
-    seen = look(open_ledger(tmp_path))
+    seen = observe(open_ledger(tmp_path))
     assert not seen.is_alive
     assert re.search(r"was killed after \d\d:\d\d; the same command goes on", seen.notice)
-    assert TRAINING not in {one.state for one in seen.state.rows}
+    assert TRAINING not in {one.state for one in seen.state.run_states}
 
 
-def test_a_sweep_that_is_about_to_begin_is_not_taken_for_the_one_before(tmp_path):
+def test_a_sweep_that_is_about_to_begin_is_not_mistaken_for_the_one_before(tmp_path):
     with running(tmp_path, "0.5") as process:
         process.kill()
         process.wait()
     with open_ledger(tmp_path).store.locked():
-        seen = look(open_ledger(tmp_path))
+        seen = observe(open_ledger(tmp_path))
     assert not seen.is_alive
     assert f"process {os.getpid()} on {os.uname().nodename} is about to begin" in seen.notice
 
@@ -322,7 +322,7 @@ def test_in_a_pipe_the_table_is_printed_once_and_quickly(tmp_path):
     assert "\x1b" not in ran.stdout
 
 
-def test_where_the_locale_lacks_its_signs_the_table_is_printed_all_the_same(tmp_path):
+def test_a_locale_that_lacks_the_characters_of_the_table_does_not_prevent_it(tmp_path):
     with running(tmp_path, "0.5"):
         ran = run("-c", WATCH, tmp_path, PYTHONIOENCODING="ascii")
     assert ran.returncode == 0, ran.stderr
@@ -351,5 +351,5 @@ def test_a_notebook_shows_the_same_table(tmp_path):
 
 def test_html_is_escaped():
     state = sweep(n_done=0, n_training=0, n_waiting=0)
-    rows = [replace(one, error="failed: <script>") if one.state == FAILED else one for one in state.rows]
-    assert "&lt;script&gt;" in as_html(Table(lambda: replace(state, rows=rows), clock=lambda: NOW))
+    rows = [replace(one, error="failed: <script>") if one.state == FAILED else one for one in state.run_states]
+    assert "&lt;script&gt;" in as_html(Table(lambda: replace(state, run_states=rows), clock=lambda: NOW))

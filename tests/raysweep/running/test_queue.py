@@ -11,17 +11,17 @@ from raysweep.planning.runs import make_runs
 from raysweep.running.placement import LocalPlacement
 from raysweep.running.queue import TrialQueue
 from tests.raysweep.fakes import FAMILY, fake
-from tests.raysweep.live.sweep import Said
+from tests.raysweep.live.sweep import RecordingView
 
 
 def queue_of(ledger: Ledger, **rules) -> TrialQueue:
     """An empty queue on one CPU."""
     placement = LocalPlacement(ledger, Resources(cpus=1, gpus=0))
-    return TrialQueue(ledger, placement, Rules(**rules), Status(ledger, Said(), slots=1))
+    return TrialQueue(ledger, placement, Rules(**rules), Status(ledger, RecordingView(), slots=1))
 
 
-def test_of_a_stopped_trial_only_what_did_not_end_waits_again(tmp_path):
-    """Three seeds of one trial: one has finished, one failed while it was to stop, one has not begun."""
+def test_of_a_stopped_trial_only_the_runs_that_did_not_end_wait_again(tmp_path):
+    """Of its three seeds, one has finished, one has failed after the trial was asked to stop, one has not begun."""
     ledger = open_ledger(tmp_path)
     three = dataclasses.replace(fake("three", 0), runs_per_trial=3)
     runs = make_runs([three], ledger, family=FAMILY, overrides={}, seeds=[0, 1, 2])
