@@ -1,4 +1,4 @@
-"""What runs report, sent on to where people follow experiments."""
+"""Sends what runs report to the tools with which people follow experiments."""
 
 from typing import TYPE_CHECKING
 

@@ -1,8 +1,9 @@
-"""MLflow and W&B, by Ray's own callbacks for them: `--track mlflow`, `mlflow=URI`, `wandb`, `wandb=PROJECT`.
+"""Sends measurements to MLflow and W&B: `--track mlflow`, `mlflow=URI`, `wandb` or `wandb=PROJECT`.
 
-Tune would show them its trials, which here are series of runs. They are shown the runs instead: by name, with their
-fields as parameters, the experiment as W&B's group. A run that goes on does so in the same run of theirs, whose id
-is in RESULTS/tracking/mlflow/RUN/ or RESULTS/tracking/wandb/RUN/.
+This uses Ray's own callbacks for the two services. Given to Tune, they would log one run for each of its trials, which
+here do several runs one after the other. So `Service` calls them instead, once for each run: with the run's name, with
+its fields as parameters, and with its experiment as W&B's group. A run that goes on after a stop is logged to the same
+run of the service, whose id is kept in RESULTS/tracking/mlflow/RUN/ or RESULTS/tracking/wandb/RUN/.
 """
 
 import importlib
@@ -20,41 +21,45 @@ from raysweep.messages import PlanError, nearest, one_line
 from raysweep.planning import PlannedRun
 
 PROJECT = "raysweep"
-"""MLflow's experiment and W&B's project, where neither --track nor their own environment variables name one."""
+"""MLflow's experiment and W&B's project if neither --track nor the services' own environment variables name one."""
 
 REACHED_WITHIN = 30.0
-"""Seconds that a server has to answer before a sweep starts."""
+"""Seconds within which a server has to answer before a sweep starts."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Destination:
-    """What --track names."""
+    """A service that --track names."""
 
     kind: str
     where: str
-    """MLflow's tracking URI or W&B's project; "": what their environment variables say."""
+    """MLflow's tracking URI or W&B's project; "" for what the service's environment variables say."""
 
     @property
     def label(self) -> str:
-        """As it is called."""
+        """The service's name in messages."""
         return {"mlflow": "MLflow", "wandb": "W&B"}[self.kind]
 
     def open(self, ledger: Ledger) -> "Service":
-        """The sink. Needs an initialised Ray. Raises whatever the service does."""
+        """Make the sink for this service. It needs an initialised Ray, and raises whatever the service raises."""
         callback = {"mlflow": _mlflow_callback, "wandb": _wandb_callback}[self.kind](self.where)
         return Service(self.label, callback, ledger.folder / "tracking" / self.kind)
 
 
 def reach(texts: Sequence[str]) -> list[Destination]:
-    """The destinations of --track. Loads no Ray. Raises PlanError, in one line, where one cannot be used."""
-    destinations = [_reach(text) for text in texts]
+    """The destinations that --track names, each of which has answered. Loads no Ray.
+
+    Raises PlanError, with one line, if one is unknown, lacks its package or does not answer.
+    """
+    destinations = [_reachable_destination(text) for text in texts]
     for kind, number in Counter(destination.kind for destination in destinations).items():
         if number > 1:
             raise PlanError(f"--track names {kind} {number} times")
     return destinations
 
 
-def _reach(text: str) -> Destination:
+def _reachable_destination(text: str) -> Destination:
+    """The destination that one argument of --track names, after it has answered."""
     kind, _, where = text.partition("=")
     if kind not in ("mlflow", "wandb"):
         raise PlanError(f"--track {text}: unknown service {kind!r}{nearest(kind, ['mlflow', 'wandb'])}")
@@ -63,15 +68,15 @@ def _reach(text: str) -> Destination:
         package = importlib.import_module(kind)
     except ImportError:
         raise PlanError(f"--track {kind} needs the package {kind}: pip install '{PROJECT}[{kind}]'") from None
-    knock = {"mlflow": _reach_mlflow, "wandb": _reach_wandb}[kind]
-    why = _within(REACHED_WITHIN, lambda: knock(package, where))
+    check = {"mlflow": _check_mlflow, "wandb": _check_wandb}[kind]
+    why = _failure_within(REACHED_WITHIN, lambda: check(package, where))
     if why:
         raise PlanError(f"--track: {destination.label} cannot be reached{where and f' at {where}'} ({why})")
     return destination
 
 
 class Service:
-    """A sink of `Tracking` that speaks to a callback as Tune would."""
+    """A sink of `Tracking` that calls one of Ray's callbacks as Tune would, but with runs for trials."""
 
     def __init__(self, label: str, callback: Any, folder: Path) -> None:
         self.label = label
@@ -80,7 +85,7 @@ class Service:
         callback.setup()
 
     def start(self, run: PlannedRun, step: int, fields: Mapping[str, Any]) -> None:
-        """A run begins, or goes on after a step."""
+        """Log the start of a run; with `step` above 0 it goes on in the same run of the service."""
         if step == 0 and run.name in self._trials:
             self.end(run, FAILED)
         trial = self._trials.setdefault(run.name, _Trial(run, fields, self._folder / run.name))
@@ -89,20 +94,20 @@ class Service:
         trial.begin(self._callback)
 
     def metrics(self, run: PlannedRun, step: int, values: Mapping[str, float]) -> None:
-        """Measurements at a step."""
+        """Log the values that a run has measured at a step."""
         trial = self._trials[run.name]
         trial.begin(self._callback)
         self._callback.log_trial_result(step, trial, {**values, "training_iteration": step})
 
     def end(self, run: PlannedRun, status: str) -> None:
-        """A run has ended with a status of its record; with "" it may go on."""
+        """Log the end of a run with a status of its record; with "" nothing is logged, since it may go on."""
         if status:
             trial = self._trials.pop(run.name)
             trial.begin(self._callback)
             self._callback.log_trial_end(trial, failed=status != FINISHED)
 
     def close(self) -> None:
-        """End what was cut off, and wait for what is under way."""
+        """Log the end of runs that were cut off, and wait until everything has been sent."""
         while self._trials:
             _, trial = self._trials.popitem()
             if trial.begun:
@@ -111,7 +116,7 @@ class Service:
 
 
 class _Trial:
-    """A run, as the callbacks read a trial."""
+    """A run in the guise of a Tune trial, with the attributes that the callbacks read."""
 
     def __init__(self, run: PlannedRun, fields: Mapping[str, Any], folder: Path) -> None:
         self.config = dict(fields)
@@ -125,25 +130,25 @@ class _Trial:
 
     @property
     def trial_id(self) -> str:
-        """What the service knows the run by: a new one at its beginning."""
+        """The service's id of the run, which is drawn anew if none has been written down."""
         if not self._id.exists():
             self.remember(secrets.token_hex(8))
         return self._id.read_text()
 
     def remember(self, id: str) -> None:
-        """Write down what the service knows the run by."""
+        """Write down the service's id of the run."""
         self._id.parent.mkdir(parents=True, exist_ok=True)
         self._id.write_text(id)
 
     def forget(self) -> None:
-        """Let it be a new run of the service."""
+        """Forget the id, so that a new run of the service begins."""
         self._id.unlink(missing_ok=True)
 
     def begin(self, callback: Any) -> None:
-        """Let the callback know of it, once; also after a server that could not be reached is back."""
+        """Tell the callback that the run starts, unless it knows; a failed call is made again with the next values."""
         if self.begun:
             return
-        ids = getattr(callback, "_trial_runs", None)  # MLflow's, which chooses them itself
+        ids = getattr(callback, "_trial_runs", None)  # only MLflow's callback has it, since MLflow draws the ids itself
         if ids is not None and self._id.exists():
             ids[self] = self._id.read_text()
         else:
@@ -173,14 +178,15 @@ def _wandb_callback(where: str) -> Any:
         upload_timeout=20,
         **({"entity": entity} if entity else {}),
     )
-    # Ray's own is to be restarted without end, which it warns that it cannot do.
+    # The callback itself would make an actor with unlimited restarts, of which Ray warns that they are impossible.
     key = {name: value for name, value in os.environ.items() if name == "WANDB_API_KEY"}
     actor = ray.remote(num_cpus=0, runtime_env={"env_vars": key}, **_force_on_current_node())
     callback._remote_logger_class = actor(callback._logger_actor_cls)
     return callback
 
 
-def _reach_mlflow(mlflow: Any, where: str) -> None:
+def _check_mlflow(mlflow: Any, where: str) -> None:
+    """Raise if MLflow's server does not answer."""
     for name, value in (("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1"), ("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")):
         os.environ.setdefault(name, value)
     if where:
@@ -188,7 +194,8 @@ def _reach_mlflow(mlflow: Any, where: str) -> None:
     mlflow.search_experiments(max_results=1)
 
 
-def _reach_wandb(wandb: Any, where: str) -> None:
+def _check_wandb(wandb: Any, where: str) -> None:
+    """Raise if there is no API key, or if W&B's server does not accept it."""
     if os.environ.get("WANDB_MODE") in ("offline", "disabled"):
         return
     os.environ.setdefault("WANDB_SILENT", "true")
@@ -198,8 +205,8 @@ def _reach_wandb(wandb: Any, where: str) -> None:
     wandb.Api(timeout=10).viewer  # noqa: B018
 
 
-def _within(seconds: float, call: Callable[[], None]) -> str:
-    """Why a call failed or did not return in time; "" where it did."""
+def _failure_within(seconds: float, call: Callable[[], None]) -> str:
+    """Why a call failed or did not return within some seconds; "" if it succeeded."""
     failures: list[str] = []
 
     def attempt() -> None:

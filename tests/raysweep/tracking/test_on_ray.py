@@ -1,4 +1,4 @@
-"""What needs Ray to be told: W&B through Ray's own callback, and the gauges that Ray exports."""
+"""The parts of tracking that need Ray: W&B through Ray's own callback, and the gauges that Ray exports."""
 
 import os
 import sys
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.ray
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A cluster whose processes find a folder in place of W&B's server."""
+    """A cluster whose processes import a fake wandb, for which this folder is the server."""
     folder = tmp_path_factory.mktemp("server")
     with pytest.MonkeyPatch.context() as patch:
         packages = str(ROOT / "tests" / "services")
@@ -40,7 +40,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def exported(port: int) -> dict[tuple[str, str], float]:
-    """Our gauges at Ray's Prometheus endpoint, by name and by the label that tells their values apart."""
+    """The gauges of raysweep at Ray's Prometheus endpoint, by name and by their phase or state."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
         lines = [line for line in answer.read().decode().splitlines() if line.startswith("ray_raysweep_")]
     found = {}
@@ -50,8 +50,8 @@ def exported(port: int) -> dict[tuple[str, str], float]:
         pairs = dict(pair.split("=") for pair in labels.split(","))
         which = pairs.get("phase") or pairs["state"]
         if "phase" in pairs:
-            told = {name: pairs[name].strip('"') for name in ("run", "experiment", "seed", "group")}
-            assert told == {"run": RUN.name, "experiment": "C", "seed": "42", "group": "g"}
+            run_labels = {name: pairs[name].strip('"') for name in ("run", "experiment", "seed", "group")}
+            assert run_labels == {"run": RUN.name, "experiment": "C", "seed": "42", "group": "g"}
         found[name, which.strip('"')] = float(value)
     return found
 
@@ -93,14 +93,14 @@ def test_gauges_are_exported_for_prometheus(server: Path) -> None:
 
 def test_wandb_sees_the_run_by_name_its_fields_and_its_metrics(server: Path) -> None:
     ledger, wandb = open_ledger(server / "results"), Destination(kind="wandb", where="me/mine")
-    said: list[str] = []
-    writing = Tracking([("W&B", lambda: wandb.open(ledger))], said.append)
+    lines: list[str] = []
+    tracking = Tracking([("W&B", lambda: wandb.open(ledger))], lines.append)
     for run in (RUN, OTHER):
-        writing.report(run, start())
-        writing.report(run, epoch("head", 1, 50.0))
-    writing.ended(RUN, FINISHED, record=RECORD)
-    writing.close()
-    assert said == []
+        tracking.report(run, start())
+        tracking.report(run, epoch("head", 1, 50.0))
+    tracking.ended(RUN, FINISHED, record=RECORD)
+    tracking.close()
+    assert lines == []
     started = {call["name"]: call for call in calls(server, "init")}
     assert set(started) == {RUN.name, OTHER.name}
     mine = started[RUN.name]
@@ -110,9 +110,9 @@ def test_wandb_sees_the_run_by_name_its_fields_and_its_metrics(server: Path) -> 
     assert [(call["step"], call["values"].get("head/val_acc")) for call in logged] == [(1, 50.0), (1, None)]
     assert logged[1]["values"]["final/head_acc"] == 60.0
     assert len(calls(server, "finish")) == 2
-    writing = Tracking([("W&B", lambda: wandb.open(ledger))], said.append)
-    writing.report(OTHER, start(["head", 1, 0]))
-    writing.close()
+    tracking = Tracking([("W&B", lambda: wandb.open(ledger))], lines.append)
+    tracking.report(OTHER, start(["head", 1, 0]))
+    tracking.close()
     assert [call["id"] for call in calls(server, "init") if call["name"] == OTHER.name] == [
         started[OTHER.name]["id"]
     ] * 2

@@ -1,4 +1,4 @@
-"""What MLflow is told through Ray's own callback, and what happens where it cannot be told anything."""
+"""What MLflow receives through Ray's own callback, and what happens if it cannot be reached."""
 
 import sys
 import time
@@ -23,7 +23,7 @@ MLFLOW = Destination(kind="mlflow", where="http://server")
 
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder that is the server, and the services' packages in its place."""
+    """A folder that stands for the server, while fakes of the services' packages are imported."""
     prepare_own_environment()  # before Ray's callbacks import Ray, for the clusters of later tests
     monkeypatch.setenv("FAKE_SERVICE", str(tmp_path))
     monkeypatch.syspath_prepend(str(ROOT / "tests" / "services"))
@@ -36,9 +36,9 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         del sys.modules[name]
 
 
-def tracking_to(server: Path, said: list[str] | None = None) -> Tracking:
+def tracking_to(server: Path, lines: list[str] | None = None) -> Tracking:
     ledger = open_ledger(server / "results")
-    return Tracking([("MLflow", lambda: MLFLOW.open(ledger))], pytest.fail if said is None else said.append)
+    return Tracking([("MLflow", lambda: MLFLOW.open(ledger))], pytest.fail if lines is None else lines.append)
 
 
 def wait_until(holds: Any) -> None:
@@ -49,14 +49,14 @@ def wait_until(holds: Any) -> None:
 
 
 def test_mlflow_sees_the_run_by_name_its_fields_and_its_metrics(server: Path) -> None:
-    writing = tracking_to(server)
+    tracking = tracking_to(server)
     for run in (RUN, OTHER):
-        writing.report(run, start())
-        writing.report(run, epoch("head", 1, 50.0))
-    writing.report(RUN, epoch("finetune", 1, 70.0))
-    writing.ended(RUN, FINISHED, record=RECORD)
-    writing.ended(OTHER, FAILED)
-    writing.close()
+        tracking.report(run, start())
+        tracking.report(run, epoch("head", 1, 50.0))
+    tracking.report(RUN, epoch("finetune", 1, 70.0))
+    tracking.ended(RUN, FINISHED, record=RECORD)
+    tracking.ended(OTHER, FAILED)
+    tracking.close()
     created = calls(server, "create_run")
     assert [(call["name"], call["experiment"]) for call in created] == [(run.name, "raysweep") for run in (RUN, OTHER)]
     ended = calls(server, "set_terminated")
@@ -72,17 +72,17 @@ def test_mlflow_sees_the_run_by_name_its_fields_and_its_metrics(server: Path) ->
 
 @pytest.mark.parametrize("same_driver", [True, False])
 def test_a_run_that_goes_on_does_so_in_the_same_run_of_mlflow(server: Path, same_driver: bool) -> None:
-    writing = tracking_to(server)
-    writing.report(RUN, start())
-    writing.report(RUN, epoch("head", 1, 50.0))
-    writing.ended(RUN, "")
+    tracking = tracking_to(server)
+    tracking.report(RUN, start())
+    tracking.report(RUN, epoch("head", 1, 50.0))
+    tracking.ended(RUN, "")
     if not same_driver:
-        writing.close()
-        writing = tracking_to(server)
-    writing.report(RUN, start(["head", 1, 0]))
-    writing.report(RUN, epoch("head", 2, 60.0))
-    writing.ended(RUN, FINISHED, record=RECORD)
-    writing.close()
+        tracking.close()
+        tracking = tracking_to(server)
+    tracking.report(RUN, start(["head", 1, 0]))
+    tracking.report(RUN, epoch("head", 2, 60.0))
+    tracking.ended(RUN, FINISHED, record=RECORD)
+    tracking.close()
     assert len(calls(server, "create_run")) == 1
     accuracies = [c for c in calls(server, "log_metric") if c["key"] == "head/val_acc"]
     assert [(c["value"], c["step"]) for c in accuracies] == [(50.0, 1), (60.0, 2)]
@@ -91,40 +91,40 @@ def test_a_run_that_goes_on_does_so_in_the_same_run_of_mlflow(server: Path, same
 
 
 def test_a_run_that_starts_over_is_another_run_of_mlflow(server: Path) -> None:
-    writing = tracking_to(server)
+    tracking = tracking_to(server)
     for _ in range(2):
-        writing.report(RUN, start())
-        writing.ended(RUN, "")
-    writing.close()
+        tracking.report(RUN, start())
+        tracking.ended(RUN, "")
+    tracking.close()
     assert len(calls(server, "create_run")) == 2
 
 
-def test_a_server_that_goes_is_said_once_and_used_again_when_it_is_back(server: Path) -> None:
-    said: list[str] = []
-    writing = tracking_to(server, said)
-    writing.report(OTHER, start())
+def test_a_server_that_goes_away_is_reported_once_and_used_again_when_it_is_back(server: Path) -> None:
+    lines: list[str] = []
+    tracking = tracking_to(server, lines)
+    tracking.report(OTHER, start())
     wait_until(lambda: calls(server, "create_run"))
     (server / "down").touch()
-    writing.report(RUN, start())
-    writing.report(RUN, epoch("head", 1, 50.0))
-    wait_until(lambda: said)
+    tracking.report(RUN, start())
+    tracking.report(RUN, epoch("head", 1, 50.0))
+    wait_until(lambda: lines)
     time.sleep(0.3)
     (server / "down").unlink()
-    writing.report(RUN, epoch("head", 2, 60.0))
-    writing.ended(RUN, FINISHED, record=RECORD)
-    writing.close()
-    assert len(said) == 1
-    assert said[0].startswith("MLflow does not get everything (connection refused)")
+    tracking.report(RUN, epoch("head", 2, 60.0))
+    tracking.ended(RUN, FINISHED, record=RECORD)
+    tracking.close()
+    assert len(lines) == 1
+    assert lines[0].startswith("MLflow does not get everything (connection refused)")
     assert [call["name"] for call in calls(server, "create_run")] == [OTHER.name, RUN.name]
     assert [c["value"] for c in calls(server, "log_metric") if c["key"] == "head/val_acc"] == [60.0]
 
 
-def test_a_server_that_answers_is_reached(server: Path) -> None:
+def test_a_server_that_answers_is_accepted(server: Path) -> None:
     assert reach(["mlflow=http://server"]) == [MLFLOW]
     assert len(calls(server, "search_experiments")) == 1
 
 
-def test_what_cannot_be_reached_is_said_in_one_line_before_anything_starts(
+def test_a_service_that_cannot_be_reached_is_an_error_of_one_line_before_anything_starts(
     server: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(PlanError, match=r"^--track mlfow: unknown service 'mlfow'; did you mean 'mlflow'\?$"):
@@ -144,7 +144,7 @@ def test_what_cannot_be_reached_is_said_in_one_line_before_anything_starts(
     assert reach(["wandb=me/p"]) == [Destination(kind="wandb", where="me/p")]
 
 
-def test_both_services_can_be_told_each_of_them_once(server: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_both_services_can_be_named_but_each_only_once(server: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_API_KEY", "right")
     assert [destination.kind for destination in reach(["mlflow=http://server", "wandb"])] == ["mlflow", "wandb"]
     with pytest.raises(PlanError, match=r"^--track names mlflow 2 times$"):

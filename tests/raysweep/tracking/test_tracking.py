@@ -1,4 +1,4 @@
-"""What TensorBoard would show of reports, and what a sink that fails or hangs does to a sweep: nothing."""
+"""What TensorBoard shows of reports, and that a sink that fails or hangs does no harm to a sweep."""
 
 import threading
 import time
@@ -12,7 +12,7 @@ from tensorboardX.proto.plugin_hparams_pb2 import HParamsPluginData
 from raysweep.ledger.opening import open_ledger
 from raysweep.ledger.records import DIVERGED, FINISHED
 from raysweep.planning.runs import PlannedRun
-from raysweep.tracking import followers as tracking
+from raysweep.tracking import followers
 from raysweep.tracking.followers import Tracking, fields_of
 from raysweep.tracking.tensorboard import EventFiles
 from search_spaces import imagenet_scattering
@@ -37,13 +37,13 @@ def fail(line: str) -> None:
     raise AssertionError(line)
 
 
-def test_epochs_count_on_from_phase_to_phase_also_where_one_stops_early(tmp_path: Path) -> None:
-    writing = board(tmp_path)
-    writing.report(RUN, start())
+def test_steps_count_on_from_phase_to_phase_even_if_one_stops_early(tmp_path: Path) -> None:
+    tracking = board(tmp_path)
+    tracking.report(RUN, start())
     for report in (epoch("head", 1, 50.0), epoch("head", 2, 60.0), epoch("finetune", 1, 70.0)):
-        writing.report(RUN, report)
-    writing.ended(RUN, FINISHED, record=RECORD)
-    writing.close()
+        tracking.report(RUN, report)
+    tracking.ended(RUN, FINISHED, record=RECORD)
+    tracking.close()
     scalars = shown(tmp_path / "tensorboard" / "imagenet" / RUN.name)
     assert scalars["head/val_acc"] == [(1, 50.0), (2, 60.0)]
     assert scalars["finetune/val_acc"] == [(3, 70.0)]
@@ -55,21 +55,21 @@ def test_epochs_count_on_from_phase_to_phase_also_where_one_stops_early(tmp_path
 
 
 @pytest.mark.parametrize("same_driver", [True, False])
-def test_a_run_that_goes_on_does_so_in_its_folder_without_doubled_points(tmp_path: Path, same_driver: bool) -> None:
-    writing = board(tmp_path)
-    writing.report(RUN, start())
+def test_a_run_that_goes_on_writes_to_its_own_folder_without_doubled_points(tmp_path: Path, same_driver: bool) -> None:
+    tracking = board(tmp_path)
+    tracking.report(RUN, start())
     for report in (epoch("head", 1, 50.0), epoch("head", 2, 60.0), epoch("finetune", 1, 70.0)):
-        writing.report(RUN, report)
-    writing.report(RUN, epoch("finetune", 2, 71.0))  # after the checkpoint from which it goes on
-    writing.ended(RUN, "")
+        tracking.report(RUN, report)
+    tracking.report(RUN, epoch("finetune", 2, 71.0))  # later than the checkpoint from which the run goes on
+    tracking.ended(RUN, "")
     if not same_driver:
-        writing.close()
-        writing = board(tmp_path)
-    writing.report(RUN, start(["finetune", 1, 7], head_epochs=2, head_acc=60.0))
-    writing.report(RUN, epoch("finetune", 2, 72.0))
-    writing.report(RUN, epoch("finetune", 3, 73.0))
-    writing.ended(RUN, FINISHED, record=RECORD)
-    writing.close()
+        tracking.close()
+        tracking = board(tmp_path)
+    tracking.report(RUN, start(["finetune", 1, 7], head_epochs=2, head_acc=60.0))
+    tracking.report(RUN, epoch("finetune", 2, 72.0))
+    tracking.report(RUN, epoch("finetune", 3, 73.0))
+    tracking.ended(RUN, FINISHED, record=RECORD)
+    tracking.close()
     folder = tmp_path / "tensorboard" / "imagenet" / RUN.name
     assert len(list(folder.iterdir())) == 2
     scalars = shown(folder)
@@ -78,36 +78,36 @@ def test_a_run_that_goes_on_does_so_in_its_folder_without_doubled_points(tmp_pat
     assert scalars["final/head_acc"] == [(5, 60.0)]
 
 
-def test_a_run_that_starts_over_leaves_nothing_of_before_in_sight(tmp_path: Path) -> None:
-    writing = board(tmp_path)
+def test_a_run_that_starts_over_hides_what_it_wrote_before(tmp_path: Path) -> None:
+    tracking = board(tmp_path)
     for acc in (50.0, 51.0):
-        writing.report(RUN, start())
-        writing.report(RUN, epoch("head", 1, acc))
-        writing.ended(RUN, "")
-    writing.close()
+        tracking.report(RUN, start())
+        tracking.report(RUN, epoch("head", 1, acc))
+        tracking.ended(RUN, "")
+    tracking.close()
     assert shown(tmp_path / "tensorboard" / "imagenet" / RUN.name)["head/val_acc"] == [(1, 51.0)]
 
 
-def test_results_found_without_training_join_the_curves_that_are_there(tmp_path: Path) -> None:
-    writing = board(tmp_path)
-    writing.report(RUN, start())
+def test_results_found_without_training_are_added_behind_the_curves_that_are_there(tmp_path: Path) -> None:
+    tracking = board(tmp_path)
+    tracking.report(RUN, start())
     for report in (epoch("head", 1, 50.0), epoch("head", 2, 60.0), epoch("finetune", 1, 70.0)):
-        writing.report(RUN, report)
-    writing.close()
-    writing = board(tmp_path)
-    writing.ended(RUN, FINISHED, record=RECORD)
-    writing.close()
+        tracking.report(RUN, report)
+    tracking.close()
+    tracking = board(tmp_path)
+    tracking.ended(RUN, FINISHED, record=RECORD)
+    tracking.close()
     scalars = shown(tmp_path / "tensorboard" / "imagenet" / RUN.name)
     assert scalars["finetune/val_acc"] == [(3, 70.0)]
     assert scalars["final/head_acc"] == [(3, 60.0)]
 
 
 def test_hparams_are_the_fields_that_can_change_numbers(tmp_path: Path) -> None:
-    writing = board(tmp_path)
+    tracking = board(tmp_path)
     for run in (RUN, OTHER):
-        writing.report(run, start())
-        writing.ended(run, FINISHED if run is RUN else DIVERGED, record=RECORD)
-    writing.close()
+        tracking.report(run, start())
+        tracking.ended(run, FINISHED if run is RUN else DIVERGED, record=RECORD)
+    tracking.close()
     data = hparams(tmp_path / "tensorboard" / "imagenet" / RUN.name)
     # TensorBoard takes the columns of all runs from the first `experiment` it finds, so there must be none.
     assert [d.WhichOneof("data") for d in data] == ["session_start_info", "session_end_info"]
@@ -122,109 +122,112 @@ def test_hparams_are_the_fields_that_can_change_numbers(tmp_path: Path) -> None:
     assert set(fields_of(OTHER)) == set(fields)
 
 
-class Kept:
-    """A sink that keeps what it is told, and fails or blocks on order."""
+class RecordingSink:
+    """A sink that keeps the calls it gets; `disturb` is called before each, and may raise or block."""
 
-    label = "Kept"
+    label = "RecordingSink"
 
     def __init__(self, disturb: Callable[[str], None] = lambda what: None) -> None:
-        self.told: list[tuple[str, str]] = []
+        self.calls: list[tuple[str, str]] = []
         self._disturb = disturb
 
     def start(self, run: PlannedRun, step: int, fields: Mapping[str, Any]) -> None:
-        self._tell("start", run)
+        self._record("start", run)
 
     def metrics(self, run: PlannedRun, step: int, values: Mapping[str, float]) -> None:
-        self._tell("metrics", run)
+        self._record("metrics", run)
 
     def end(self, run: PlannedRun, status: str) -> None:
-        self._tell("end", run)
+        self._record("end", run)
 
     def close(self) -> None:
-        self.told.append(("close", ""))
+        self.calls.append(("close", ""))
 
-    def _tell(self, what: str, run: PlannedRun) -> None:
+    def _record(self, what: str, run: PlannedRun) -> None:
         self._disturb(what)
-        self.told.append((what, run.name))
+        self.calls.append((what, run.name))
 
 
-def a_run(writing: Tracking, epochs: int = 2) -> None:
-    writing.report(RUN, start())
+def a_run(tracking: Tracking, epochs: int = 2) -> None:
+    """Report a whole run."""
+    tracking.report(RUN, start())
     for number in range(1, epochs + 1):
-        writing.report(RUN, epoch("head", number, 50.0))
-    writing.ended(RUN, FINISHED, record=RECORD)
+        tracking.report(RUN, epoch("head", number, 50.0))
+    tracking.ended(RUN, FINISHED, record=RECORD)
 
 
-def test_a_sink_that_fails_is_said_once_and_hinders_nobody() -> None:
+def test_a_sink_that_fails_is_reported_once_and_hinders_no_other() -> None:
     def disturb(what: str) -> None:
         if what == "metrics":
             raise ConnectionError("the server has gone")
 
-    said: list[str] = []
-    failing, other = Kept(disturb), Kept()
-    writing = Tracking([("W&B", lambda: failing), ("TensorBoard", lambda: other)], said.append)
-    a_run(writing)
-    writing.close()
-    assert said == [
+    lines: list[str] = []
+    failing, other = RecordingSink(disturb), RecordingSink()
+    tracking = Tracking([("W&B", lambda: failing), ("TensorBoard", lambda: other)], lines.append)
+    a_run(tracking)
+    tracking.close()
+    assert lines == [
         "W&B does not get everything (ConnectionError: the server has gone); the runs go on, their results are recorded"
     ]
-    assert [what for what, _ in failing.told] == ["start", "end", "close"]
-    assert [what for what, _ in other.told] == ["start", "metrics", "metrics", "metrics", "end", "close"]
+    assert [what for what, _ in failing.calls] == ["start", "end", "close"]
+    assert [what for what, _ in other.calls] == ["start", "metrics", "metrics", "metrics", "end", "close"]
 
 
-def test_a_sink_that_cannot_be_made_is_said_once() -> None:
-    def make() -> Kept:
+def test_a_sink_that_cannot_be_made_is_reported_once() -> None:
+    def make() -> RecordingSink:
         raise PermissionError("no disk for you")
 
-    said: list[str] = []
-    writing = Tracking([("TensorBoard", make)], said.append)
+    lines: list[str] = []
+    tracking = Tracking([("TensorBoard", make)], lines.append)
     for _ in range(3):
-        a_run(writing)
-    writing.close()
-    assert len(said) == 1
-    assert "no disk for you" in said[0]
+        a_run(tracking)
+    tracking.close()
+    assert len(lines) == 1
+    assert "no disk for you" in lines[0]
 
 
-def test_a_sink_that_hangs_delays_no_report_and_the_end_only_so_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tracking, "LAST_WORDS", 0.3)
-    monkeypatch.setattr(tracking, "MOST_WAITING", 20)
-    said: list[str] = []
+def test_a_sink_that_hangs_delays_no_report_and_the_end_only_for_a_limited_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(followers, "CLOSE_TIMEOUT", 0.3)
+    monkeypatch.setattr(followers, "MAX_QUEUED_CALLS", 20)
+    lines: list[str] = []
     release = threading.Event()
-    hanging, other = Kept(lambda what: bool(release.wait(20)) and None), Kept()
-    writing = Tracking([("MLflow", lambda: hanging), ("TensorBoard", lambda: other)], said.append)
+    hanging, other = RecordingSink(lambda what: bool(release.wait(20)) and None), RecordingSink()
+    tracking = Tracking([("MLflow", lambda: hanging), ("TensorBoard", lambda: other)], lines.append)
     started = time.monotonic()
-    writing.report(RUN, start())
+    tracking.report(RUN, start())
     for number in range(1, 41):
-        writing.report(RUN, epoch("head", number, 50.0))
+        tracking.report(RUN, epoch("head", number, 50.0))
         time.sleep(0.01)
-    writing.close()
+    tracking.close()
     release.set()
     assert time.monotonic() - started < 5
-    assert said == ["MLflow does not get everything (it does not keep up); the runs go on, their results are recorded"]
-    assert len(other.told) == 1 + 40 + 1
+    assert lines == ["MLflow does not get everything (it does not keep up); the runs go on, their results are recorded"]
+    assert len(other.calls) == 1 + 40 + 1
 
 
-def test_a_full_disk_is_said_once(tmp_path: Path) -> None:
+def test_a_disk_that_cannot_be_written_to_is_reported_once(tmp_path: Path) -> None:
     (tmp_path / "tensorboard").write_text("in the way of a folder")
-    said: list[str] = []
-    writing = Tracking([("TensorBoard", lambda: EventFiles(open_ledger(tmp_path)))], said.append)
-    a_run(writing)
-    writing.close()
-    (line,) = said
+    lines: list[str] = []
+    tracking = Tracking([("TensorBoard", lambda: EventFiles(open_ledger(tmp_path)))], lines.append)
+    a_run(tracking)
+    tracking.close()
+    (line,) = lines
     assert line.startswith("TensorBoard does not get everything (")
 
 
-def test_nothing_is_held_open_for_runs_that_have_ended(tmp_path: Path) -> None:
-    writing = board(tmp_path)
+def test_no_file_stays_open_for_runs_that_have_ended(tmp_path: Path) -> None:
+    tracking = board(tmp_path)
     threads = threading.active_count()
     for seed in range(30):
         run = planned(imagenet_scattering.EXPERIMENTS[0], seed=seed)
-        writing.report(run, start())
-        writing.ended(run, FINISHED, record=RECORD)
+        tracking.report(run, start())
+        tracking.ended(run, FINISHED, record=RECORD)
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline and len(list((tmp_path / "tensorboard").glob("*/*/*"))) < 30:
         time.sleep(0.05)
     assert threading.active_count() <= threads
-    writing.close()
+    tracking.close()
     held = [link.resolve() for link in Path("/proc/self/fd").iterdir() if link.exists()]
     assert not [file for file in held if tmp_path in file.parents]
