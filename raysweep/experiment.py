@@ -3,8 +3,10 @@
 Standard library only; search_spaces/ declares these, the rest of raysweep runs them, analysis/ reads them back.
 """
 
+import contextlib
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -28,8 +30,9 @@ class Experiment:
 
     name: str
     config: Any
-    """The trainable's configuration: a frozen dataclass with at least `dataset`, `data_dir`, `seed`, `save_dir`.
-    A field whose metadata say `cosmetic` cannot change a run's numbers and takes no part in its identity."""
+    """The trainable's configuration: a frozen dataclass with at least `seed` and `save_dir`, with `dataset` where the
+    family takes several, and with `data_dir` where data lie in a folder. A field whose metadata say `cosmetic` cannot
+    change a run's numbers and takes no part in its identity."""
     trainable: str
     """Import path of the package that exports `check(config, num_workers)` and `train(config)`."""
     priority: int = 0
@@ -180,8 +183,23 @@ class Family:
     questions: tuple[Question, ...]
     grid: Callable[[Mapping[str, Sequence[Any]]], tuple[list[Experiment], list[str]]]
     """Experiments over given values of the axes, and a line for each combination that cannot be."""
+    datasets: tuple[str, ...] = ()
+    """What --dataset may name. The first is used where neither --dataset nor --data-dir is given. (): `dataset` alone.
+    """
     embedded: Mapping[str, Any] = field(default_factory=dict)
-    """Fields that the experiments take on the embedded data, where --set does not name them."""
+    """Fields that the experiments take on the first of `datasets` where that is not what they are about, unless --set
+    names them."""
+    locate: Callable[[str, str | None], str] | None = None
+    """Returns where a dataset is, as people are told, given its name and --data-dir. Raises ValueError, in a line,
+    where it is not found. None: the data are no files, and --data-dir is refused."""
+    elsewhere: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
+    """Within this context `locate` and the trainables' `check` take data that are not on this machine for what was
+    published of them. It is entered for plans and commands, which may be for another machine."""
+
+    @property
+    def all_datasets(self) -> tuple[str, ...]:
+        """The data that the experiments can be run on."""
+        return self.datasets or (self.dataset,)
 
     def group_of(self, experiment: str) -> str:
         """Name of the first group that holds the experiment; the family's own where none does."""

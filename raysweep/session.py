@@ -1,148 +1,202 @@
-"""One invocation of a sweep, from planned runs to recorded results: on which cluster, under which rules.
+"""One invocation of a sweep, from the options of its command to recorded results."""
 
-What is asked for on the command line is worked out in run_sweep.py; how it is answered is for `analysis`.
-"""
-
-import argparse
 import contextlib
 import math
-import os
-import shlex
-import signal
-import threading
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 from raysweep.cache import cache_folder
-from raysweep.experiment import Experiment, Family, Question
-from raysweep.forecasts import forecasts, past_error, setting_of, with_predictions
-from raysweep.ledger import SETTLED, Ledger, Record, write_plan
+from raysweep.experiment import Family
+from raysweep.forecasts import forecasts, past_error, setting_of, show_plan, with_predictions
+from raysweep.ledger import SETTLED, Ledger, Record, hold_or_offer, open_ledger, write_plan
 from raysweep.live import Status, choose_view
-from raysweep.planning import PlannedRun, Resources, accept_imported, alike, describe_changes, make_runs, matching
-from raysweep.running import ClusterPlacement, LocalPlacement, Placement, concurrent_trials, own_cluster
-from raysweep.tracking import Destination
+from raysweep.messages import PlanError
+from raysweep.planning import (
+    HandedOver,
+    NextStep,
+    Options,
+    ParseValues,
+    PlannedRun,
+    Resources,
+    Rules,
+    SweepSpec,
+    alike,
+    describe_changes,
+    enter_known,
+    families_of,
+    local_resources,
+    matching,
+    search_rounds,
+    select_family,
+    shell_commands,
+    sweep_spec,
+)
+from raysweep.running import (
+    ClusterPlacement,
+    LocalPlacement,
+    Placement,
+    concurrent_trials,
+    notice_interrupts,
+    own_cluster,
+    running_cluster,
+)
+from raysweep.tracking import Destination, reach
+
+Expected = Mapping[str, tuple[float, float, float]]
+"""By run, the seconds that it is expected to take, with bounds."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Hooks:
+    """What the entry point hands down, since raysweep imports no family, no trainable and no analysis by name."""
+
+    families: Callable[[], Sequence[Family]]
+    """Returns the families of the project."""
+    parse_values: ParseValues
+    """Reads the values of --set and --grid."""
+    next_step: NextStep
+    """Says what a search is to run next."""
+    print_answers: Callable[[str, Sequence[str]], None]
+    """Prints the answers that the results at a location give, by the runs of these names."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Setup:
     """What one invocation works with."""
 
-    args: argparse.Namespace
-    family: Family
-    question: Question | None
-    """The one whose search chooses the runs; None where all are planned beforehand."""
-    overrides: dict[str, Any]
+    spec: SweepSpec
     ledger: Ledger
     resources: Resources
-    arrived: list[str]
-    """Names of the runs that other commands have handed over."""
     destinations: Sequence[Destination] = ()
     """Where --track sends measurements."""
 
-    @property
-    def questions(self) -> list[dict[str, Any]]:
-        """What the runs are to answer, as it is written down."""
-        asked = [self.question] if self.question else [q for q in self.family.questions if q.kind != "search"]
-        return [{**asdict(question), "family": question.family or self.family.name} for question in asked]
 
-    @property
-    def selection(self) -> str:
-        """The arguments that name what is run, without those that say which of it and how."""
-        flags = [f"--{name} {shlex.join(given)}" for name in ("group", "grid") if (given := getattr(self.args, name))]
-        return " ".join(flags)
+def sweep(options: Options, argv: Sequence[str], hooks: Hooks) -> int:
+    """Plan, run what is not done yet, print the answers. Returns the exit code.
 
-    def make(self, experiments: Sequence[Experiment], seeds: Sequence[int] | None) -> list[PlannedRun]:
-        """The runs of experiments, with their own seeds without `seeds`. Raises PlanError for one that cannot be."""
-        return make_runs(
-            experiments,
-            self.ledger,
-            family=self.family,
-            overrides=self.overrides,
-            seeds=seeds,
-            num_workers=self.args.num_workers,
-            gpus=self.resources.gpus,
-            group=self.args.group[0] if self.question else "",
-            selection=self.selection,
-        )
+    `argv` is the command itself, for the sweep that it may be handed over to. Raises PlanError and LedgerError, in a
+    line, before anything starts.
+    """
+    family = select_family(families_of(options, hooks.families), options.group, options.only)
+    with contextlib.ExitStack() as stack:
+        if options.plan or options.print_commands:  # for machines that may have other data and devices
+            stack.enter_context(family.elsewhere())
+        spec = sweep_spec(options, family, hooks.parse_values)
+        resources = _resources(options, stack)
+        ledger = open_ledger(options.results)
+        setup = Setup(spec=spec, ledger=ledger, resources=resources, destinations=reach(options.track))
+        runs = spec.plan(ledger, resources)
+        if options.print_commands:
+            _print_commands(spec, runs)
+            return 0
+        if options.plan:
+            show_plan(spec, runs, ledger, resources)
+            return 0
+        if not options.preempt:
+            stack.enter_context(ledger.store.locked())
+        elif hold_or_offer(ledger, stack, argv):
+            return 0
+        _forget(setup, runs)
+        print(spec.data)
+        plans = search_rounds(spec, runs, ledger, resources, hooks.next_step) if spec.question else iter([runs])
+        handed_over = HandedOver(ledger, resources, lambda o: families_of(o, hooks.families), hooks.parse_values)
+        names, interrupted = run(setup, plans, handed_over)
+        hooks.print_answers(ledger.location, names)
+        ledger.write_frame()
+        return 130 if interrupted else int(bool(set(names) - ledger.finished()))
 
 
-def run(
-    setup: Setup, plans: Iterator[list[PlannedRun]], incoming: Callable[[], Sequence[PlannedRun]]
-) -> tuple[list[str], bool]:
-    """Run what is not finished, one plan after the other, and what comes in meanwhile.
+def run(setup: Setup, plans: Iterator[list[PlannedRun]], handed_over: HandedOver) -> tuple[list[str], bool]:
+    """Run what is not finished, one plan after the other, and what is handed over meanwhile.
 
     Returns the names of all runs, and whether the user has interrupted them.
     """
     ledger = setup.ledger
     names: dict[str, None] = {}
-    expected: dict[str, tuple[float, float, float]] = {}
     interrupted = False
     with contextlib.ExitStack() as stack:
-        launch: Callable[[list[PlannedRun], list[PlannedRun]], None] | None = None
+        launcher: _Launcher | None = None
         for runs in plans:
             names |= dict.fromkeys(run.name for run in runs)
             for file in ledger.set_aside():
                 print(f"damaged record, its run is done again: {file}")
             before = list(ledger.records())
-            runs = foresee(setup, runs, before, expected)
+            runs, expected = _foresee(setup, runs, before)
             planned = [run.record() for run in runs]
-            todo = to_do(setup, runs, planned, before)
-            write_plan(ledger, planned, setup.questions)
+            todo = _to_do(setup, runs, planned, before)
+            write_plan(ledger, planned, setup.spec.questions)
             if not todo:
                 continue
             try:
-                launch = launch or stack.enter_context(_launcher(setup, runs, incoming, expected))
-                launch(todo, runs)
+                launcher = launcher or stack.enter_context(_launcher(setup, runs, handed_over))
+                launcher.launch(todo, runs, expected)
             except KeyboardInterrupt:
                 interrupted = True
                 print("interrupted; the same command goes on from the last checkpoints")
                 break
             finally:
                 ledger.adopt(planned)
-    names |= dict.fromkeys(setup.arrived)
+    names |= dict.fromkeys(handed_over.names)
     return list(names), interrupted
 
 
-def foresee(
-    setup: Setup, runs: list[PlannedRun], records: list[Record], expected: dict[str, tuple[float, float, float]]
-) -> list[PlannedRun]:
-    """The runs with what is expected of their times by what is known now, for their records.
+def _resources(options: Options, stack: contextlib.ExitStack) -> Resources:
+    """The CPUs and GPUs of the sweep; within `stack`, this process is connected to the cluster of --address."""
+    use_gpus = options.gpus_per_worker != 0
+    if options.address:
+        return stack.enter_context(running_cluster(options.address, use_gpus=use_gpus))
+    if options.print_commands:  # each experiment's own number of workers
+        return Resources(cpus=sys.maxsize, gpus=sys.maxsize)
+    return local_resources(use_gpus=use_gpus)
 
-    `expected` takes in the seconds, with bounds, by name.
-    """
-    setting = setting_of(setup.resources, setup.args.gpus_per_worker, cache_folder())
+
+def _print_commands(spec: SweepSpec, runs: Sequence[PlannedRun]) -> None:
+    """Print the runs as commands for a shell. Raises PlanError for a search."""
+    if spec.question:
+        name = spec.options.group[0]
+        raise PlanError(f"{name} is a search: which runs it does follows from results, so it has no commands")
+    print(*shell_commands(runs), sep="\n")
+
+
+def _foresee(setup: Setup, runs: Sequence[PlannedRun], records: Sequence[Record]) -> tuple[list[PlannedRun], Expected]:
+    """The runs with what is expected of their times, for their records, and the seconds by name."""
+    setting = setting_of(setup.resources, setup.spec.options.gpus_per_worker, cache_folder())
     error = past_error(records)
     known = forecasts(runs, records, setting.share_of, setting.cache, error=error.spread if error else 0.0)
-    for run, forecast in zip(runs, known, strict=True):
-        if forecast.seconds is not None and forecast.low is not None and forecast.high is not None:
-            expected[run.name] = forecast.seconds, forecast.low, forecast.high
-    return with_predictions(runs, known)
+    expected = {
+        run.name: (forecast.seconds, forecast.low, forecast.high)
+        for run, forecast in zip(runs, known, strict=True)
+        if forecast.seconds is not None and forecast.low is not None and forecast.high is not None
+    }
+    return with_predictions(runs, known), expected
 
 
-def to_do(setup: Setup, runs: list[PlannedRun], planned: list[Record], before: list[Record]) -> list[PlannedRun]:
-    """Of the runs those that are not settled, each once; says what has changed against the records of `before`."""
-    ledger = setup.ledger
-    enter_known(ledger, planned, setup.args)
+def _to_do(
+    setup: Setup, runs: Sequence[PlannedRun], planned: Sequence[Record], before: Sequence[Record]
+) -> list[PlannedRun]:
+    """Of the runs those that are not settled, each once; prints what has changed against the records of `before`."""
+    ledger, spec = setup.ledger, setup.spec
+    enter_known(ledger, planned, imported=spec.options.accept_imported)
     settled = ledger.settled()
     first = {run.key: run for run in reversed(runs)}  # of several experiments that are the same run
     todo = [run for run in runs if run.name not in settled and run is first[run.key]]
     done = sum(run.name in settled for run in runs)
     print(
-        f"{len(runs)} run{'s' * (len(runs) != 1)} of {setup.family.name}, {done} finished before, {len(todo)} "
+        f"{len(runs)} run{'s' * (len(runs) != 1)} of {spec.family.name}, {done} finished before, {len(todo)} "
         f"to do on {setup.resources}; results in {ledger.location}"
     )
-    if before and not setup.question:
+    if before and not spec.question:
         for line in describe_changes(runs, before):
             print(f"  {line}")
     return todo
 
 
-def forget(setup: Setup, runs: list[PlannedRun]) -> None:
+def _forget(setup: Setup, runs: Sequence[PlannedRun]) -> None:
     """Remove the results of the experiments of --redo; of a search, at all values."""
-    again = matching([planned.experiment.name for planned in runs], setup.args.redo)
-    search = setup.question.search if setup.question else None
+    again = matching([planned.experiment.name for planned in runs], setup.spec.options.redo)
+    search = setup.spec.question.search if setup.spec.question else None
     records = list(setup.ledger.records()) if again else []
     for planned in runs:
         if planned.experiment.name in again:
@@ -150,82 +204,51 @@ def forget(setup: Setup, runs: list[PlannedRun]) -> None:
                 setup.ledger.remove(record["run"])
 
 
-def enter_known(ledger: Ledger, planned: list[dict[str, Any]], args: argparse.Namespace) -> None:
-    """Enter under their planned names the results that there are, of other experiments and, if asked for, imported."""
-    ledger.adopt(planned)
-    if args.accept_imported:
-        for line in accept_imported(ledger, planned):
-            print(line)
+class _Launcher:
+    """Launches plans one after the other on the same cluster, until the budget is used up."""
 
+    def __init__(self, ledger: Ledger, placement: Placement, rules: Rules, status: Status) -> None:
+        self._ledger, self._placement, self._rules, self._status = ledger, placement, rules, status
 
-def _notice_interrupts() -> Callable[[], bool]:
-    """Let Ctrl-C be noticed; the second one ends us at once, and the cluster's supervisor cleans up.
+    def launch(self, todo: list[PlannedRun], planned: Sequence[PlannedRun], expected: Expected) -> None:
+        """Run what is to do of what is planned. Raises KeyboardInterrupt where the user has interrupted it."""
+        from raysweep.running import launch
 
-    Returns what says whether there was one. A shell that has had it ignored, as for a job in the background, is obeyed.
-    """
-    noticed = threading.Event()
-
-    def interrupt(*_: object) -> None:
-        if noticed.is_set():
-            os._exit(130)
-        noticed.set()
-        print("Ctrl-C: running trials write their checkpoints and stop (Ctrl-C again: at once)", flush=True)
-
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, interrupt)
-    return noticed.is_set
+        done = {record["run"]: record for record in self._ledger.records() if record["status"] in SETTLED}
+        self._status.expect(expected)
+        self._status.add([run for run in planned if run.name in done or run in todo], done)
+        used = launch(todo, self._ledger, self._placement, self._rules, self._status)
+        self._rules = replace(self._rules, slot_seconds=self._rules.slot_seconds - used)
 
 
 @contextlib.contextmanager
-def _launcher(
-    setup: Setup,
-    runs: list[PlannedRun],
-    incoming: Callable[[], Sequence[PlannedRun]],
-    expected: Mapping[str, tuple[float, float, float]],
-) -> Iterator[Callable[[list[PlannedRun], list[PlannedRun]], None]]:
-    """Launches runs out of those of a plan, on the cluster of --address or one of our own that ends with this."""
-    args = setup.args
-    hours, of_gpus = args.budget_hours or (math.inf, False)
-    left = 3600 * hours if of_gpus else math.inf  # of slots times seconds
-    started = time.monotonic()
+def _launcher(setup: Setup, runs: list[PlannedRun], handed_over: HandedOver) -> Iterator[_Launcher]:
+    """What launches runs out of those of a plan, on the cluster of --address or one of our own that ends with this."""
+    options, started = setup.spec.options, time.monotonic()
+    hours, of_gpus = options.budget_hours or (math.inf, False)
     with contextlib.ExitStack() as stack:
         placement: Placement
-        if args.address:
-            max_concurrent = concurrent_trials(runs, setup.resources, args.gpus_per_worker)
-            placement = ClusterPlacement(setup.resources, args.gpus_per_worker, max_concurrent)
+        if options.address:
+            max_concurrent = concurrent_trials(runs, setup.resources, options.gpus_per_worker)
+            placement = ClusterPlacement(setup.resources, options.gpus_per_worker, max_concurrent)
         else:
-            placement = LocalPlacement(setup.ledger, setup.resources, args.gpus_per_worker)
+            placement = LocalPlacement(setup.ledger, setup.resources, options.gpus_per_worker)
             dashboard = stack.enter_context(own_cluster(setup.resources))
             print(f"Ray dashboard: http://{dashboard} (token: `ray get-auth-token`)")
-        from raysweep.planning import Rules
-        from raysweep.running import launch
-        from raysweep.tracking import Gauges, Tracking
+        from raysweep.tracking import Gauges, Tracking  # once Ray is there
 
         gauges, tracking = Gauges(), Tracking.of(setup.ledger, setup.destinations)
         stack.callback(tracking.close)
         rules = Rules(
             followers=(gauges, tracking),
             counted=gauges.runs,
-            backfill=args.backfill,
+            backfill=options.backfill,
             deadline=math.inf if of_gpus else started + 3600 * hours,
-            incoming=incoming,
-            interrupted=_notice_interrupts(),
+            slot_seconds=3600 * hours if of_gpus else math.inf,
+            incoming=handed_over.take,
+            interrupted=notice_interrupts(),
         )
-
-        status = Status(
-            setup.ledger,
-            choose_view(),
-            slots=placement.slots,
-            slots_of=placement.slots_of,
-            predicted=expected,
-        )
+        status = Status(setup.ledger, choose_view(), slots=placement.slots, slots_of=placement.slots_of)
         status.start()
         stack.callback(status.close)
-
-        def start(todo: list[PlannedRun], planned: list[PlannedRun]) -> None:
-            nonlocal left
-            done = {record["run"]: record for record in setup.ledger.records() if record["status"] in SETTLED}
-            status.add([run for run in planned if run.name in done or run in todo], done)
-            left -= launch(todo, setup.ledger, placement, replace(rules, slot_seconds=left), status)
-
-        yield start
+        yield _Launcher(setup.ledger, placement, rules, status)

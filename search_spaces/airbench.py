@@ -15,11 +15,13 @@ with bfloat16 products `mirror` takes a quarter of an hour.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
-from typing import Any
+from typing import Any, get_args
 
 from raysweep.experiment import Experiment, Family, Group, Question, Search
+from search_spaces import image_data
 from search_spaces.axes import Axes, Follows, points, tune_space
 from trainables.airbench import ABLATIONS, AirbenchConfig
+from trainables.airbench.config import DatasetName
 
 TRAINABLE = "trainables.airbench"
 
@@ -68,16 +70,9 @@ SPOKEN_SWITCHES = ", ".join(f"{letter} {name}" for letter, name in SWITCHES.item
 
 EPOCHS_TO_94 = {
     **{"all_on": 9.9, "all_off": 34.0},
-    **{
-        "without_A": 22.0,
-        "without_B": 12.7,
-        "without_C": 14.2,
-        "without_D": 10.7,
-        "without_E": 11.2,
-        "without_F": 10.8,
-    },
-    **{"only_A": 21.0, "only_B": 29.5, "only_C": 40.0, "only_D": 33.0, "only_E": 29.5, "only_F": 33.0},
-    **{"only_AB": 18.0, "only_AC": 16.5, "only_AD": 20.2, "only_AE": 18.1, "only_AF": 20.5},
+    **{f"without_{x}": n for x, n in zip(SWITCHES, (22.0, 12.7, 14.2, 10.7, 11.2, 10.8), strict=True)},
+    **{f"only_{x}": n for x, n in zip(SWITCHES, (21.0, 29.5, 40.0, 33.0, 29.5, 33.0), strict=True)},
+    **{f"only_A{x}": n for x, n in zip("BCDEF", (18.0, 16.5, 20.2, 18.1, 20.5), strict=True)},
 }
 """The author's epochs to 94 % by switches; only_AB is his step dirac, only_AF is "20 to 21"."""
 
@@ -294,6 +289,9 @@ FAMILY = Family(
     groups=GROUPS,
     questions=QUESTIONS,
     grid=grid,
+    datasets=get_args(DatasetName),
+    locate=image_data.locate,
+    elsewhere=image_data.elsewhere,
     # 1,438 images make eleven batches of 128. A mirrored digit is none, so the steps run and their order means nothing.
     embedded={"batch_size": 128},
 )

@@ -9,12 +9,14 @@ Two architectures, wavelet init in two phases against random init trained jointl
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
 from raysweep.experiment import Experiment, Family, Filter, Group, Question
+from search_spaces import image_data
 from search_spaces.axes import Axes, points, tune_space
 from search_spaces.scattering_grid import TRAINABLE, architecture_name, configure, run_name
 from trainables.scattering import ScatteringConfig
+from trainables.scattering.config import DatasetName
 
 BASE = ScatteringConfig(dataset="cifar10", n_blocks=3, L=4, kernel_size=5, lr_epochs=20, epochs=150)
 
@@ -134,5 +136,8 @@ FAMILY = Family(
         }.values(),
     ),
     grid=grid,
+    datasets=get_args(DatasetName),
+    locate=image_data.locate,
+    elsewhere=image_data.elsewhere,
     embedded={"lr_epochs": 5, "epochs": 5},
 )

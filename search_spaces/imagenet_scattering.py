@@ -8,12 +8,14 @@ each of them makes another experiment.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 from raysweep.experiment import Experiment, Family, Filter, Group, Question
+from search_spaces import image_data
 from search_spaces.axes import Axes, points, tune_space
 from search_spaces.scattering_grid import TRAINABLE, configure, run_name
 from trainables.scattering import ScatteringConfig
+from trainables.scattering.config import DatasetName
 
 BASE = ScatteringConfig(
     dataset="imagenet",
@@ -211,6 +213,9 @@ FAMILY = Family(
     groups=GROUPS,
     questions=QUESTIONS,
     grid=grid,
+    datasets=get_args(DatasetName),
+    locate=image_data.locate,
+    elsewhere=image_data.elsewhere,
     # 1,438 images make 12 steps of 128: a few epochs with small steps for filters that see up to 1,875 channels.
     # They show that everything runs, and answer nothing about ImageNet.
     embedded={"global_batch_size": 128, "lr_epochs": 5, "epochs": 2, "lr_extractor": 1e-5},

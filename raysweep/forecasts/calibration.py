@@ -1,6 +1,6 @@
 """Measures how fast the runs of a plan go on this machine, a few seconds each, as many at once as in the sweep.
 
-    python -m raysweep.forecasts.calibration    what each measuring process runs; it reads its task from its input
+    python -m raysweep.forecasts.calibration    what each measuring process runs; it reads its run from its input
 
 Rates are kept in the cache folder and measured again for another device, number of threads or version of torch.
 """
@@ -20,6 +20,7 @@ from typing import IO, Any
 
 from raysweep.forecasts.rates import Rates, Shape, Share, cached, keep
 from raysweep.messages import one_line
+from raysweep.modules import ROOT
 from raysweep.planning import PlannedRun
 
 MOST_SECONDS = 600.0
@@ -72,13 +73,12 @@ def _started(run: PlannedRun, share: Share, number: int) -> Iterator[tuple[subpr
     """A measuring process, with its output; it is ended with this context."""
     threads = str(share.threads)
     environment = {**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [os.getcwd(), *sys.path]))
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     if share.gpus:
         visible = [d for d in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if d]
         environment["CUDA_VISIBLE_DEVICES"] = (visible or [str(i) for i in range(share.gpus)])[number % share.gpus]
-    task = pickle.dumps((run.experiment.trainable, run.config, run.num_workers))
     with tempfile.TemporaryFile() as source, tempfile.TemporaryFile() as output:
-        source.write(task)
+        pickle.dump(run, source)
         source.seek(0)
         command = [sys.executable, "-m", "raysweep.forecasts.calibration"]
         process = subprocess.Popen(command, stdin=source, stdout=output, stderr=subprocess.DEVNULL, env=environment)
@@ -107,9 +107,9 @@ def _answer(process: subprocess.Popen[bytes], output: IO[bytes]) -> Rates:
 
 def _main() -> None:
     """Measure what the input names, and print the rates as JSON."""
-    trainable, config, num_workers = pickle.load(sys.stdin.buffer)
+    run: PlannedRun = pickle.load(sys.stdin.buffer)
     try:
-        answer = importlib.import_module(trainable).measure(config, num_workers)
+        answer = importlib.import_module(run.experiment.trainable).measure(run.config, run.num_workers)
     except Exception as error:
         answer = {"error": one_line(error)}
     print(json.dumps(answer))

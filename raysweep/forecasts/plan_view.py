@@ -2,6 +2,8 @@
 
 import datetime
 import itertools
+import json
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -9,11 +11,31 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from raysweep.forecasts.past import PastError
-from raysweep.forecasts.planning import Row
+from raysweep.cache import cache_folder
+from raysweep.forecasts.calibration import calibrate
+from raysweep.forecasts.past import PastError, past_error
+from raysweep.forecasts.planning import Row, plan_as_json, rows_of, setting_of, total_of
 from raysweep.forecasts.schedule import Total
+from raysweep.ledger import Ledger
+from raysweep.planning import PlannedRun, Resources, SweepSpec
 
 COLORS = {"none": "", "likely": "yellow", "certain": "red"}
+
+
+def show_plan(spec: SweepSpec, runs: Sequence[PlannedRun], ledger: Ledger, resources: Resources) -> None:
+    """Print what the runs are, need and take: as a table, or for scripts."""
+    setting = setting_of(resources, spec.options.gpus_per_worker, cache_folder())
+    if spec.options.calibrate:
+        calibrate(runs, setting.share_of, setting.cache, say=lambda line: print(line, file=sys.stderr))
+    rows = rows_of(runs, ledger, setting)
+    if spec.options.json:
+        print(json.dumps(plan_as_json(rows), indent=1))
+        return
+    print(spec.data)
+    total, error = total_of(rows, setting), past_error(ledger.records())
+    print_plan(rows, total, error, resources=str(resources))
+    if spec.question:
+        print("these are the first runs of a search; which others follow depends on their results")
 
 
 def print_plan(

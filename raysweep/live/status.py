@@ -55,12 +55,10 @@ class Status:
         *,
         slots: float,
         slots_of: Callable[[PlannedRun], float] = lambda run: run.num_workers,
-        predicted: Mapping[str, tuple[float, float, float]] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`predicted` are seconds of runs by name, with bounds."""
         self._ledger, self._view, self._slots, self._slots_of, self._clock = ledger, view, slots, slots_of, clock
-        self._pace = Pace(predicted)
+        self._pace = Pace()
         self._runs: dict[str, PlannedRun] = {}
         self._run_states: dict[str, RunState] = {}
         self._started = clock()
@@ -100,6 +98,10 @@ class Status:
             if (record := done.get(run.name)) and (seconds := uninterrupted_seconds(record)):
                 self._pace.run_took(run, seconds)
         self._run_states = self._run_states | new
+
+    def expect(self, predicted: Mapping[str, tuple[float, float, float]]) -> None:
+        """Take in how long runs are predicted to take: by name, the seconds and their bounds."""
+        self._pace.expect(predicted)
 
     def admitted(self, run: PlannedRun) -> None:
         """Note that a run has been given its slots and is about to begin."""

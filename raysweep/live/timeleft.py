@@ -59,11 +59,14 @@ class Position:
 class Pace:
     """Keeps how long epochs and runs took, and estimates from it how long runs will take."""
 
-    def __init__(self, predicted: Mapping[str, tuple[float, float, float]] | None = None) -> None:
-        """`predicted` are seconds of whole runs by name, with bounds."""
-        self.predicted = {name: TimeEstimate(*values) for name, values in (predicted or {}).items()}
+    def __init__(self) -> None:
+        self._predicted: dict[str, TimeEstimate] = {}
         self._epochs: defaultdict[Any, deque[float]] = defaultdict(lambda: deque(maxlen=MAX_KEPT))
         self._whole: defaultdict[Any, deque[float]] = defaultdict(lambda: deque(maxlen=MAX_KEPT))
+
+    def expect(self, predicted: Mapping[str, tuple[float, float, float]]) -> None:
+        """Note how long whole runs are predicted to take: by name, the seconds and their bounds."""
+        self._predicted = self._predicted | {name: TimeEstimate(*values) for name, values in predicted.items()}
 
     def epoch_took(self, run: PlannedRun, phase: str, seconds: float) -> None:
         """Note how long an epoch of a run took."""
@@ -77,7 +80,7 @@ class Pace:
     def whole(self, run: PlannedRun) -> TimeEstimate | None:
         """The duration of a run: that of similar runs, else the predicted one; None where neither is known."""
         seen = self._whole.get(_kind(run))
-        return _spread(seen) if seen else self.predicted.get(run.name)
+        return _spread(seen) if seen else self._predicted.get(run.name)
 
     def left(self, run: PlannedRun, position: Position | None) -> TimeEstimate | None:
         """How long a run still takes from its position, which is None if it has not begun; None if nothing is known.

@@ -63,7 +63,7 @@ def _default(field: "dataclasses.Field[Any]") -> Any:
 def _command(series: Sequence[PlannedRun]) -> list[str]:
     """The arguments of the trainable's own command, or of one that takes every field as a flag."""
     first = series[0]
-    folder = f"{first.config.dataset}_runs/{first.experiment.name}-s{_spoken_seeds(series)}-{first.key[:8]}"
+    folder = f"{first.dataset}_runs/{first.experiment.name}-s{_spoken_seeds(series)}-{first.key[:8]}"
     configs = [dataclasses.replace(run.config, save_dir=folder) for run in series]
     own = getattr(importlib.import_module(first.experiment.trainable), "command", None)
     if own:

@@ -7,6 +7,14 @@ from typing import Any
 from raysweep.ledger import FINISHED, Ledger, Record
 
 
+def enter_known(ledger: Ledger, planned: Sequence[Record], *, imported: bool) -> None:
+    """Enter under their planned names the results that there are, of other experiments and, if asked for, imported."""
+    ledger.adopt(planned)
+    if imported:
+        for line in accept_imported(ledger, planned):
+            print(line)
+
+
 def accept_imported(ledger: Ledger, planned: Sequence[Record]) -> Iterator[str]:
     """Enter imported results under the names of the planned runs that they equal. Yields a line about each.
 

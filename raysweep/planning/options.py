@@ -1,53 +1,126 @@
-"""The command line of run_sweep.py: what is wrong is said in one line with the nearest valid choice, exit code 2."""
+"""The command line of run_sweep.py: `Options` is the table of its flags, of which the parser and the help are made."""
 
 import argparse
-import math
 import re
-import sys
-from collections.abc import Sequence
-from typing import NoReturn
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, NoReturn
 
 from raysweep.messages import PlanError, nearest
+from raysweep.planning.values import accuracy_of, budget_of, fields_of, gpus_of, names_of, seeds_of, workers_of
+
+BEFORE = "before it runs; nothing is started"
+WHAT = "what to run"
+DATA = "data and results"
+WHERE = "where to run"
+HOW = "how to run"
+
+Finish = Callable[[Any, str], Any]
+"""From what argparse has found of a flag, and the flag, to the value of its field. May raise PlanError."""
 
 
-def parse_options(
-    argv: Sequence[str] | None, *, description: str | None, datasets: Sequence[str]
-) -> argparse.Namespace:
-    """The options given on the command line."""
-    args = _parser(description, datasets).parse_args(argv)
-    for flag in ("json", "calibrate"):
-        if getattr(args, flag) and not args.plan:
-            fail(f"--{flag} goes with --plan")
-    for name in ("only", "redo"):
-        given = getattr(args, name)
-        setattr(args, name, split(given or []))
-        if given and not getattr(args, name):
-            fail(f"--{name} names nothing")
-    return args
+def _flag(help: str, section: str = "", *, default: Any = None, finish: Finish | None = None, **more: Any) -> Any:
+    """A field of `Options`: the flag of its name, with the help and whatever else argparse is to know of it."""
+    metadata = {"section": section, "finish": finish, "argparse": {"help": help, **more}}
+    if default == {}:
+        return field(default_factory=dict, metadata=metadata)
+    return field(default=default, metadata=metadata)
 
 
-def fail(message: object, code: int = 2) -> NoReturn:
-    """End the program with one line on stderr."""
-    print(f"error: {message}", file=sys.stderr)
-    raise SystemExit(code)
+def _switch(help: str, section: str = "") -> Any:
+    return _flag(help, section, default=False, action="store_true")
 
 
-def split(items: Sequence[str]) -> list[str]:
-    """`["A,C", "F"]` -> `["A", "C", "F"]`."""
-    return [name for item in items for name in item.split(",") if name]
+def _words(help: str, section: str, metavar: str) -> Any:
+    """A flag that takes one or more words, once or several times."""
+    words: Finish = lambda given, flag: tuple(given)  # noqa: E731
+    return _flag(help, section, default=(), finish=words, action="extend", nargs="+", metavar=metavar)
 
 
-def pairs(items: Sequence[str] | None, flag: str) -> dict[str, str]:
-    """`["epochs=3"]` -> `{"epochs": "3"}`. Raises PlanError for anything that is not field=value."""
-    found = {}
-    for item in items or ():
-        name, equals, value = item.partition("=")
-        if not (name and equals and value):
-            raise PlanError(f"{flag} {item}: expected field=value")
-        if name in found:
-            raise PlanError(f"{flag} names {name} twice")
-        found[name] = value
-    return found
+def _names(help: str, section: str, metavar: str) -> Any:
+    """A flag that takes names with commas between them, once or several times."""
+    return _flag(help, section, default=(), finish=names_of, action="append", metavar=metavar)
+
+
+def _assignments(help: str, section: str, metavar: str) -> Any:
+    """A flag that takes one or more field=value, once or several times."""
+    return _flag(help, section, default={}, finish=fields_of, action="extend", nargs="+", metavar=metavar)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Options:
+    """The options of one command; the text beside each field is its help. Fields stand in the order of the help."""
+
+    help: bool = _switch("show this help, and stop")
+    list: bool = _switch("show all groups and experiments, and stop")
+    status: bool = _switch("show the sweep that runs in --results, until it ends, and stop")
+
+    plan: bool = _switch("show each run's size, cost, memory and time, and stop", BEFORE)
+    json: bool = _switch("of --plan, for scripts", BEFORE)
+    calibrate: bool = _switch("of --plan: measure what is not known of this machine first", BEFORE)
+    print_commands: bool = _switch("show each run as a command without Ray, and stop", BEFORE)
+
+    space: str | None = _flag(
+        "a Python file whose FAMILY is to be run, in place of those of the project", WHAT, metavar="FILE"
+    )
+    group: tuple[str, ...] = _words("groups by name; `all` is A to I", WHAT, "G")
+    only: tuple[str, ...] = _names("of these, names or shell patterns", WHAT, "A,C")
+    grid: Mapping[str, str] = _assignments("a sub-grid of the group's family instead", WHAT, "axis=v1,v2")
+    seeds: tuple[int, ...] | None = _flag(
+        "seeds (many: 0-89), in place of each experiment's own", WHAT, type=seeds_of, metavar="0,1,2"
+    )
+    set: Mapping[str, str] = _assignments("change a field of every run", WHAT, "field=value")
+    target: float | None = _flag(
+        "accuracy that epochs-to-target is to reach, in percent (94)", WHAT, type=accuracy_of, metavar="ACC"
+    )
+    redo: tuple[str, ...] = _names("forget these experiments' results, run them again", WHAT, "NAME")
+    accept_imported: bool = _switch(
+        "take results that `python -m analysis import` brought in place of the same runs of the plan", WHAT
+    )
+
+    dataset: str | None = _flag("which data", DATA, metavar="NAME")
+    data_dir: str | None = _flag("folder of the data; without it the embedded digits are used", DATA, metavar="DIR")
+    results: str = _flag(
+        "folder or URL (s3://...) where results go (default: results)", DATA, default="results", metavar="DIR"
+    )
+
+    num_workers: int | None = _flag("workers of each run", WHERE, type=workers_of, metavar="N")
+    gpus_per_worker: float | None = _flag("GPUs of each worker; 0 trains on CPUs", WHERE, type=gpus_of, metavar="G")
+    address: str | None = _flag("a running Ray cluster, in place of one on this machine", WHERE, metavar="ADDR")
+
+    backfill: bool = _switch("let a later trial start early where it cannot delay an earlier one", HOW)
+    preempt: bool = _switch("if a sweep holds the results folder, have it run this before its own", HOW)
+    track: tuple[str, ...] = _words(
+        "also send what runs report to mlflow[=URI] or wandb[=PROJECT] (TensorBoard's files are written anyway)",
+        HOW,
+        "WHERE",
+    )
+    budget_hours: tuple[float, bool] | None = _flag(
+        "stop, with checkpoints, after so many hours (12), or so many of GPUs (96gpu; of CPUs without GPUs)",
+        HOW,
+        type=budget_of,
+        metavar="H",
+    )
+
+
+def parse_options(argv: Sequence[str]) -> Options:
+    """The options given on the command line. Raises PlanError for what is wrong with them."""
+    found = vars(_parser().parse_args(argv))
+    given = {}
+    for option in fields(Options):
+        value, finish = found[option.name], option.metadata["finish"]
+        if value is not None:
+            given[option.name] = finish(value, _name(option)) if finish else value
+    options = Options(**given)
+    for name in ("json", "calibrate"):
+        if given.get(name) and not options.plan:
+            raise PlanError(f"--{name} goes with --plan")
+    return options
+
+
+def help_text(description: str | None, datasets: str) -> str:
+    """The help. `datasets` says what --dataset may name."""
+    return _parser(description, datasets).format_help()
 
 
 class _Parser(argparse.ArgumentParser):
@@ -57,137 +130,28 @@ class _Parser(argparse.ArgumentParser):
         if unknown := re.match(r"unrecognized arguments: (\S+)", message):
             flags = sorted(self._option_string_actions)
             message = f"unknown option {unknown[1]}{nearest(unknown[1], flags).split('; known')[0]}"
-        fail(message)
+        raise PlanError(message)
 
 
-def _seeds(text: str) -> list[int]:
-    """`0,1,2` or, of many, `0-89`."""
-    seeds: list[int] = []
-    for part in text.split(","):
-        first, to, last = part.partition("-")
-        if not (first.isdigit() and (last.isdigit() or not to)):
-            raise argparse.ArgumentTypeError(f"{text!r} is not a list of whole numbers such as 0,1,2 or 0-89")
-        seeds += range(int(first), min(int(last or first), int(first) + MOST_SEEDS) + 1)
-    if not seeds or max(seeds) >= 2**32 or len(set(seeds)) < len(seeds) or len(seeds) > MOST_SEEDS:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} holds a too large or repeated seed, none, or more than {MOST_SEEDS}"
-        )
-    return seeds
-
-
-MOST_SEEDS = 100_000
-
-
-def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
-    return int(text)
-
-
-def _percent(text: str) -> float:
-    try:
-        percent = float(text)
-    except ValueError:
-        percent = -1.0
-    if not 0 < percent < 100:
-        raise argparse.ArgumentTypeError(f"{text!r} is not an accuracy in percent, above 0 and below 100")
-    return percent
-
-
-def _share(text: str) -> float:
-    try:
-        share = float(text)
-    except ValueError:
-        share = -1.0
-    if not 0 <= share <= 64:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of GPUs")
-    return share
-
-
-def _budget(text: str) -> tuple[float, bool]:
-    """Hours, and whether they are those of GPUs: `12`, `96gpu`."""
-    number = text.removesuffix("gpu")
-    try:
-        hours = float(number)
-    except ValueError:
-        hours = -1.0
-    if not 0 < hours < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of hours such as 12, or of GPU-hours such as 96gpu")
-    return hours, number != text
-
-
-def _parser(description: str | None, datasets: Sequence[str]) -> argparse.ArgumentParser:
+def _parser(description: str | None = None, datasets: str = "") -> argparse.ArgumentParser:
     parser = _Parser(
-        prog="run_sweep.py",
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
+        add_help=False,
     )
-    add = parser.add_argument
-    add("--list", action="store_true", help="show all groups and experiments, and stop")
-    add("--status", action="store_true", help="show the sweep that runs in --results, until it ends, and stop")
-    before = parser.add_argument_group("before it runs; nothing is started")
-    before.add_argument("--plan", action="store_true", help="show each run's size, cost, memory and time, and stop")
-    before.add_argument("--json", action="store_true", help="of --plan, for scripts")
-    before.add_argument(
-        "--calibrate", action="store_true", help="of --plan: measure what is not known of this machine first"
-    )
-    before.add_argument(
-        "--print-commands", action="store_true", help="show each run as a command without Ray, and stop"
-    )
-    what = parser.add_argument_group("what to run")
-    what.add_argument("--group", action="extend", nargs="+", metavar="G", help="groups by name; `all` is A to I")
-    what.add_argument("--only", action="append", metavar="A,C", help="of these, names or shell patterns")
-    what.add_argument(
-        "--grid", action="extend", nargs="+", metavar="axis=v1,v2", help="a sub-grid of the group's family instead"
-    )
-    what.add_argument(
-        "--seeds", type=_seeds, metavar="0,1,2", help="seeds (many: 0-89), in place of each experiment's own"
-    )
-    what.add_argument("--set", action="extend", nargs="+", metavar="field=value", help="change a field of every run")
-    what.add_argument(
-        "--target", type=_percent, metavar="ACC", help="accuracy that epochs-to-target is to reach, in percent (94)"
-    )
-    what.add_argument(
-        "--redo", action="append", metavar="NAME", help="forget these experiments' results, run them again"
-    )
-    what.add_argument(
-        "--accept-imported",
-        action="store_true",
-        help="take results that `python -m analysis import` brought in place of the same runs of the plan",
-    )
-    data = parser.add_argument_group("data and results")
-    data.add_argument("--dataset", metavar="NAME", help=f"one of {', '.join(datasets)}")
-    data.add_argument("--data-dir", metavar="DIR", help="folder of the data; without it the embedded digits are used")
-    data.add_argument(
-        "--results",
-        default="results",
-        metavar="DIR",
-        help="folder or URL (s3://...) where results go (default: results)",
-    )
-    where = parser.add_argument_group("where to run")
-    where.add_argument("--num-workers", type=_positive, metavar="N", help="workers of each run")
-    where.add_argument("--gpus-per-worker", type=_share, metavar="G", help="GPUs of each worker; 0 trains on CPUs")
-    where.add_argument("--address", metavar="ADDR", help="a running Ray cluster, in place of one on this machine")
-    how = parser.add_argument_group("how to run")
-    how.add_argument(
-        "--backfill", action="store_true", help="let a later trial start early where it cannot delay an earlier one"
-    )
-    how.add_argument(
-        "--preempt", action="store_true", help="if a sweep holds the results folder, have it run this before its own"
-    )
-    how.add_argument(
-        "--track",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="WHERE",
-        help="also send what runs report to mlflow[=URI] or wandb[=PROJECT] (TensorBoard's files are written anyway)",
-    )
-    how.add_argument(
-        "--budget-hours",
-        type=_budget,
-        metavar="H",
-        help="stop, with checkpoints, after so many hours (12), or so many of GPUs (96gpu; of CPUs without GPUs)",
-    )
+    sections: dict[str, Any] = {"": parser}
+    for option in fields(Options):
+        name, more = option.metadata["section"], dict(option.metadata["argparse"])
+        if name not in sections:
+            sections[name] = parser.add_argument_group(name)
+        if option.name == "dataset" and datasets:
+            more["help"] = datasets
+        flags = ["-h"] * (option.name == "help") + [_name(option)]
+        sections[name].add_argument(*flags, default=None, **more)
     return parser
+
+
+def _name(option: "Any") -> str:
+    """The flag of a field."""
+    return "--" + str(option.name).replace("_", "-")

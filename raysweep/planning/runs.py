@@ -10,6 +10,7 @@ from typing import Any
 from raysweep.experiment import Experiment, Family
 from raysweep.ledger import Ledger, Record, run_key
 from raysweep.messages import PlanError
+from raysweep.modules import Folders
 
 NOT_RECORDED = ("data", "numerics", "no_effect", "phases", "rate_fields")
 """Facts that stand elsewhere in a record, or are of use beforehand alone."""
@@ -24,6 +25,7 @@ class PlannedRun:
     key: str
     experiment: Experiment
     group: str
+    dataset: str
     config: Any
     """The experiment's configuration with seed, data and save_dir filled in."""
     num_workers: int
@@ -49,7 +51,7 @@ class PlannedRun:
             "key": self.key,
             "experiment": self.experiment.name,
             "group": self.group,
-            "dataset": self.config.dataset,
+            "dataset": self.dataset,
             "seed": self.config.seed,
             "num_workers": self.num_workers,
             "priority": self.experiment.priority,
@@ -64,6 +66,14 @@ class PlannedRun:
             "config": dataclasses.asdict(self.config),
             **self.predicted,
         }
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Brings along from where the modules of the configuration and of the trainable are imported."""
+        return _unpickled, (Folders(), {f.name: getattr(self, f.name) for f in dataclasses.fields(self)})
+
+
+def _unpickled(_: object, fields: dict[str, Any]) -> PlannedRun:
+    return PlannedRun(**fields)
 
 
 def make_runs(
@@ -88,30 +98,19 @@ def make_runs(
     runs = []
     for experiment in sorted(experiments, key=lambda experiment: experiment.priority):
         workers = num_workers or (experiment.num_workers if gpus >= experiment.num_workers else 1)
-        facts: dict[str, Any] = {}
+        own_group, facts = group or family.group_of(experiment.name), None
         for seed in experiment.seeds if seeds is None else seeds:
             try:
                 config = dataclasses.replace(experiment.config, **{**overrides, "seed": seed})
                 facts = facts or (facts_of or check)(experiment, config, workers)  # they are the same for every seed
             except ValueError as error:
                 raise PlanError(f"{experiment.name}: {error}") from None
-            key = run_key(
-                experiment.trainable,
-                config,
-                num_workers=workers,
-                data=facts["data"],
-                numerics=facts["numerics"],
-            )
-            name = f"{experiment.name}-s{seed}-{key[:8]}"
-            if config.data_dir is not None:
-                config = dataclasses.replace(config, data_dir=str(Path(config.data_dir).expanduser().absolute()))
             runs.append(
                 PlannedRun(
-                    name=name,
-                    key=key,
+                    **_named(experiment, config, workers, facts, ledger),
                     experiment=experiment,
-                    group=group or family.group_of(experiment.name),
-                    config=dataclasses.replace(config, save_dir=str(ledger.runs.folder(name))),
+                    group=own_group,
+                    dataset=getattr(config, "dataset", family.dataset),
                     num_workers=workers,
                     changed=_changes(config, overrides),
                     facts=facts,
@@ -119,6 +118,19 @@ def make_runs(
                 )
             )
     return runs
+
+
+def _named(
+    experiment: Experiment, config: Any, num_workers: int, facts: Mapping[str, Any], ledger: Ledger
+) -> dict[str, Any]:
+    """Key and name of a run, and its configuration with its own save_dir and an absolute data_dir."""
+    data, numerics = facts["data"], facts["numerics"]
+    key = run_key(experiment.trainable, config, num_workers=num_workers, data=data, numerics=numerics)
+    name = f"{experiment.name}-s{config.seed}-{key[:8]}"
+    folders = {"save_dir": str(ledger.runs.folder(name))}
+    if (data_dir := getattr(config, "data_dir", None)) is not None:
+        folders["data_dir"] = str(Path(data_dir).expanduser().absolute())
+    return {"key": key, "name": name, "config": dataclasses.replace(config, **folders)}
 
 
 def in_bundles(runs: Iterable[PlannedRun]) -> Iterator[list[PlannedRun]]:

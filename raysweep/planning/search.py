@@ -5,12 +5,38 @@ from typing import Any
 
 from raysweep.experiment import Experiment, Search
 from raysweep.ledger import FINISHED, Ledger
+from raysweep.planning.resources import Resources
 from raysweep.planning.runs import PlannedRun, alike
+from raysweep.planning.spec import SweepSpec
 
 Results = Mapping[Any, Sequence[float]]
 Decide = Callable[[Results, Any], tuple[Any, int] | None]
 """Decides where to go on: gets the metric of all runs by value of the searched field, and the value to start from;
 returns the next value and how many runs in all are needed there, or None where the search has ended."""
+
+NextStep = Callable[[Search, float, Results, float, int], tuple[float, int] | None]
+"""From a search, the target, the metric by value, the value to start at and the most runs that there can be at one
+value to what `Decide` returns."""
+
+
+def search_rounds(
+    spec: SweepSpec, starts: Sequence[PlannedRun], ledger: Ledger, resources: Resources, next_step: NextStep
+) -> Iterator[list[PlannedRun]]:
+    """The rounds of the search that a command line asks for, over the experiments of `starts`."""
+    question = spec.question
+    assert question is not None
+    search, target = question.search, question.target
+    assert search is not None
+    assert target is not None
+    seeds = spec.options.seeds or range(search.looks[-1])
+
+    def decide(results: Results, start: float) -> tuple[float, int] | None:
+        return next_step(search, target, results, start, len(seeds))
+
+    def make(experiment: Experiment, its_seeds: Sequence[int]) -> list[PlannedRun]:
+        return spec.make([experiment], its_seeds, ledger, resources)
+
+    return rounds(starts, search, question.metrics[0], seeds, ledger, decide, make)
 
 
 def rounds(

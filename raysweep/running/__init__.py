@@ -6,6 +6,7 @@ from raysweep.lazy import exporting
 
 if TYPE_CHECKING:
     from raysweep.running.cluster import concurrent_trials, own_cluster, prepare_own_environment, running_cluster
+    from raysweep.running.interrupts import notice_interrupts
     from raysweep.running.launcher import launch
     from raysweep.running.placement import ClusterPlacement, LocalPlacement, Placement
 
@@ -13,6 +14,7 @@ __getattr__, __all__ = exporting(
     __name__,
     {
         "cluster": ("concurrent_trials", "own_cluster", "prepare_own_environment", "running_cluster"),
+        "interrupts": ("notice_interrupts",),
         "launcher": ("launch",),
         "placement": ("ClusterPlacement", "LocalPlacement", "Placement"),
     },

@@ -16,6 +16,8 @@ import time
 import uuid
 from pathlib import Path
 
+from raysweep.modules import ROOT
+
 LOOK_EVERY = 0.5
 """Seconds between two looks at the running processes."""
 GRACE = 3.0
@@ -38,7 +40,7 @@ def watch() -> "subprocess.Popen[bytes]":
     os.environ[MARK] = uuid.uuid4().hex
     return subprocess.Popen(
         [sys.executable, "-m", "raysweep.running.supervisor", os.environ[MARK]],
-        cwd=Path(__file__).parents[2],
+        cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -37,7 +37,7 @@ class EventFiles:
     def start(self, run: PlannedRun, step: int, fields: Mapping[str, Any]) -> None:
         """Begin a new file for a run; TensorBoard then no longer shows events of earlier files at later steps."""
         self._close(run.name)
-        folder = self._ledger.folder / "tensorboard" / run.config.dataset / run.name
+        folder = self._ledger.folder / "tensorboard" / run.dataset / run.name
         folder.mkdir(parents=True, exist_ok=True)
         before = set(folder.iterdir())
         writer = EventsWriter(

@@ -22,6 +22,7 @@ def planned(experiment: Experiment, num_workers: int = 1, **changes: Any) -> Pla
         key="0123456789abcdef",
         experiment=experiment,
         group="g",
+        dataset=getattr(config, "dataset", "none"),
         config=config,
         num_workers=num_workers,
         changed="",

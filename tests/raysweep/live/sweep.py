@@ -21,6 +21,7 @@ def planned(name: str, seed: int = 0, *, phases=PHASES, num_workers: int = 1, gr
         key=f"{name}{seed}",
         experiment=experiment,
         group=group,
+        dataset="none",
         config=experiment.config,
         num_workers=num_workers,
         changed="",

@@ -158,7 +158,8 @@ def test_a_full_disk_or_a_lost_store_stops_nothing(tmp_path, monkeypatch):
 def test_a_thousand_runs_and_ten_events_a_second_cost_little(tmp_path):
     """Ten events take less than 3 ms; estimating and writing, which pause for 300 times as long, less than 50 ms."""
     runs = [planned("a", seed) for seed in range(1000)]
-    sweep = Sweep(tmp_path, runs, slots=64, predicted={run.name: (600, 500, 800) for run in runs})
+    sweep = Sweep(tmp_path, runs, slots=64)
+    sweep.status.expect({run.name: (600, 500, 800) for run in runs})
     for run in runs[:64]:
         sweep.status.started(run)
     sweep.status._write()

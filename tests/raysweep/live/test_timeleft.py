@@ -77,7 +77,8 @@ def test_epochs_on_cached_features_do_not_tell_how_long_a_phase_on_images_takes(
 
 def test_a_prediction_holds_until_similar_runs_have_ended_and_without_either_nothing_is_known(tmp_path):
     alike, waits, other = planned("a", 0), planned("a", 1), planned("b")
-    sweep = Sweep(tmp_path, [alike, waits, other], predicted={waits.name: (100.0, 80.0, 150.0)})
+    sweep = Sweep(tmp_path, [alike, waits, other])
+    sweep.status.expect({waits.name: (100.0, 80.0, 150.0)})
     assert sweep.left(waits) == TimeEstimate(100.0, 80.0, 150.0)
     assert sweep.left(other) is None
     assert math.isinf(sweep.status.state().total.high)

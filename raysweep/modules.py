@@ -1,0 +1,99 @@
+"""Where modules are imported from, by this process and by all that work for it.
+
+A run's configuration is an object of a class of some module, and its trainable is the name of a module. The processes
+of trials, workers and measurements have to find both, on this machine or on another one. `folders` says where; what it
+says travels with each run (see `Folders`), so that it holds in processes that were there before the run was asked for.
+"""
+
+import hashlib
+import importlib
+import importlib.util
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from raysweep.messages import PlanError, one_line
+
+ROOT = Path(__file__).resolve().parents[1]
+"""The folder of this project's packages."""
+
+_imported: dict[Path, tuple[str, ModuleType]] = {}
+"""By file, what `import_file` has imported: the hash of its text, and the module."""
+
+
+def folders() -> list[str]:
+    """The folders from which all processes import modules, after those of their own Python: the project's, then those
+    of the files that `import_file` has imported."""
+    return list(dict.fromkeys(map(str, [ROOT, *(file.parent for file in _imported)])))
+
+
+def import_from(folders: Sequence[str]) -> None:
+    """Let this process import modules from these folders, too. What Python finds elsewhere goes first."""
+    sys.path += [folder for folder in folders if folder not in sys.path]
+
+
+class Folders:
+    """Stands in a pickle before what needs modules: when it is unpickled, `folders` of the process that pickled it
+    become known, and what comes after it finds its modules."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return import_from, (folders(),)
+
+
+def import_file(file: Path) -> ModuleType:
+    """The module of a Python file, under the name by which every process imports it: the file's own.
+
+    Raises PlanError, in a line, for a file that is not there, whose name is that of another module, or that raises an
+    exception, and for one that has changed since it was imported first.
+    """
+    file = file.expanduser().absolute()
+    if not file.is_file():
+        raise PlanError(f"--space {file}: there is no such file")
+    text = hashlib.sha256(file.read_bytes()).hexdigest()
+    if file in _imported:
+        if _imported[file][0] != text:
+            raise PlanError(f"--space {file}: it has changed since the sweep that is to run it has begun")
+        return _imported[file][1]
+    _require_own_name(file)
+    import_from([str(file.parent)])
+    importlib.invalidate_caches()
+    try:
+        module = importlib.import_module(file.stem)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        sys.modules.pop(file.stem, None)
+        raise PlanError(_where_it_failed(file, error)) from None
+    _imported[file] = text, module
+    return module
+
+
+def _require_own_name(file: Path) -> None:
+    """Raises PlanError unless the file is what `import` finds by its name, or nothing is found."""
+    if file.suffix != ".py" or not file.stem.isidentifier():
+        raise PlanError(f"--space {file}: its name has to be that of a Python module, such as my_space.py")
+    known = sys.modules.get(file.stem)
+    if known is None:
+        spec = importlib.util.find_spec(file.stem)
+        there = spec and (spec.origin or "a package")
+    else:
+        there = getattr(known, "__file__", None) or "built into Python"
+    if there and not (Path(there).exists() and Path(there).samefile(file)):
+        raise PlanError(f"--space {file}: {file.stem} is the name of another module ({there}); rename the file")
+
+
+def _where_it_failed(file: Path, error: BaseException) -> str:
+    """What a file raised while it was imported, with the line of the file."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{error.filename}:{error.lineno}: SyntaxError: {error.msg}"
+    frames = traceback.extract_tb(error.__traceback__)
+    line = next((frame.lineno for frame in reversed(frames) if frame.filename == str(file)), 1)
+    return f"{file}:{line}: {_kind(error)}{one_line(error)}"
+
+
+def _kind(error: BaseException) -> str:
+    """The type of an exception, where `one_line` leaves it out."""
+    return "" if type(error).__module__ == "builtins" else f"{type(error).__name__}: "

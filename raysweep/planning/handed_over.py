@@ -1,0 +1,56 @@
+"""The commands that others leave in a results folder for the sweep that holds it (see `ledger.inbox`)."""
+
+import contextlib
+from collections.abc import Callable, Sequence
+
+from raysweep.experiment import Family
+from raysweep.ledger import Ledger, take_commands, write_plan
+from raysweep.messages import PlanError
+from raysweep.planning.imported import enter_known
+from raysweep.planning.options import Options, parse_options
+from raysweep.planning.resources import Resources
+from raysweep.planning.runs import PlannedRun
+from raysweep.planning.selection import select_family
+from raysweep.planning.spec import ParseValues, sweep_spec
+
+
+class HandedOver:
+    """Plans the commands that were handed over, and knows the names of their runs."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        resources: Resources,
+        families_of: Callable[[Options], Sequence[Family]],
+        parse_values: ParseValues,
+    ) -> None:
+        self._ledger, self._resources = ledger, resources
+        self._families_of, self._parse_values = families_of, parse_values
+        self.names: list[str] = []
+        """The runs that were handed over so far, settled or not."""
+
+    def take(self) -> list[PlannedRun]:
+        """The runs of commands that were handed over since the last call, which are not settled."""
+        runs: list[PlannedRun] = []
+        for argv, folder in take_commands(self._ledger):
+            try:
+                with contextlib.chdir(folder):
+                    planned = self._plan(argv)
+            except (PlanError, OSError) as error:
+                print(f"handed over and refused: {error}", flush=True)
+                continue
+            self.names += [run.name for run in planned]
+            settled = self._ledger.settled()
+            runs += [run for run in planned if run.name not in settled]
+        return runs
+
+    def _plan(self, argv: Sequence[str]) -> list[PlannedRun]:
+        """The runs of a command, written down with its questions. Raises PlanError for one that cannot be."""
+        options = parse_options(argv)
+        family = select_family(self._families_of(options), options.group, options.only)
+        spec = sweep_spec(options, family, self._parse_values)
+        runs = spec.plan(self._ledger, self._resources)
+        records = [run.record() for run in runs]
+        enter_known(self._ledger, records, imported=options.accept_imported)
+        write_plan(self._ledger, records, spec.questions, joining=True)
+        return runs

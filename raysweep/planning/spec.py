@@ -1,0 +1,171 @@
+"""What a command line asks for: which experiments of which family, on which data, with which fields changed."""
+
+import dataclasses
+import shlex
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from raysweep.experiment import Experiment, Family, Question
+from raysweep.ledger import Ledger
+from raysweep.messages import PlanError, nearest
+from raysweep.planning.options import Options
+from raysweep.planning.resources import Resources
+from raysweep.planning.runs import PlannedRun, make_runs
+from raysweep.planning.selection import select
+
+ParseValues = Callable[[type[Any], Mapping[str, str]], dict[str, Any]]
+"""From the class of a configuration and the texts of some fields to their values. Raises ValueError, in a line."""
+
+OWN_FLAG = {"dataset": "--dataset", "data_dir": "--data-dir", "seed": "--seeds", "save_dir": "--results"}
+"""The flags of fields that neither --set nor --grid may name."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SweepSpec:
+    """What one command line asks for, worked out as far as neither the results nor the machine matter."""
+
+    options: Options
+    family: Family
+    question: Question | None
+    """The question whose search chooses the runs; None where all are planned beforehand."""
+    grid: Mapping[str, Sequence[Any]]
+    """The values of --grid by field."""
+    overrides: Mapping[str, Any]
+    """The fields that --set, --dataset and --data-dir give every configuration."""
+    data: str
+    """Which data these are, as people are told."""
+
+    @property
+    def questions(self) -> list[dict[str, Any]]:
+        """What the runs are to answer, as it is written down."""
+        asked = [self.question] if self.question else [q for q in self.family.questions if q.kind != "search"]
+        return [{**asdict(question), "family": question.family or self.family.name} for question in asked]
+
+    @property
+    def selection(self) -> str:
+        """The arguments that name what is run, without those that say which of it and how."""
+        given = {"--group": self.options.group, "--grid": [f"{n}={text}" for n, text in self.options.grid.items()]}
+        return " ".join(f"{flag} {shlex.join(words)}" for flag, words in given.items() if words)
+
+    def make(
+        self, experiments: Sequence[Experiment], seeds: Sequence[int] | None, ledger: Ledger, resources: Resources
+    ) -> list[PlannedRun]:
+        """The runs of experiments, with their own seeds without `seeds`. Raises PlanError for one that cannot be."""
+        return make_runs(
+            experiments,
+            ledger,
+            family=self.family,
+            overrides=self.overrides,
+            seeds=seeds,
+            num_workers=self.options.num_workers,
+            gpus=resources.gpus,
+            group=self.options.group[0] if self.question else "",
+            selection=self.selection,
+        )
+
+    def plan(self, ledger: Ledger, resources: Resources) -> list[PlannedRun]:
+        """The runs in the order of their admission; of a search, one for each experiment at the value to start from.
+
+        Points of a grid that cannot be are left out, and it is printed why. Raises PlanError for a run that cannot be,
+        and, unless it may be for another machine, for one that does not fit into the resources.
+        """
+        options = self.options
+        experiments, left_out = select(self.family, options.group, options.only, self.grid)
+        seeds = [0] if self.question else options.seeds
+        runs: list[PlannedRun] = []
+        for part in [[experiment] for experiment in experiments] if self.grid else [experiments]:
+            try:
+                runs += self.make(part, seeds, ledger, resources)
+            except PlanError as error:
+                if not self.grid:
+                    raise
+                left_out.append(str(error))
+        if not runs:
+            raise PlanError(f"--grid leaves nothing to run: {left_out[0]}")
+        if not options.plan:
+            resources.require_room(runs, options.gpus_per_worker)
+        for line in left_out:
+            print(f"left out: {line}", file=sys.stderr if options.plan or options.print_commands else sys.stdout)
+        return sorted(runs, key=lambda run: run.experiment.priority)
+
+
+def sweep_spec(options: Options, family: Family, parse_values: ParseValues) -> SweepSpec:
+    """What the options ask for of a family. Raises PlanError for what there is not, or what cannot go together."""
+    question = _searched(options, family)
+    if options.preempt and (question or options.redo):
+        raise PlanError("--preempt goes with neither a search nor --redo")
+    config = type(family.experiments[0].config)
+    try:
+        overrides, data = _data(options, family, parse_values(config, options.set))
+        grid = _grid_axes(options, config, parse_values)
+    except PlanError:
+        raise
+    except ValueError as error:
+        raise PlanError(str(error)) from None
+    return SweepSpec(options=options, family=family, question=question, grid=grid, overrides=overrides, data=data)
+
+
+def _searched(options: Options, family: Family) -> Question | None:
+    """The question whose search chooses the runs of the group, with the --target given; None where none does."""
+    names = options.group
+    search = next((group.search for group in family.groups if group.name in names and group.search), None)
+    if not search:
+        if options.target is not None:
+            raise PlanError("--target is for a group that searches, such as epochs-to-target")
+        return None
+    if len(names) > 1:
+        raise PlanError(f"one of {' and '.join(names)} is a search; run them one by one")
+    question = next(question for question in family.questions if question.name == search)
+    over = question.search.over if question.search else ""
+    if over in {*options.set, *options.grid}:
+        raise PlanError(f"{over} is what {names[0]} searches; leave it out of --set and --grid")
+    if options.target is None:
+        return question
+    return replace(question, name=f"{search}_{options.target:g}", target=options.target)
+
+
+def _grid_axes(options: Options, config: type[Any], parse_values: ParseValues) -> dict[str, list[Any]]:
+    """The values of --grid by field. Raises PlanError for repeated values and fields that another flag sets."""
+    axes = {}
+    for name, text in options.grid.items():
+        _require_free(name, "--grid")
+        if name in options.set:
+            raise PlanError(f"{name} is set by both --grid and --set")
+        axes[name] = [parse_values(config, {name: value})[name] for value in text.split(",")]
+        if len(set(axes[name])) < len(axes[name]):
+            raise PlanError(f"--grid {name}={text} repeats a value")
+    return axes
+
+
+def _require_free(name: str, flag: str) -> None:
+    """Raises PlanError for a field that has a flag of its own."""
+    if name in OWN_FLAG:
+        raise PlanError(f"{name} is set by {OWN_FLAG[name]}, not by {flag}")
+
+
+def _data(options: Options, family: Family, overrides: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+    """The overrides with those of the data, and a line that says which data these are.
+
+    Raises PlanError for a dataset that the family does not take, and what `family.locate` raises.
+    """
+    for name in overrides:
+        _require_free(name, "--set")
+    known, fields = family.all_datasets, {f.name for f in dataclasses.fields(family.experiments[0].config)}
+    dataset = options.dataset or (family.dataset if options.data_dir else known[0])
+    if dataset not in known:
+        close = nearest(dataset, known).partition("; known")[0]
+        takes = f"{close} It takes" if close else "; it takes"
+        raise PlanError(f"{family.name} takes no dataset {dataset!r}{takes} {', '.join(known)}")
+    if family.locate is None and options.data_dir:
+        raise PlanError(f"{family.name} takes no --data-dir: its data are no files")
+    said = f"Data: {family.locate(dataset, options.data_dir) if family.locate else dataset}"
+    data = {"dataset": dataset, "data_dir": options.data_dir}
+    data = {name: value for name, value in data.items() if name in fields}
+    if dataset == family.dataset or dataset != known[0]:
+        return {**overrides, **data}, said
+    own = {name: value for name, value in family.embedded.items() if name not in {*overrides, *options.grid}}
+    defaults = ", ".join(f"{name}={value}" for name, value in own.items())
+    said += f", with their own defaults {defaults}" if own else ""
+    return {**own, **overrides, **data}, f"{said}; other data by --dataset and --data-dir"
