@@ -31,21 +31,25 @@ def tune_space(axes: Axes, follows: Follows) -> dict[str, Any]:
 
     space: dict[str, Any] = {name: tune.grid_search(list(values)) for name, values in axes.items()}
     for name, rule in follows.items():
-        space[name] = tune.sample_from(lambda spec, rule=rule: rule(_Point(spec.config)))
+        space[name] = tune.sample_from(lambda given, rule=rule: rule(_Point(given)))
     return space
 
 
 class _Point(Mapping[str, Any]):
-    """A Tune configuration under resolution, read as a mapping."""
+    """A point under resolution, read as a mapping: a field that Ray has not resolved yet lets Ray come back later."""
 
-    def __init__(self, config: Any) -> None:
-        self._config = config
+    def __init__(self, given: Any) -> None:
+        """`given` is what Ray 2.60 calls functions of `sample_from` with: where a Tuner resolves the space, the whole
+        specification of the experiment with the point as its "config"; elsewhere the point itself."""
+        self._values = given.config if "config" in given else given
 
     def __getitem__(self, name: str) -> Any:
-        return self._config[name]
+        if name not in self._values:
+            raise KeyError(name)
+        return getattr(self._values, name)  # which raises Ray's RecursiveDependencyError for an unresolved field
 
     def __iter__(self) -> Any:
-        return iter(self._config)
+        return iter(self._values)
 
     def __len__(self) -> int:
-        return len(self._config)
+        return len(self._values)

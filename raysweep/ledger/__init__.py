@@ -14,10 +14,10 @@ if TYPE_CHECKING:
         DIVERGED,
         FAILED,
         FINISHED,
-        SETTLED,
-        STOPPED,
         Ledger,
         Record,
+        SETTLED,
+        STOPPED,
         run_key,
         uninterrupted_seconds,
     )
