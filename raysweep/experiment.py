@@ -181,8 +181,9 @@ class Family:
     experiments: tuple[Experiment, ...]
     groups: tuple[Group, ...]
     questions: tuple[Question, ...]
-    grid: Callable[[Mapping[str, Sequence[Any]]], tuple[list[Experiment], list[str]]]
-    """Experiments over given values of the axes, and a line for each combination that cannot be."""
+    grid: Callable[[Mapping[str, Sequence[Any]]], tuple[list[Experiment], list[str]]] | None = None
+    """Returns the experiments over given values of fields, and a line for each combination that cannot be. None: every
+    combination is the first of `experiments` with these fields changed."""
     datasets: tuple[str, ...] = ()
     """What --dataset may name. The first is used where neither --dataset nor --data-dir is given. (): `dataset` alone.
     """

@@ -71,6 +71,11 @@ def import_file(file: Path) -> ModuleType:
     return module
 
 
+def file_of(module: str) -> Path | None:
+    """The file that `import_file` has imported as this module; None where it was not."""
+    return next((file for file in _imported if file.stem == module), None)
+
+
 def _require_own_name(file: Path) -> None:
     """Raises PlanError unless the file is what `import` finds by its name, or nothing is found."""
     if file.suffix != ".py" or not file.stem.isidentifier():

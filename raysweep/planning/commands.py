@@ -7,13 +7,15 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import Any
 
+from raysweep.modules import file_of
 from raysweep.planning.runs import PlannedRun
 
 LAST = "save_dir"
 
 
 def shell_commands(runs: Sequence[PlannedRun]) -> list[str]:
-    """Lines to paste: for each run a comment and a command; runs of neighbouring seeds that share processes are one.
+    """Lines to paste: for each run a comment and a command. Runs of neighbouring seeds that share processes are one,
+    where their trainable has a command that does several.
 
     Their save_dir is not the sweep's: what is done by hand there would be recorded with the versions, machine and times
     of the sweep that finds it.
@@ -29,7 +31,8 @@ def shell_commands(runs: Sequence[PlannedRun]) -> list[str]:
             else ""
         )
         why = f": {experiment.why}" if experiment.why else ""
-        lines += [f"# {experiment.name}{seeds}{why} (priority {experiment.priority})", shlex.join(_command(series))]
+        lines.append(f"# {experiment.name}{seeds}{why} (priority {experiment.priority})")
+        lines += [shlex.join(command) for command in _commands(series)]
     return lines
 
 
@@ -60,17 +63,23 @@ def _default(field: "dataclasses.Field[Any]") -> Any:
     return field.default if factory is dataclasses.MISSING else factory()
 
 
-def _command(series: Sequence[PlannedRun]) -> list[str]:
-    """The arguments of the trainable's own command, or of one that takes every field as a flag."""
+def _commands(series: Sequence[PlannedRun]) -> list[list[str]]:
+    """The arguments of the trainable's own command; without one, of a command for each run with its fields as flags."""
     first = series[0]
-    folder = f"{first.dataset}_runs/{first.experiment.name}-s{_spoken_seeds(series)}-{first.key[:8]}"
-    configs = [dataclasses.replace(run.config, save_dir=folder) for run in series]
     own = getattr(importlib.import_module(first.experiment.trainable), "command", None)
     if own:
-        arguments: list[str] = own(configs, first.num_workers, flags)
-        return arguments
-    torchrun = ["torchrun", f"--nproc_per_node={first.num_workers}", "-m", first.experiment.trainable]
-    return [*torchrun, *flags(configs[0])]
+        return [own(_saved_apart(series), first.num_workers, flags)]
+    file = file_of(first.experiment.trainable)
+    module = [str(file)] if file else ["-m", first.experiment.trainable]
+    torchrun = ["torchrun", f"--nproc_per_node={first.num_workers}", *module]
+    return [[*torchrun, *flags(*_saved_apart([run]))] for run in series]
+
+
+def _saved_apart(series: Sequence[PlannedRun]) -> list[Any]:
+    """The configurations of runs that are done by hand, with a save_dir that is theirs alone."""
+    first = series[0]
+    folder = f"{first.dataset}_runs/{first.experiment.name}-s{_spoken_seeds(series)}-{first.key[:8]}"
+    return [dataclasses.replace(run.config, save_dir=folder) for run in series]
 
 
 def _series(runs: Sequence[PlannedRun]) -> list[list[PlannedRun]]:

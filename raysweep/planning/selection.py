@@ -1,6 +1,8 @@
 """Which experiments a command line names: groups, a grid, or names and patterns."""
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -41,7 +43,7 @@ def select(
     left_out: list[str] = []
     if grid:
         try:
-            experiments, left_out = family.grid(grid)
+            experiments, left_out = (family.grid or _around(family.experiments[0]))(grid)
         except ValueError as error:  # a name that is too long
             raise PlanError(f"--grid: {error}") from None
         if not experiments:
@@ -51,6 +53,25 @@ def select(
         experiments = [experiment for experiment in family.experiments if experiment.name in members]
     kept = matching([experiment.name for experiment in experiments], only or ["*"])
     return [experiment for experiment in experiments if experiment.name in kept], left_out
+
+
+def _around(base: Experiment) -> Callable[[Mapping[str, Sequence[Any]]], tuple[list[Experiment], list[str]]]:
+    """What makes the experiments that are `base` with other values of some fields."""
+
+    def grid(values: Mapping[str, Sequence[Any]]) -> tuple[list[Experiment], list[str]]:
+        experiments, left_out = [], []
+        for combination in itertools.product(*values.values()):
+            fields = dict(zip(values, combination, strict=True))
+            spoken = [f"{name}={value}" for name, value in fields.items()]
+            try:
+                config = replace(base.config, **fields)
+            except ValueError as error:
+                left_out.append(f"{' '.join(spoken)}: {error}")
+                continue
+            experiments.append(replace(base, name="_".join(spoken), config=config, why=" ".join(spoken)))
+        return experiments, left_out
+
+    return grid
 
 
 def matching(names: Sequence[str], patterns: Sequence[str]) -> set[str]:
