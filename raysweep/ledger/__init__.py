@@ -14,10 +14,10 @@ if TYPE_CHECKING:
         DIVERGED,
         FAILED,
         FINISHED,
-        Ledger,
-        Record,
         SETTLED,
         STOPPED,
+        Ledger,
+        Record,
         run_key,
         uninterrupted_seconds,
     )

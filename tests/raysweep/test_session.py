@@ -3,7 +3,8 @@
 import pytest
 
 from raysweep import session
-from raysweep.ledger.records import FINISHED, Ledger
+from raysweep.ledger.opening import open_ledger
+from raysweep.ledger.records import FINISHED
 from raysweep.live.status import Status
 from raysweep.live.timeleft import TimeEstimate
 from raysweep.planning.resources import Resources
@@ -30,7 +31,7 @@ def launched(monkeypatch):
 
 def test_forecasts_of_later_rounds_reach_the_live_view(tmp_path, launched):
     first, second = planned("first"), planned("second")
-    ledger, placement = Ledger(tmp_path), ClusterPlacement(Resources(cpus=1, gpus=0), None, 1)
+    ledger, placement = open_ledger(tmp_path), ClusterPlacement(Resources(cpus=1, gpus=0), None, 1)
     status = Status(ledger, Said(), slots=1, slots_of=placement.slots_of)
     launcher = session._Launcher(ledger, placement, Rules(slot_seconds=250.0), status)
     launcher.launch([first], [first], {first.name: (60.0, 50.0, 80.0)})
