@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from raysweep.cache import cache_folder
 from raysweep.experiment import Family
-from raysweep.forecasts import forecasts, past_error, setting_of, show_plan, with_predictions
+from raysweep.forecasts import forecasts, machine_of, past_error, show_plan, with_predictions
 from raysweep.ledger import SETTLED, Ledger, Record, hold_or_offer, open_ledger, write_plan
 from raysweep.live import Status, choose_view
 from raysweep.messages import PlanError
@@ -162,9 +162,9 @@ def _print_commands(spec: SweepSpec, runs: Sequence[PlannedRun]) -> None:
 
 def _foresee(setup: Setup, runs: Sequence[PlannedRun], records: Sequence[Record]) -> tuple[list[PlannedRun], Expected]:
     """The runs with what is expected of their times, for their records, and the seconds by name."""
-    setting = setting_of(setup.resources, setup.spec.options.gpus_per_worker, cache_folder())
+    machine = machine_of(setup.resources, setup.spec.options.gpus_per_worker, cache_folder())
     error = past_error(records)
-    known = forecasts(runs, records, setting.share_of, setting.cache, error=error.spread if error else 0.0)
+    known = forecasts(runs, records, machine.share_of, machine.cache, error=error.spread if error else 0.0)
     expected = {
         run.name: (forecast.seconds, forecast.low, forecast.high)
         for run, forecast in zip(runs, known, strict=True)

@@ -21,8 +21,15 @@ class FakeConfig:
     save_dir: str = field(default="", metadata={"cosmetic": True})
 
 
+TRAITS = {"batch_parts": "batch_parts"}
+
+
 def check(config: FakeConfig, num_workers: int) -> dict[str, Any]:
     return {"data": "none", "numerics": 1}
+
+
+def remedies(config: FakeConfig, num_workers: int) -> list[dict[str, Any]]:
+    return [{"changes": {"batch_size": config.batch_size // 2}}]
 
 
 def train(config: FakeConfig) -> Iterator[dict[str, Any]]:

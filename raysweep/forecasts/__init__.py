@@ -6,16 +6,16 @@ from raysweep.lazy import exporting
 
 if TYPE_CHECKING:
     from raysweep.forecasts.forecast import forecasts
+    from raysweep.forecasts.machine import machine_of
     from raysweep.forecasts.past import past_error, with_predictions
     from raysweep.forecasts.plan_view import show_plan
-    from raysweep.forecasts.planning import setting_of
 
 __getattr__, __all__ = exporting(
     __name__,
     {
         "forecast": ("forecasts",),
+        "machine": ("machine_of",),
         "past": ("past_error", "with_predictions"),
         "plan_view": ("show_plan",),
-        "planning": ("setting_of",),
     },
 )

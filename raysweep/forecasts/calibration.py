@@ -7,7 +7,6 @@ Rates are kept in the cache folder and measured again for another device, number
 
 import contextlib
 import dataclasses
-import importlib
 import json
 import os
 import pickle
@@ -22,6 +21,7 @@ from raysweep.forecasts.rates import Rates, Shape, Share, cached, keep
 from raysweep.messages import one_line
 from raysweep.modules import ROOT
 from raysweep.planning import PlannedRun
+from raysweep.trainable_loader import load_trainable
 
 MOST_SECONDS = 600.0
 """After which a shape is left uncalibrated."""
@@ -55,7 +55,7 @@ def _unknown(
     seen = set()
     for run in runs:
         shape, share = Shape.of(run), share_of(run)
-        measurable = hasattr(importlib.import_module(run.experiment.trainable), "measure")
+        measurable = load_trainable(run.experiment.trainable).has("measure")
         if measurable and (shape, share) not in seen and not cached(shape, share, cache):
             yield run, shape, share
         seen.add((shape, share))
@@ -109,7 +109,7 @@ def _main() -> None:
     """Measure what the input names, and print the rates as JSON."""
     run: PlannedRun = pickle.load(sys.stdin.buffer)
     try:
-        answer = importlib.import_module(run.experiment.trainable).measure(run.config, run.num_workers)
+        answer: dict[str, Any] = dict(load_trainable(run.experiment.trainable).measure(run.config, run.num_workers))
     except Exception as error:
         answer = {"error": one_line(error)}
     print(json.dumps(answer))

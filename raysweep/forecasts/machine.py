@@ -1,11 +1,63 @@
-"""The device and the memory of this machine, found without importing torch."""
+"""The machine that a plan is for, without torch: its device by name, its memory, and how a sweep shares them out."""
 
 import contextlib
 import functools
 import os
 import platform
 import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
+
+from raysweep.forecasts.rates import Share
+from raysweep.planning import PlannedRun, Resources
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Machine:
+    """What a plan is to be executed on, and how a sweep shares it out."""
+
+    slots: float
+    """Workers at the same time, at one GPU (or CPU) each."""
+    slots_of: Callable[[PlannedRun], float]
+    """Returns how many of them a run takes."""
+    share_of: Callable[[PlannedRun], Share]
+    """Returns what a worker of a run computes on."""
+    memory_of: Callable[[PlannedRun], int | None]
+    """Returns the bytes that a worker of a run may use; None where that is not known."""
+    device: Literal["cpu", "cuda"]
+    """What the costs of runs are asked for."""
+    cache: Path
+    """The folder in which rates are kept that were measured here."""
+
+
+def machine_of(resources: Resources, gpus_per_worker: float | None, cache: Path) -> Machine:
+    """This machine, as a sweep on `resources` shares out its devices; rates are kept in the folder `cache`."""
+    gpu = resources.gpus > 0
+
+    def at_once(run: PlannedRun) -> int:
+        return max(1, int(resources.slots / resources.slots_of(run, gpus_per_worker) + 1e-9))
+
+    def share_of(run: PlannedRun) -> Share:
+        threads = max(1, int(resources.per_worker(run, gpus_per_worker)["CPU"]))
+        device = device_name(threads, gpu=gpu)
+        return Share(device_name=device, threads=threads, at_once=at_once(run), gpus=resources.gpus)
+
+    def memory_of(run: PlannedRun) -> int | None:
+        if resources.slots_of(run, gpus_per_worker) > resources.slots:
+            return None  # it is planned for another machine
+        room = worker_memory(1 if gpu else at_once(run) * run.num_workers, gpu=gpu)
+        return room if room is None or not gpu else int(room * min(1.0, gpus_per_worker or 1.0))
+
+    return Machine(
+        slots=resources.slots,
+        slots_of=lambda run: resources.slots_of(run, gpus_per_worker),
+        share_of=share_of,
+        memory_of=memory_of,
+        device="cuda" if gpu else "cpu",
+        cache=cache,
+    )
 
 
 @functools.lru_cache(maxsize=8)

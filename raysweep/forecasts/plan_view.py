@@ -13,8 +13,9 @@ from rich.table import Table
 
 from raysweep.cache import cache_folder
 from raysweep.forecasts.calibration import calibrate
+from raysweep.forecasts.machine import machine_of
 from raysweep.forecasts.past import PastError, past_error
-from raysweep.forecasts.planning import Row, plan_as_json, rows_of, setting_of, total_of
+from raysweep.forecasts.planning import PlanRow, plan_as_json, plan_rows, total_of
 from raysweep.forecasts.schedule import Total
 from raysweep.ledger import Ledger
 from raysweep.planning import PlannedRun, Resources, SweepSpec
@@ -24,22 +25,22 @@ COLORS = {"none": "", "likely": "yellow", "certain": "red"}
 
 def show_plan(spec: SweepSpec, runs: Sequence[PlannedRun], ledger: Ledger, resources: Resources) -> None:
     """Print what the runs are, need and take: as a table, or for scripts."""
-    setting = setting_of(resources, spec.options.gpus_per_worker, cache_folder())
+    machine = machine_of(resources, spec.options.gpus_per_worker, cache_folder())
     if spec.options.calibrate:
-        calibrate(runs, setting.share_of, setting.cache, say=lambda line: print(line, file=sys.stderr))
-    rows = rows_of(runs, ledger, setting)
+        calibrate(runs, machine.share_of, machine.cache, say=lambda line: print(line, file=sys.stderr))
+    rows = plan_rows(runs, ledger, machine)
     if spec.options.json:
         print(json.dumps(plan_as_json(rows), indent=1))
         return
     print(spec.data)
-    total, error = total_of(rows, setting), past_error(ledger.records())
+    total, error = total_of(rows, machine), past_error(ledger.records())
     print_plan(rows, total, error, resources=str(resources))
     if spec.question:
         print("these are the first runs of a search; which others follow depends on their results")
 
 
 def print_plan(
-    rows: Sequence[Row],
+    rows: Sequence[PlanRow],
     total: Total,
     error: PastError | None,
     *,
@@ -59,14 +60,14 @@ def print_plan(
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Column:
     heading: str
-    text: Callable[[Sequence[Row]], str]
+    text: Callable[[Sequence[PlanRow]], str]
     """The cell's text for neighbouring runs of an experiment, which share a line."""
     least_width: int = 0
     """The narrowest terminal, in characters, in which the column is shown."""
     right: bool = True
 
 
-def plan_table(rows: Sequence[Row], width: int) -> Table:
+def plan_table(rows: Sequence[PlanRow], width: int) -> Table:
     """One line for the neighbouring runs of an experiment that are in the same state, for a terminal of `width`."""
     table = Table(title="Plan", title_justify="left", pad_edge=False)
     parts = [
@@ -84,7 +85,7 @@ def plan_table(rows: Sequence[Row], width: int) -> Table:
     return table
 
 
-def memory_lines(rows: Sequence[Row]) -> Iterator[str]:
+def memory_lines(rows: Sequence[PlanRow]) -> Iterator[str]:
     """A line for each experiment that may run out of memory."""
     said = set()
     for row in rows:
@@ -97,7 +98,7 @@ def memory_lines(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def total_lines(
-    rows: Sequence[Row], total: Total, error: PastError | None, *, resources: str, now: datetime.datetime
+    rows: Sequence[PlanRow], total: Total, error: PastError | None, *, resources: str, now: datetime.datetime
 ) -> Iterator[str]:
     """How many runs, how many hours, when they will have ended, and how good such predictions were."""
     todo = sum(row.to_do for row in rows)
@@ -134,49 +135,49 @@ def duration(seconds: float | None) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5970 else f"{seconds / 3600:.1f} h"
 
 
-def _name(rows: Sequence[Row]) -> str:
+def _name(rows: Sequence[PlanRow]) -> str:
     name = rows[0].run.experiment.name
     return f"{name} x{len(rows)}" if len(rows) > 1 else name
 
 
-def _seeds(rows: Sequence[Row]) -> str:
+def _seeds(rows: Sequence[PlanRow]) -> str:
     seeds = [row.run.config.seed for row in rows]
     if len(seeds) > 3 and seeds == list(range(seeds[0], seeds[0] + len(seeds))):
         return f"{seeds[0]}-{seeds[-1]}"
     return ",".join(map(str, seeds))
 
 
-def _shape(rows: Sequence[Row]) -> str:
+def _shape(rows: Sequence[PlanRow]) -> str:
     channels, side = rows[0].fact("final_channels"), rows[0].fact("final_size")
     return f"{channels} x {side} x {side}" if channels and side else ""
 
 
-def _params(rows: Sequence[Row]) -> str:
+def _params(rows: Sequence[PlanRow]) -> str:
     extractor, classifier = rows[0].fact("n_params_extractor"), rows[0].fact("n_params_classifier")
     return "" if extractor is None or classifier is None else size(extractor + classifier)
 
 
-def _flops(name: str) -> Callable[[Sequence[Row]], str]:
+def _flops(name: str) -> Callable[[Sequence[PlanRow]], str]:
     return lambda rows: size(rows[0].fact(name))
 
 
-def _seconds(rows: Sequence[Row]) -> str:
+def _seconds(rows: Sequence[PlanRow]) -> str:
     """The time of a single run."""
     forecast = rows[0].forecast
     rough, left = "~" * (forecast.basis == "rough"), " left" * forecast.remaining
     return f"{rough}{duration(forecast.seconds)}{left}" if forecast.seconds is not None else ""
 
 
-def _interval(rows: Sequence[Row]) -> str:
+def _interval(rows: Sequence[PlanRow]) -> str:
     low, high = rows[0].forecast.low, rows[0].forecast.high
     return "" if low is None else f"{duration(low)} .. {duration(high)}"
 
 
-def _each(rows: Sequence[Row]) -> str:
+def _each(rows: Sequence[PlanRow]) -> str:
     return ", ".join(duration(seconds) for seconds in rows[0].forecast.seconds_per_epoch.values())
 
 
-def _risk(rows: Sequence[Row]) -> str:
+def _risk(rows: Sequence[PlanRow]) -> str:
     return (rows[0].risk or "") if rows[0].risk != "none" else ""
 
 

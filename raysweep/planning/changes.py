@@ -5,9 +5,7 @@ from typing import Any
 
 from raysweep.ledger import FINISHED, Record
 from raysweep.planning.runs import PlannedRun, settings_of
-
-LONGER = ("epochs", "lr_epochs")
-"""More of these is the same experiment, trained for longer."""
+from raysweep.trainable_loader import load_trainable
 
 NAMED = 4
 """The most runs that a line names."""
@@ -17,7 +15,7 @@ def describe_changes(runs: Sequence[PlannedRun], records: Sequence[Record]) -> l
     """A line for each kind of relation between plan and results that occurs.
 
     A run is kept if its result is there, by whichever experiment; extended if it is another seed of an experiment with
-    results, or has more epochs; changed if another field differs, which the line names; and else new. A result is
+    results, or is trained for longer; changed if another field differs, which the line names; and else new. A result is
     orphaned if its experiment is planned but no planned run would give this result.
     """
     done = _done(records)
@@ -52,7 +50,8 @@ def _relation(run: PlannedRun, done: Sequence[Record]) -> tuple[str, str]:
     if not earlier:
         return "new", ""
     different, _ = min(earlier, key=lambda found: (len(found[0]), found[1] != run.config.seed))
-    longer = all(name in LONGER and old < new for name, (old, new) in different.items())
+    fields = load_trainable(run.experiment.trainable).traits.longer
+    longer = all(name in fields and old < new for name, (old, new) in different.items())
     how = ", ".join(f"{name} {old} -> {new}" for name, (old, new) in different.items())
     return "extended" if longer else "changed", how or "another seed"
 

@@ -1,7 +1,6 @@
 """The plan as commands for a shell, each equal in effect to what the sweep does with the same run."""
 
 import dataclasses
-import importlib
 import shlex
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -9,6 +8,7 @@ from typing import Any
 
 from raysweep.modules import file_of
 from raysweep.planning.runs import PlannedRun
+from raysweep.trainable_loader import load_trainable
 
 LAST = "save_dir"
 
@@ -66,9 +66,9 @@ def _default(field: "dataclasses.Field[Any]") -> Any:
 def _commands(series: Sequence[PlannedRun]) -> list[list[str]]:
     """The arguments of the trainable's own command; without one, of a command for each run with its fields as flags."""
     first = series[0]
-    own = getattr(importlib.import_module(first.experiment.trainable), "command", None)
-    if own:
-        return [own(_saved_apart(series), first.num_workers, flags)]
+    own = load_trainable(first.experiment.trainable).command(_saved_apart(series), first.num_workers, flags)
+    if own is not None:
+        return [own]
     file = file_of(first.experiment.trainable)
     module = [str(file)] if file else ["-m", first.experiment.trainable]
     torchrun = ["torchrun", f"--nproc_per_node={first.num_workers}", *module]

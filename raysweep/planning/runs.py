@@ -1,8 +1,7 @@
 """From the names on a command line to an ordered list of runs: selection, seeds, checks. No torch, no Ray."""
 
 import dataclasses
-import importlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,8 @@ from raysweep.experiment import Experiment, Family
 from raysweep.ledger import Ledger, Record, run_key
 from raysweep.messages import PlanError
 from raysweep.modules import Folders
+from raysweep.trainable import Facts
+from raysweep.trainable_loader import load_trainable
 
 NOT_RECORDED = ("data", "numerics", "no_effect", "phases", "rate_fields")
 """Facts that stand elsewhere in a record, or are of use beforehand alone."""
@@ -31,9 +32,8 @@ class PlannedRun:
     num_workers: int
     changed: str
     """The fields that the user or the data set for the whole sweep, as `name=value, ...`."""
-    facts: Mapping[str, Any]
-    """What the trainable's `check` knows beforehand: image size, channels, parameters, fields without effect, images of
-    each phase."""
+    facts: Facts
+    """What the trainable's `check` knows beforehand."""
     selection: str = ""
     """The arguments of run_sweep.py that name the run's group or grid."""
     predicted: Mapping[str, Any] = field(default_factory=dict)
@@ -87,22 +87,22 @@ def make_runs(
     gpus: float = 0,
     group: str = "",
     selection: str = "",
-    facts_of: Callable[[Experiment, Any, int], dict[str, Any]] | None = None,
 ) -> list[PlannedRun]:
     """The runs of experiments of a family, in the order in which they are admitted.
 
     That order is priority, then declaration, then seed. `overrides` are fields of the configurations. An experiment's
-    own number of workers is used where there are as many `gpus`, its own group without `group`, and `check` without
-    `facts_of`. Raises PlanError for a run that cannot be.
+    own number of workers is used where there are as many `gpus`, its own group without `group`. Raises PlanError for a
+    run that cannot be, and for a trainable that does not keep its contract.
     """
     runs = []
     for experiment in sorted(experiments, key=lambda experiment: experiment.priority):
         workers = num_workers or (experiment.num_workers if gpus >= experiment.num_workers else 1)
-        own_group, facts = group or family.group_of(experiment.name), None
+        own_group = group or family.group_of(experiment.name)
+        facts: Facts | None = None
         for seed in experiment.seeds if seeds is None else seeds:
             try:
                 config = dataclasses.replace(experiment.config, **{**overrides, "seed": seed})
-                facts = facts or (facts_of or check)(experiment, config, workers)  # they are the same for every seed
+                facts = facts or load_trainable(experiment.trainable).check(config, workers)  # alike for every seed
             except ValueError as error:
                 raise PlanError(f"{experiment.name}: {error}") from None
             runs.append(
@@ -152,12 +152,6 @@ def alike(run: PlannedRun, varied: Sequence[str], records: Iterable[Record]) -> 
             config = dataclasses.replace(run.config, **{name: record["config"][name] for name in varied})
             if record["key"] == run.key_of(config):
                 yield record
-
-
-def check(experiment: Experiment, config: Any, num_workers: int) -> dict[str, Any]:
-    """The trainable's facts about a run. Raises ValueError for one that cannot run."""
-    facts: dict[str, Any] = importlib.import_module(experiment.trainable).check(config, num_workers)
-    return facts
 
 
 def _changes(config: Any, overrides: Mapping[str, Any]) -> str:

@@ -31,10 +31,7 @@ from raysweep.running.recording import ledger_of, record_failure, unrecorded
 from raysweep.running.spec import MAX_RESTARTS, Attempt, TrialSpec, WorkerSpec, end_report
 from raysweep.running.watchdog import Watchdog
 from raysweep.running.worker import ReportToTune, train_loop
-
-PARTS = "batch_parts"
-"""The configuration's field that says into how many parts a batch is cut for want of memory."""
-MOST_PARTS = 4
+from raysweep.trainable_loader import load_trainable
 
 ADDRESS = "RAY_ADDRESS"
 
@@ -60,8 +57,9 @@ def run_trial(config: dict[str, TrialSpec]) -> None:
             return
         run = failed.run
         if failure.kind == MEMORY and (cut := _cut(run)):
-            spec = dataclasses.replace(spec, runs=tuple(cut if one is run else one for one in spec.runs))
-            text = f"out of memory; goes on with batches in {getattr(cut.config, PARTS)} parts"
+            parts, shorter = cut
+            spec = dataclasses.replace(spec, runs=tuple(shorter if one is run else one for one in spec.runs))
+            text = f"out of memory; goes on with batches in {parts} parts"
             tune.report(dict(end_report(run.name, "", text)))
         elif not failure.status and restarts < MAX_RESTARTS:
             text = f"interrupted: {failure.cause}; goes on from its last checkpoint"
@@ -96,12 +94,13 @@ def _name_the_cluster() -> None:
     os.environ[ADDRESS] = ray.get_runtime_context().gcs_address
 
 
-def _cut(run: PlannedRun) -> PlannedRun | None:
-    """The run with its batches cut into twice as many parts; None where that is not possible."""
-    parts = 2 * getattr(run.config, PARTS, MOST_PARTS)
-    if parts > MOST_PARTS:
+def _cut(run: PlannedRun) -> tuple[int, PlannedRun] | None:
+    """The run with its batches cut into twice as many parts, and how many; None where that is not possible."""
+    traits = load_trainable(run.experiment.trainable).traits
+    field = traits.batch_parts
+    if not field or (parts := 2 * getattr(run.config, field)) > traits.most_batch_parts:
         return None
-    return dataclasses.replace(run, config=dataclasses.replace(run.config, **{PARTS: parts}))
+    return parts, dataclasses.replace(run, config=dataclasses.replace(run.config, **{field: parts}))
 
 
 @contextlib.contextmanager

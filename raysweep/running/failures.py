@@ -5,27 +5,22 @@ hung       no worker got on for far too long         the same, after its process
 memory     not enough of it                          again in smaller parts, then failed with remedies
 diverged   a loss that is not a number               never again with this seed
 disk       no space left, no right to write          failed, and nothing else starts
-data       a file that cannot be read                failed, the file named
+data       data that cannot be read                  failed, the file named
 error      any other exception                       failed; the third of a kind ends its group
 """
 
+import contextlib
 import errno
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from raysweep.ledger import DIVERGED, FAILED
 from raysweep.messages import one_line
+from raysweep.planning import PlannedRun
+from raysweep.trainable_loader import load_trainable, spoken_changes
 
 LOST, HUNG, MEMORY, DISK, DATA, ERROR = "lost", "hung", "memory", "disk", "data", "error"
-
-REMEDIES = {
-    "global_avg_pool": "global_avg_pool=True",
-    "global_batch_size": "half the global_batch_size",
-    "batch_size": "half the batch_size",
-    "mixing_horizon": "mixing_horizon=27",
-}
-"""What takes less memory, by the field of a configuration that it sets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +61,19 @@ def failure_of(failures: Sequence[BaseException]) -> Failure:
         return Failure(DIVERGED, one_line(first))
     if isinstance(first, OSError) and first.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
         return Failure(DISK, one_line(first))
-    if type(first).__name__ == "DataError":
+    if getattr(type(first), "failure_kind", "") == DATA:
         return Failure(DATA, one_line(first))
     return Failure(ERROR, one_line(first))
 
 
-def remedies(config: Mapping[str, object]) -> str:
-    """What can be done where a run of this configuration finds too little memory, in half a line."""
-    known = [remedy for field, remedy in REMEDIES.items() if field in config]
-    return f"remedies: {', or '.join(known)} (each is another experiment)" if known else "it needs more memory"
+def remedies(run: PlannedRun) -> str:
+    """What can be done if a run finds too little memory, in half a line."""
+    with contextlib.suppress(ValueError, OSError):
+        known = load_trainable(run.experiment.trainable).remedies(run.config, run.num_workers)
+        if known:
+            said = ", or ".join(spoken_changes(remedy["changes"]) for remedy in known)
+            return f"remedies: {said} (each is another experiment)"
+    return "it needs more memory"
 
 
 def _is_of_memory(error: BaseException) -> bool:

@@ -35,7 +35,7 @@ def record_failure(
     """Record that a run has failed. Returns what to say, and whether it could be recorded."""
     cause = failure.cause
     if failure.kind == MEMORY:
-        cause += f"; {remedies(attempt.record()['config'])}"
+        cause += f"; {remedies(attempt.run)}"
     status = failure.status or FAILED
     ending = {"status": status, "kind": failure.kind, "error": cause, "results": {}, "curves": {}}
     said = record_end(spec, attempt, ending, started, restarts)

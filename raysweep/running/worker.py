@@ -2,11 +2,10 @@
 
 import contextlib
 import gc
-import importlib
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import ray.train
@@ -18,6 +17,10 @@ from raysweep.ledger import FAILED, FINISHED, STOPPED, Ledger, Record
 from raysweep.running.recording import ledger_of, record_end
 from raysweep.running.rendezvous import process_group
 from raysweep.running.spec import Attempt, WorkerSpec, end_report
+from raysweep.trainable import Report, ResultReport
+from raysweep.trainable_loader import HANDED_ON, load_trainable
+
+Train = Callable[[Any], Iterator[Report]]
 
 
 def train_loop(config: Mapping[str, WorkerSpec]) -> None:
@@ -29,7 +32,7 @@ def train_loop(config: Mapping[str, WorkerSpec]) -> None:
     trial, ledger = spec.trial, ledger_of(spec.trial)
     if trial.gate:
         os.environ["OMP_NUM_THREADS"] = str(max(1, int(trial.per_worker["CPU"])))  # before torch is imported
-    trainables = [importlib.import_module(attempt.run.experiment.trainable).train for attempt in spec.attempts]
+    trainables = [load_trainable(attempt.run.experiment.trainable).train for attempt in spec.attempts]
     gc.freeze()  # libraries are not garbage: collecting goes past them
     first = spec.attempts[0].run.name
     if trial.gate and not enter_gate(trial.gate, lambda: ledger.runs.is_asked_to_stop(first)):
@@ -65,24 +68,21 @@ def _meeting(spec: WorkerSpec) -> contextlib.AbstractContextManager[None]:
     return process_group(spec.rendezvous, context.get_world_rank(), context.get_world_size(), on_gpus=on_gpus)
 
 
-def _run(spec: WorkerSpec, attempt: Attempt, train: Any, ledger: Ledger, *, left: int) -> bool:
+def _run(spec: WorkerSpec, attempt: Attempt, train: Train, ledger: Ledger, *, left: int) -> bool:
     """Do one run, after which `left` runs are still to come. Returns whether it was stopped."""
     context = ray.train.get_context()
     main, first_here = context.get_world_rank() == 0, context.get_local_rank() == 0
     name, started = attempt.run.name, time.time()
-    report: Record = {}
     with ledger.runs.at_work(name, context.get_world_rank(), first_here=first_here, meet=ray.train.collective.barrier):
-        for report in train(attempt.run.config):
-            if report["event"] in ("start", "epoch"):
-                ray.train.report({**report, "run": name})
-    if report["event"] == "stopped":
+        report = _train(attempt, train)
+    if report is None:
         _report_end(name, STOPPED, "stopped with a checkpoint", left=left + 1)
         return True
-    ending = {"status": FINISHED, "kind": "", "error": None}
-    ending |= {"results": report["results"], "curves": report["curves"]}
+    ending: Record = {"status": FINISHED, "kind": "", "error": None}
+    ending |= {"results": report["results"], "curves": report.get("curves", {})}
     said = record_end(spec.trial, attempt, ending, started, spec.restarts) if main else None
     seconds = report["results"].get("seconds", time.time() - started)
-    report = ending = {}
+    del report, ending
     if not left:
         _let_go_of_memory()
     if said:
@@ -90,6 +90,17 @@ def _run(spec: WorkerSpec, attempt: Attempt, train: Any, ledger: Ledger, *, left
     else:
         _report_end(name, FINISHED, f"finished, {seconds:.0f} s of training", left=left)
     return False
+
+
+def _train(attempt: Attempt, train: Train) -> ResultReport | None:
+    """Hand on what a run reports. Returns its result; None if it was stopped."""
+    result = None
+    for report in train(attempt.run.config):
+        if report["event"] in HANDED_ON:
+            ray.train.report({**report, "run": attempt.run.name})
+        elif report["event"] == "result":
+            result = report
+    return result
 
 
 def _report_end(run: str, status: str, text: str, *, left: int) -> None:

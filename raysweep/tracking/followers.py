@@ -17,14 +17,10 @@ from raysweep.ledger import FINISHED, STOPPED, Ledger, Record
 from raysweep.messages import one_line
 from raysweep.planning import PlannedRun
 from raysweep.tracking.services import Destination
+from raysweep.trainable import RESERVED
 
-NOT_METRICS = {"event", "run", "phase", "epoch", "epochs"}
-"""The fields of a report that say where and when something was measured."""
-ADDED_BY_TUNE = {
-    *("training_iteration", "timestamp", "pid", "done", "time_this_iter_s", "time_total_s", "time_since_restore"),
-    *("iterations_since_restore", "timesteps_total", "episodes_total", "should_checkpoint"),
-}
-"""The fields that Tune adds to a report."""
+NOT_METRICS = {"event", "phase", "epoch", "epochs", *RESERVED}
+"""The fields of a report that say where and when something was measured, and those that are added to it."""
 
 MAX_QUEUED_CALLS = 10_000
 """How many calls may wait for a slow sink; further ones are lost."""
@@ -83,7 +79,7 @@ class Tracking:
         elif report["event"] == "epoch":
             phase = report["phase"]
             step = self._step_counters.setdefault(run.name, _StepCounter()).count(phase, report["epoch"])
-            metrics = _numbers({name: report[name] for name in report if name not in NOT_METRICS | ADDED_BY_TUNE})
+            metrics = _numbers({name: report[name] for name in report if name not in NOT_METRICS})
             self._call_sinks("metrics", run, step, {f"{phase}/{name}": value for name, value in metrics.items()})
 
     def ended(self, run: PlannedRun, status: str, text: str = "", record: Record | None = None) -> None:

@@ -12,10 +12,21 @@ if TYPE_CHECKING:
     from trainables.airbench.costs import cost
     from trainables.airbench.measuring import measure
     from trainables.airbench.network import AirbenchNet, make_net
-    from trainables.airbench.preflight import check
+    from trainables.airbench.preflight import check, remedies
     from trainables.airbench.training import train
 
-__all__ = ["ABLATIONS", "AirbenchConfig", "AirbenchNet", "check", "command", "cost", "make_net", "measure", "train"]
+__all__ = [
+    "ABLATIONS",
+    "AirbenchConfig",
+    "AirbenchNet",
+    "check",
+    "command",
+    "cost",
+    "make_net",
+    "measure",
+    "remedies",
+    "train",
+]
 
 _HOME = {
     "ABLATIONS": "config",
@@ -26,6 +37,7 @@ _HOME = {
     "cost": "costs",
     "make_net": "network",
     "measure": "measuring",
+    "remedies": "preflight",
     "train": "training",
 }
 

@@ -48,3 +48,11 @@ def check(config: AirbenchConfig, num_workers: int) -> dict[str, Any]:
         "phases": [phase],
         "rate_fields": RATE_FIELDS,
     }
+
+
+def remedies(config: AirbenchConfig, num_workers: int) -> list[dict[str, Any]]:
+    """What to change where memory is short: half the batch, where that can be shared; `leaves` is a part of it all."""
+    half = config.batch_size // 2
+    if half % num_workers or half < 2 * num_workers:
+        return []
+    return [{"changes": {"batch_size": half}, "leaves": half / config.batch_size}]

@@ -24,6 +24,9 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tif
 class DataError(ValueError):
     """The data are missing, incomplete or unreadable; the message names the file or folder."""
 
+    failure_kind = "data"
+    """Tells whoever runs a training that it failed for its data."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DataInfo:

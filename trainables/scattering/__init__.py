@@ -13,10 +13,11 @@ if TYPE_CHECKING:
     from trainables.scattering.costs import cost
     from trainables.scattering.measuring import measure
     from trainables.scattering.network import ScatteringNet
-    from trainables.scattering.preflight import check
+    from trainables.scattering.preflight import TRAITS, check, remedies
     from trainables.scattering.training import train
 
 __all__ = [
+    "TRAITS",
     "BlockShape",
     "ScatteringConfig",
     "ScatteringNet",
@@ -25,10 +26,12 @@ __all__ = [
     "cost",
     "measure",
     "position",
+    "remedies",
     "train",
 ]
 
 _HOME = {
+    "TRAITS": "preflight",
     "BlockShape": "config",
     "ScatteringConfig": "config",
     "ScatteringNet": "network",
@@ -37,6 +40,7 @@ _HOME = {
     "cost": "costs",
     "measure": "measuring",
     "position": "checkpoint",
+    "remedies": "preflight",
     "train": "training",
 }
 

@@ -6,6 +6,8 @@ from trainables.data.catalog import DataError, DataInfo, locate
 from trainables.data.counts import image_counts, images_of_an_epoch
 from trainables.scattering.config import ScatteringConfig
 
+HORIZON = 27
+"""The mixing horizon of the seed document's experiments."""
 NUMERICS = 2
 """Goes up when the same configuration starts to give other numbers, so that older runs are not taken for new ones."""
 
@@ -16,6 +18,13 @@ RATE_FIELDS = (
     *("compile", "micro_batch", "batch_parts", "half_cache", "workers"),
 )
 """Fields on which it depends how many images pass in a second."""
+
+TRAITS = {"longer": ("epochs", "lr_epochs"), "batch_parts": "batch_parts"}
+"""What whoever runs trainings may rely on: the fields of which more is the same training for longer, and the one that
+cuts each batch into parts."""
+
+BYTES_OF_A_PARAMETER = 24
+"""In training at most: itself, its gradient, two moments and two copies, in single precision."""
 
 
 def check(config: ScatteringConfig, num_workers: int) -> dict[str, Any]:
@@ -50,6 +59,25 @@ def check(config: ScatteringConfig, num_workers: int) -> dict[str, Any]:
         "phases": _phases(config, info, num_workers),
         "rate_fields": RATE_FIELDS,
     }
+
+
+def remedies(config: ScatteringConfig, num_workers: int) -> list[dict[str, Any]]:
+    """What to change where memory is short, the first to be tried first: the three ways of the seed document.
+
+    Each has `changes` of fields, and the bytes that it `frees` at most or the part of the memory that it `leaves`.
+    """
+    info = locate(config.dataset, config.data_dir, config.image_size)
+    parameters = config.n_params_extractor() + config.n_params_classifier(info.image_size, info.num_classes)
+    frees = BYTES_OF_A_PARAMETER * parameters
+    half = config.global_batch_size // 2
+    found: list[dict[str, Any]] = []
+    if not config.global_avg_pool:
+        found.append({"changes": {"global_avg_pool": True}, "frees": frees})
+    if half % num_workers == 0 and half >= 2 * num_workers:
+        found.append({"changes": {"global_batch_size": half}, "leaves": half / config.global_batch_size})
+    if not config.mixing_horizon or config.mixing_horizon > HORIZON:
+        found.append({"changes": {"mixing_horizon": HORIZON}, "frees": frees})
+    return found
 
 
 def _phases(config: ScatteringConfig, info: DataInfo, num_workers: int) -> list[dict[str, Any]]:

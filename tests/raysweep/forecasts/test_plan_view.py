@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
+from raysweep.forecasts.machine import Machine
 from raysweep.forecasts.past import PastError
 from raysweep.forecasts.plan_view import duration, print_plan, size
-from raysweep.forecasts.planning import Setting, rows_of, total_of
+from raysweep.forecasts.planning import plan_rows, total_of
 from raysweep.ledger.opening import open_ledger
 from tests.raysweep.forecasts.plans import BASE, SHARE, planned, record
 
@@ -20,7 +21,7 @@ NOW = datetime.datetime(2026, 1, 31, 23, 0)
 def shown(tmp_path):
     """A plan of three seeds and of one experiment that is too large, at a width."""
     ledger = open_ledger(tmp_path / "results")
-    setting = Setting(
+    machine = Machine(
         slots=1,
         slots_of=lambda _: 1,
         share_of=lambda _: SHARE,
@@ -31,11 +32,11 @@ def shown(tmp_path):
     (done,) = planned(ledger)
     record(ledger, done)
     large = replace(BASE, name="an_experiment_of_a_long_name_h27")
-    rows = rows_of(planned(ledger, seeds=(1, 2, 3)) + planned(ledger, large, width=40), ledger, setting)
+    rows = plan_rows(planned(ledger, seeds=(1, 2, 3)) + planned(ledger, large, width=40), ledger, machine)
 
     def show(width, error=None):
         console = Console(file=io.StringIO(), width=width)
-        print_plan(rows, total_of(rows, setting), error, resources="1 CPU(s)", console=console, now=NOW)
+        print_plan(rows, total_of(rows, machine), error, resources="1 CPU(s)", console=console, now=NOW)
         return console.file.getvalue()
 
     return show

@@ -9,6 +9,7 @@ from raysweep import load_results
 from raysweep.ledger.opening import open_ledger
 from raysweep.planning.imported import accept_imported
 from raysweep.planning.runs import make_runs
+from raysweep.trainable_loader import LoadedTrainable
 from search_spaces import cifar_scattering, imagenet_scattering
 from tests.analysis.original_files import SAMPLE, write_files
 from tests.conftest import real_data, run_sweep
@@ -28,10 +29,10 @@ def planned(ledger, monkeypatch, seeds=(42, 43), family=cifar_scattering.FAMILY,
     """The plan on the data of the family, of whose files nothing is needed here."""
     facts = {"data": "files", "numerics": 2, "image_size": 32, "num_classes": 10}
 
-    def check(experiment, config, num_workers):
+    def check(trainable, config, num_workers):
         return {**facts, "no_effect": config.fields_without_effect()}
 
-    monkeypatch.setattr("raysweep.planning.runs.check", check)
+    monkeypatch.setattr(LoadedTrainable, "check", check)
     experiments = [e for e in family.experiments if e.name in names]
     runs = make_runs(experiments, ledger, family=family, overrides=overrides, seeds=seeds, num_workers=workers)
     return [run.record() for run in runs]

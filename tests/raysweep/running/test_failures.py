@@ -8,6 +8,8 @@ import pytest
 from raysweep.ledger.records import DIVERGED, FAILED
 from raysweep.running.cluster import prepare_own_environment
 from raysweep.running.failures import failure_of, remedies
+from search_spaces import airbench, imagenet_scattering
+from tests.raysweep.runs import planned
 from trainables.data.catalog import DataError
 
 
@@ -58,13 +60,15 @@ def test_failures_are_alike_whatever_the_numbers_and_files():
     assert one.signature != failure_of([ValueError("head of ten classes")]).signature
 
 
-def test_remedies_are_those_that_the_configuration_knows():
-    from dataclasses import asdict
+def test_remedies_are_those_that_the_trainable_has_for_the_run():
+    from dataclasses import replace
 
-    from trainables.airbench import AirbenchConfig
-    from trainables.scattering import ScatteringConfig
-
-    ours = "global_avg_pool=True, or half the global_batch_size, or mixing_horizon=27"
-    assert remedies(asdict(ScatteringConfig())) == f"remedies: {ours} (each is another experiment)"
-    assert "global" not in remedies(asdict(AirbenchConfig()))
-    assert remedies({}) == "it needs more memory"
+    c, e = (next(one for one in imagenet_scattering.EXPERIMENTS if one.name == name) for name in "CE")
+    ours = "global_avg_pool=True, or global_batch_size=512, or mixing_horizon=27"
+    assert remedies(planned(c, 8, dataset="digits")) == f"remedies: {ours} (each is another experiment)"
+    rest = remedies(planned(e, 8, dataset="digits", global_batch_size=16))
+    assert rest == "remedies: global_avg_pool=True (each is another experiment)", "16 images are two for each worker"
+    cascade = airbench.FAMILY.experiments[0]
+    half = cascade.config.batch_size // 2
+    assert remedies(planned(cascade)) == f"remedies: batch_size={half} (each is another experiment)"
+    assert remedies(planned(replace(cascade, trainable="benchmarks.sleeper"))) == "it needs more memory"

@@ -62,7 +62,7 @@ def test_without_memory_a_run_is_cut_into_parts_and_then_fails_with_remedies(rec
     assert records["memory"]["config"]["batch_parts"] == 4
     assert records["memory"]["attempt"] == 3
     assert records["memory_always"]["kind"] == "memory"
-    remedy = "remedies: half the batch_size (each is another experiment)"
+    remedy = "remedies: batch_size=4 (each is another experiment)"
     assert records["memory_always"]["error"] == f"MemoryError: not enough for anything; {remedy}"
     assert {records[name]["kind"] for name in ("first", "second", "wide")} == {""}
     assert (records["fails"]["kind"], records["diverges"]["kind"]) == ("error", "diverged")

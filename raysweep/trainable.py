@@ -1,0 +1,256 @@
+"""The contract of a trainable: all that the module of an experiment has to offer, and what it may offer beside.
+
+A trainable is a module, or a package, that defines the functions of `Trainable` and as many of `OptionalHooks` and
+`Traits` as it wants. It imports nothing of raysweep: it takes and gives plain values of Python. The smallest one:
+
+    def check(config, num_workers):
+        return {"data": "digits", "numerics": 1}
+
+    def train(config):
+        yield {"event": "start"}
+        for epoch in range(1, 11):
+            ...
+            yield {"event": "epoch", "phase": "train", "epoch": epoch, "epochs": 10, "images_per_second": 1500.0}
+        yield {"event": "result", "results": {"final_acc": 97.2}}
+
+`config` is the configuration of a run (see `raysweep.experiment.Experiment`). Plans import the module without reading
+`train`: a package that lists `train` in `__all__` and imports torch when it is first read keeps plans fast.
+
+What comes out is checked (see `raysweep.trainable_loader`): a field that is missing or of the wrong type ends the plan
+or the run with a line that names it. A `float` is a finite number unless it is `Measured`. Dicts may have fields beside
+those named here, of strings, numbers, None, and lists and dicts of these; of a tensor or a number of numpy's, its
+`.item()`.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, NotRequired, Protocol, TypedDict
+
+from raysweep.typecheck import MAY_BE_NAN
+
+Measured = Annotated[float, MAY_BE_NAN]
+"""A measured number, which may be NaN or infinite. What was not measured is left out; None stands for no number."""
+
+
+class Phase(TypedDict):
+    """What a part of a run passes through the network, by which its time is forecast. Most runs have one phase."""
+
+    phase: str
+    """Its name, as in the reports of its epochs."""
+    epochs: float
+    """At most; the last one may be a part of an epoch."""
+    least_epochs: NotRequired[float]
+    """Those that early stopping leaves at least; as many as `epochs` if left out."""
+    train_images: int
+    """In an epoch, over all workers."""
+    validation_images: NotRequired[int]
+    """In an epoch, over all workers; 0 if left out."""
+    validation_images_once: NotRequired[int]
+    """Beside those of the epochs, before or after them; 0 if left out."""
+    cached: NotRequired[bool]
+    """Whether what the first epoch computes of the validation images is kept for the others; False if left out."""
+
+
+class Facts(TypedDict):
+    """What `check` knows of a run before it starts. What it says beside this is recorded with the run."""
+
+    data: str
+    """What tells the data from others, such as a hash of their files' names and sizes. A part of the run's identity."""
+    numerics: int
+    """Goes up when the same configuration starts to give other numbers. A part of the run's identity."""
+    no_effect: NotRequired[Sequence[str]]
+    """Fields of this configuration that cannot change its numbers, beside those that are `cosmetic`."""
+    phases: NotRequired[Sequence[Phase]]
+    """In the order of training. If left out, the run's time is not forecast from images."""
+    rate_fields: NotRequired[Sequence[str]]
+    """Fields on which it depends how many images pass in a second; all but the seed if left out."""
+    image_size: NotRequired[int]
+    num_classes: NotRequired[int]
+    final_channels: NotRequired[int]
+    final_size: NotRequired[int]
+    """Channels, and height and width in pixels, of what the classifier is given."""
+    n_params_extractor: NotRequired[int]
+    n_params_classifier: NotRequired[int]
+    """Numbers of parameters."""
+
+
+class PhaseCosts(TypedDict):
+    """What a phase computes and holds."""
+
+    phase: str
+    flops_forward: float
+    flops_train: float
+    """Floating-point operations for each image: of a forward pass, and of a step of training (forward, backward)."""
+    memory_bytes: float
+    """The most that a worker holds, on a GPU of the GPU's memory."""
+
+
+class Costs(TypedDict):
+    """What a run computes and holds, in the units of `PhaseCosts`; the operations are those of the last phase."""
+
+    flops_forward: float
+    flops_train: float
+    memory_bytes: float
+    phases: NotRequired[Sequence[PhaseCosts]]
+
+
+class Remedy(TypedDict):
+    """A way to need less memory."""
+
+    changes: Mapping[str, Any]
+    """Fields of the configuration with the values that they would have. Such a run is another experiment."""
+    leaves: NotRequired[float]
+    """The part of the memory (0 to 1) that is needed in any case."""
+    frees: NotRequired[float]
+    """Bytes that it can free at most. By this and `leaves`, a plan need not work out what cannot suffice."""
+
+
+class StartReport(TypedDict):
+    """The first report, when training begins."""
+
+    event: Literal["start"]
+    resumed_at: NotRequired[tuple[str, int, int] | None]
+    """Where a run goes on: the phase, how many of its epochs are done, and steps of the next; None at the beginning.
+    Then `PHASE_epochs` says how many epochs each earlier phase took."""
+    actual_train_samples: NotRequired[int]
+
+
+class ProgressReport(TypedDict):
+    """A report within an epoch, which a sweep leaves alone: for the trainable's own command."""
+
+    event: Literal["progress"]
+
+
+class EpochReport(TypedDict):
+    """An epoch has ended, and its checkpoint is on disk. Numbers beside these are shown as metrics of one's own."""
+
+    event: Literal["epoch"]
+    phase: str
+    epoch: int
+    """Counted from 1 in each phase."""
+    epochs: float
+    """How many the phase has at most."""
+    images_per_second: float
+    """Of training, over all workers."""
+    seconds: NotRequired[float]
+    """What the epoch took with validation and checkpoint; if left out, the time since the last report."""
+    train_loss: NotRequired[Measured]
+    val_acc: NotRequired[Measured]
+    best_acc: NotRequired[Measured]
+    """In percent, of this epoch and of the best one of the phase so far."""
+
+
+class Results(TypedDict, total=False):
+    """The results that raysweep itself knows of; which others there are, questions and tables say.
+
+    By the names that `measure` has for them, rates and durations of a run forecast the times of later ones;
+    `PHASE_epochs` says how many epochs a phase took.
+    """
+
+    final_acc: Measured
+    """In percent."""
+    seconds: float
+    """Of the whole run, its interruptions left out."""
+    device_name: str
+    """What its rates hold for: the GPU, or the processor as `raysweep.forecasts.machine` names it."""
+    peak_memory_bytes: float
+    device_memory_bytes: float
+    """The most that a worker held of its GPU's memory, and all of that; by these, later runs share a GPU."""
+
+
+class ResultReport(TypedDict):
+    """The last report of a run that has finished; a run that had finished before gives it again, and nothing else."""
+
+    event: Literal["result"]
+    results: Results
+    curves: NotRequired[Mapping[str, Sequence[Mapping[str, Any]]]]
+    """By phase, what was measured in each epoch; recorded for plots."""
+
+
+class StoppedReport(TypedDict):
+    """The last report of a run that was asked to stop and has written its checkpoint."""
+
+    event: Literal["stopped"]
+
+
+Report = StartReport | ProgressReport | EpochReport | ResultReport | StoppedReport
+
+RESERVED = frozenset(
+    {
+        *("run", "config", "training_iteration", "timestamp", "pid", "done", "time_this_iter_s", "time_total_s"),
+        *("time_since_restore", "iterations_since_restore", "timesteps_total", "episodes_total", "should_checkpoint"),
+    }
+)
+"""What raysweep and Ray add to the reports "start" and "epoch", which can have no fields of these names."""
+
+
+class Trainable(Protocol):
+    """What each trainable has to define."""
+
+    def check(self, config: Any, num_workers: int) -> Facts:
+        """Facts about a run with so many workers, without computing anything of it; the same for every seed.
+
+        Raises ValueError, in a line for people, for a run that cannot be. Called for each experiment of a plan.
+        """
+
+    def train(self, config: Any) -> Iterator[Report]:
+        """Train as `config` says, and report: "start", "epoch" after each epoch, and last "result" or "stopped".
+
+        Each worker of a run calls it, in a process of its own, and all have to give the same reports in the same order,
+        as each is handed on when all have it. RANK, WORLD_SIZE and LOCAL_RANK are in the environment; several workers
+        have a process group of torch.distributed. Checkpoints belong into the folder `config.save_dir`: with the same
+        configuration a run that was cut off is started again there, and goes on. When a file `stop` appears in it, the
+        run is to write its checkpoint and end. A worker that rewrites `pulse-RANK` there (as `trainables.control` does)
+        is ended if it does not get on.
+
+        Exceptions end the run. FloatingPointError is for a loss that is not finite, which is not tried again;
+        MemoryError and torch.OutOfMemoryError for want of memory; a class of exceptions with an attribute
+        `failure_kind = "data"` for data that cannot be read. OSErrors of a full disk end the sweep.
+        """
+
+
+class OptionalHooks(Protocol):
+    """What a trainable may define beside."""
+
+    def cost(self, config: Any, num_workers: int, device: Literal["cpu", "cuda"]) -> Costs:
+        """What a run computes and holds, worked out without its memory. Without it, a plan says nothing of these."""
+
+    def measure(self, config: Any, num_workers: int) -> Mapping[str, float]:
+        """Rates and durations of a run, measured here in some seconds (`--calibrate`), of one worker of so many.
+
+        Known are `setup_seconds`, and of each phase `PHASE_images_per_second`, `PHASE_validation_images_per_second`,
+        `PHASE_cached_validation_images_per_second` (over all workers), `PHASE_warm_up_seconds` (by which the first step
+        takes longer) and `PHASE_checkpoint_seconds` (for each epoch). What it raises is said in a line.
+        """
+
+    def position(self, config: Any) -> tuple[str, int] | None:
+        """The phase that the checkpoint in `config.save_dir` is of, and how many of its epochs are done.
+
+        None if there is no checkpoint that can be read. Without it, plans forecast such a run from its beginning.
+        """
+
+    def command(self, configs: Sequence[Any], num_workers: int, flags: Callable[..., list[str]]) -> list[str]:
+        """The arguments of a shell's command that does the same run without Ray, or runs with consecutive seeds.
+
+        `flags(config, base, order, always)` gives the flags of the fields in which a configuration differs from `base`
+        (see `raysweep.planning.commands`). Without it: `torchrun --nproc_per_node=N -m MODULE` with all such flags.
+        """
+
+    def remedies(self, config: Any, num_workers: int) -> Sequence[Remedy]:
+        """Ways for this run to need less memory, the first one to be tried first; each can run with so many workers."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Traits:
+    """What a trainable declares of itself in a dict, such as `TRAITS = {"longer": ("steps",)}`; all may be left out."""
+
+    checkpoints: tuple[str, ...] = ("last.pt", "best.pt")
+    """Names of the files in `save_dir` that a run goes on from. It can where the first one is there; those that are
+    there belong together, also where the results are in an object store."""
+    longer: tuple[str, ...] = ("epochs",)
+    """Fields of the configuration of which more is the same experiment, trained for longer."""
+    batch_parts: str = ""
+    """The field that says into how many parts each batch is cut, which must be `cosmetic`. A run that finds too little
+    memory is tried again with twice as many. "": there is none."""
+    most_batch_parts: int = 4
+    """After which the run fails."""

@@ -1,0 +1,239 @@
+"""Loads trainables, all of them here, and checks what comes out of them by the contract in `raysweep.trainable`."""
+
+import contextlib
+import dataclasses
+import functools
+import importlib
+import pkgutil
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from types import ModuleType
+from typing import Any, Literal, get_type_hints
+
+from raysweep.messages import PlanError, nearest, one_line
+from raysweep.trainable import (
+    RESERVED,
+    Costs,
+    EpochReport,
+    Facts,
+    Phase,
+    ProgressReport,
+    Remedy,
+    Report,
+    ResultReport,
+    StartReport,
+    StoppedReport,
+    Traits,
+)
+from raysweep.typecheck import not_plain, wrong_with
+
+REQUIRED = ("check", "train")
+REPORTS: Mapping[str, Any] = {
+    "start": StartReport,
+    "progress": ProgressReport,
+    "epoch": EpochReport,
+    "result": ResultReport,
+    "stopped": StoppedReport,
+}
+"""What the reports of each event are, in the order of a run."""
+HANDED_ON, LAST = ("start", "epoch"), ("result", "stopped")
+"""The events whose reports a worker hands to Ray, and those that end a run."""
+
+
+class TrainableError(PlanError):
+    """A trainable that does not keep its contract; the message is a line that names the trainable and what is wrong."""
+
+
+@functools.cache
+def load_trainable(path: str) -> "LoadedTrainable":
+    """The trainable of an import path. Raises TrainableError where it cannot be imported or lacks a required function.
+
+    Its module is imported; what it imports only when a function is first read is not.
+    """
+    try:
+        module = importlib.import_module(path)
+    except ModuleNotFoundError as error:
+        if error.name and f"{path}.".startswith(f"{error.name}."):
+            raise TrainableError(f"there is no trainable {path}{_meant(error.name)}") from None
+        raise TrainableError(f"trainable {path} cannot be imported: {_cause(error, path)}") from None
+    except (Exception, SystemExit) as error:
+        raise TrainableError(f"trainable {path} cannot be imported: {_cause(error, path)}") from None
+    trainable = LoadedTrainable(path, module)
+    if lacking := [name for name in REQUIRED if not trainable.has(name)]:
+        raise TrainableError(f"trainable {path} does not define {lacking[0]} (see raysweep.trainable)")
+    return trainable
+
+
+class LoadedTrainable:
+    """A trainable whose functions give what the contract says, or raise TrainableError."""
+
+    def __init__(self, path: str, module: ModuleType) -> None:
+        self.path, self._module = path, module
+
+    def has(self, name: str) -> bool:
+        """Whether the trainable defines a function, which is not read for that where the module lists it."""
+        if name in vars(self._module) or name in vars(self._module).get("__all__", ()):
+            return True
+        with self._told(name):
+            return hasattr(self._module, name)
+
+    @functools.cached_property
+    def traits(self) -> Traits:
+        """What the trainable declares, with the defaults of what it does not."""
+        declared: dict[str, Any] = self._read("TRAITS") if self.has("TRAITS") else {}
+        kinds = get_type_hints(Traits)
+        self._require("TRAITS", wrong_with(declared, Mapping[str, Any]))
+        for name, value in declared.items():
+            if name not in kinds:
+                self._require("TRAITS", f"unknown name {name!r}{nearest(str(name), list(kinds))}")
+            self._require("TRAITS", wrong_with(value, kinds[name], name))
+        plain: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in declared.items()}
+        return Traits(**plain)
+
+    def check(self, config: Any, num_workers: int) -> Facts:
+        """As in the contract, and with what may be left out of phases."""
+        facts: Facts = self._call("check", Facts, config, num_workers)
+        self._require("check: no_effect", _no_field(facts.get("no_effect", ()), config))
+        self._require("check: rate_fields", _no_field(facts.get("rate_fields", ()), config))
+        self._require("TRAITS: batch_parts", _no_field(filter(None, [self.traits.batch_parts]), config))
+        if "phases" not in facts:
+            return facts
+        return {**facts, "phases": [_completed(phase) for phase in facts["phases"]]}
+
+    @property
+    def train(self) -> Callable[[Any], Iterator[Report]]:
+        """As in the contract. To read it imports what training needs."""
+        return functools.partial(self._train, self._read("train"))
+
+    def cost(self, config: Any, num_workers: int, device: Literal["cpu", "cuda"]) -> Costs | None:
+        """As in the contract; None where the trainable does not define it."""
+        costs: Costs | None = self._call("cost", Costs, config, num_workers, device) if self.has("cost") else None
+        return costs
+
+    def measure(self, config: Any, num_workers: int) -> Mapping[str, float]:
+        """As in the contract; to be called only where the trainable `has` it."""
+        rates: Mapping[str, float] = self._call("measure", Mapping[str, float], config, num_workers)
+        return rates
+
+    def position(self, config: Any) -> tuple[str, int] | None:
+        """As in the contract; None also where the trainable does not define it."""
+        at = self._call("position", tuple[str, int] | None, config) if self.has("position") else None
+        return at and (at[0], at[1])
+
+    def command(self, configs: Sequence[Any], num_workers: int, flags: Callable[..., list[str]]) -> list[str] | None:
+        """As in the contract; None where the trainable does not define it."""
+        if not self.has("command"):
+            return None
+        return list(self._call("command", Sequence[str], configs, num_workers, flags))
+
+    def remedies(self, config: Any, num_workers: int) -> list[Remedy]:
+        """As in the contract; empty where the trainable does not define them."""
+        if not self.has("remedies"):
+            return []
+        remedies = self._call("remedies", Sequence[Remedy], config, num_workers)
+        for remedy in remedies:
+            self._require("remedies", _no_field(remedy["changes"], config))
+        return list(remedies)
+
+    def _train(self, train: Callable[[Any], Iterable[Any]], config: Any) -> Iterator[Report]:
+        """The reports of a run, checked one by one. What `train` raises goes through."""
+        before = ""
+        for report in train(config):
+            before = self._checked_event(report, before)
+            yield report
+        if before not in LAST:
+            self._require("train", "its reports end without 'result' or 'stopped'")
+
+    def _checked_event(self, report: Any, before: str) -> str:
+        """The event of a report that comes after one of the event `before`, once all of it was checked."""
+        self._require("a report", wrong_with(report, Mapping[str, Any]))
+        event = report.get("event")
+        if not isinstance(event, str) or event not in REPORTS:
+            self._require("a report", f"its event is {event!r}{nearest(str(event), list(REPORTS))}")
+        where = f"event {event!r}"
+        if before in LAST:
+            self._require(where, f"it comes after {before!r}, which is the last report of a run")
+        if event == "epoch" and not before:
+            self._require(where, "it comes before 'start'")
+        self._require(where, wrong_with(report, REPORTS[event]))
+        if event != "progress":
+            self._require(where, not_plain(report))
+        if event in HANDED_ON and (taken := RESERVED & report.keys()):
+            self._require(where, f"raysweep and Ray add a field {min(taken)!r} of their own")
+        return str(event)
+
+    def _call(self, name: str, kind: Any, *args: Any) -> Any:
+        """What a function gives. ValueErrors and OSErrors, which speak to people, go through."""
+        function = self._read(name)
+        with self._told(name):
+            given = function(*args)
+        self._require(name, wrong_with(given, kind) or not_plain(given))
+        return given
+
+    def _read(self, name: str) -> Any:
+        with self._told(name):
+            return getattr(self._module, name)
+
+    def _require(self, where: str, wrong: str) -> None:
+        """Raises TrainableError where something is wrong."""
+        if wrong:
+            raise TrainableError(f"{self.path}: {where}: {wrong}")
+
+    @contextlib.contextmanager
+    def _told(self, where: str) -> Iterator[None]:
+        """What is raised within is told in a line with file and line, unless it speaks to people already."""
+        try:
+            yield
+        except (ValueError, OSError):
+            raise
+        except (Exception, SystemExit) as error:
+            raise TrainableError(f"{self.path}: {where}: {_cause(error, self.path)}") from None
+
+
+def spoken_changes(changes: Mapping[str, Any]) -> str:
+    """Changed fields of a configuration as messages name them, such as `mixing_horizon=27`."""
+    return ", ".join(f"{name}={value}" for name, value in changes.items())
+
+
+def _no_field(names: Iterable[str], config: Any) -> str:
+    """Which of the names is no field of a configuration, with the nearest one; "" where all are."""
+    fields = [field.name for field in dataclasses.fields(config)]
+    for name in names:
+        if name not in fields:
+            return f"{type(config).__name__} has no field {name!r}{nearest(name, fields).partition('; known')[0]}"
+    return ""
+
+
+def _completed(phase: Phase) -> Phase:
+    """A phase with the defaults of what it leaves out."""
+    usual: Phase = {
+        "phase": phase["phase"],
+        "epochs": phase["epochs"],
+        "least_epochs": phase["epochs"],
+        "train_images": phase["train_images"],
+        "validation_images": 0,
+        "validation_images_once": 0,
+        "cached": False,
+    }
+    return {**usual, **phase}
+
+
+def _meant(missing: str) -> str:
+    """How a message goes on after the name of a missing module: the nearest one beside it."""
+    package = missing.rpartition(".")[0]
+    beside = pkgutil.iter_modules(getattr(sys.modules.get(package), "__path__", []))
+    return nearest(missing, [f"{package}.{module.name}" for module in beside]).partition("; known")[0]
+
+
+def _cause(error: BaseException, path: str) -> str:
+    """An exception in a line, with the file and line of the trainable that it comes from, or else of what it called."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"SyntaxError: {error.msg} ({error.filename}:{error.lineno})"
+    passed_by = ("<frozen importlib", __file__, importlib.__file__)
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(passed_by)]
+    own = f"/{path.replace('.', '/')}"
+    at = next((f for f in reversed(frames) if f"{own}.py" in f.filename or f"{own}/" in f.filename), None)
+    at = at or (frames[-1] if frames else None)
+    kind = "" if type(error).__module__ == "builtins" else f"{type(error).__name__}: "
+    return f"{kind}{one_line(error)}{f' ({at.filename}:{at.lineno})' if at else ''}"
