@@ -33,6 +33,8 @@ def wrong_with(value: object, kind: Any, name: str = "") -> str:
     TypedDict does not name are left alone.
     """
     origin, args = get_origin(kind) or kind, get_args(kind)
+    if kind is Any:
+        return ""
     if origin is NotRequired:
         return wrong_with(value, args[0], name)
     if origin in (Union, UnionType):  # of a kind and None
@@ -73,8 +75,6 @@ def not_plain(value: object, name: str = "") -> str:
 
 def _is_instance(value: object, origin: Any) -> bool:
     """Whether a value is of a kind, its parts aside."""
-    if origin is Any:
-        return True
     if origin in (float, Annotated):
         if not isinstance(value, int | float) or isinstance(value, bool):
             return False

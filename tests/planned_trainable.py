@@ -90,5 +90,8 @@ def measure(config: PlannedConfig, num_workers: int) -> dict[str, float]:
 
 
 def position(config: PlannedConfig) -> tuple[str, int] | None:
-    phase, epoch = (Path(config.save_dir) / "last.pt").read_text().split()
+    file = Path(config.save_dir) / "last.pt"
+    if not file.exists():
+        return None
+    phase, epoch = file.read_text().split()
     return phase, int(epoch)

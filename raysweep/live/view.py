@@ -112,8 +112,9 @@ def start_text(run: PlannedRun, report: Mapping[str, Any]) -> str:
     if at := report.get("resumed_at"):
         phase, epoch, step = at
         return f"goes on after {phase} epoch {epoch}{f' and {step} steps' * bool(step)}"
-    samples, workers = report.get("actual_train_samples"), run.num_workers
-    return f"starts: {samples} training images, {workers} worker{'s' * (workers > 1)}"
+    workers = f"{run.num_workers} worker{'s' * (run.num_workers > 1)}"
+    samples = report.get("actual_train_samples")
+    return f"starts: {workers}" if samples is None else f"starts: {samples} training images, {workers}"
 
 
 def epoch_text(report: Mapping[str, Any]) -> str:
