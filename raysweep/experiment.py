@@ -34,7 +34,7 @@ class Experiment:
     family takes several, and with `data_dir` where data lie in a folder. A field whose metadata say `cosmetic` cannot
     change a run's numbers and takes no part in its identity."""
     trainable: str
-    """Import path of the package that exports `check(config, num_workers)` and `train(config)`."""
+    """The import path of a module that keeps the contract in `raysweep.trainable`."""
     priority: int = 0
     """Lower runs earlier; equal priorities run in the order of declaration."""
     num_workers: int = 1

@@ -41,6 +41,8 @@ class Phase(TypedDict):
     """At most; the last one may be a part of an epoch."""
     least_epochs: NotRequired[float]
     """Those that early stopping leaves at least; as many as `epochs` if left out."""
+    patience: NotRequired[int]
+    """After so many epochs without a better `val_acc` the phase stops early; it does not if left out."""
     train_images: int
     """In an epoch, over all workers."""
     validation_images: NotRequired[int]

@@ -1,4 +1,4 @@
-"""How long runs will take, from the images that they pass and the rates that are known; and how good that was so far.
+"""How long runs will take, from the images that their phases pass and the rates that are known.
 
     seconds = setup + sum over phases (warm-up + once + epochs x (training + validation + checkpoint))
 
@@ -14,25 +14,25 @@ import statistics
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from raysweep.forecasts.rates import Rated, Rates, Shape, Share, all_cached, cached, from_records
 from raysweep.ledger import FINISHED, Record
 from raysweep.planning import PlannedRun
+from raysweep.trainable import Phase
 
 Basis = Literal["measured", "calibrated", "rough", "unknown"]
-Phase = Mapping[str, Any]
 Flops = Callable[[PlannedRun], Mapping[str, tuple[float, float]] | None]
-"""Of a run: (forward, training) floating-point operations for each image, by phase."""
+"""Returns the (forward, training) floating-point operations of a run for each image, by phase; None if unknown."""
 
 LEAST_SPREAD: Mapping[Basis, float] = {"measured": 0.05, "calibrated": 0.15}
-"""Relative standard deviation of a predicted time that is assumed at least."""
+"""The relative standard deviation of a predicted time that is assumed at least, by its basis."""
 MOST_OTHERS = 20
-"""Rated runs that the speed of rough forecasts is taken from."""
+"""The most rated runs from which the speed of rough forecasts is taken."""
 START_CPU_SECONDS = 5.0
-"""Of a core, which the processes of a later trial take to start while a run trains (docs/log.md)."""
+"""Seconds of one core that the processes of a later trial take to start while a run trains (docs/log.md)."""
 ROUGH = 2.0
-"""Factor between a rough forecast and either end of its interval."""
+"""The factor between a rough forecast and either end of its interval."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,18 +41,19 @@ class Forecast:
 
     basis: Basis
     seconds: float | None = None
-    """With all epochs, or as many as runs with other seeds took before they stopped."""
+    """What it takes with all epochs, or with as many as runs with other seeds took before they stopped."""
     low: float | None = None
-    """With the fewest epochs that early stopping leaves, and fast."""
+    """Seconds with the fewest epochs that early stopping leaves, if it is fast."""
     high: float | None = None
+    """Seconds with all epochs, if it is slow."""
     spread: float = 0.0
-    """Relative standard deviation of the rates."""
+    """The relative standard deviation of the rates."""
     least: float | None = None
-    """Seconds with the fewest epochs, at the same rates."""
+    """Seconds with the fewest epochs, at the same rates as `seconds`."""
     seconds_per_epoch: Mapping[str, float]
-    """By phase."""
+    """What an epoch takes, by phase."""
     epochs: Mapping[str, float]
-    """By phase: those that `seconds` counts."""
+    """How many epochs `seconds` counts, by phase."""
     shape: Shape
     remaining: bool = False
     """Whether `seconds` is what is left after a checkpoint."""
@@ -68,17 +69,23 @@ def forecasts(
     flops: Flops = lambda _: None,
     position: Callable[[PlannedRun], tuple[str, int] | None] = lambda _: None,
 ) -> list[Forecast]:
-    """One for each run. `error` is the relative standard deviation of past predictions (see `past`), `position` says
-    after which epoch of which phase a run goes on."""
+    """The forecast of each run, in the given order.
+
+    `share_of` says what a worker of a run computes on, `cache` is the folder in which calibrations are kept, `error` is
+    the relative standard deviation of past predictions (see `past`), and `position` says after which epoch of which
+    phase a run goes on.
+    """
     names = {share_of(run).device_name for run in runs}
     measured = {name: from_records(records, runs, name) for name in names}
     bases: list[tuple[Basis, Rated | None]] = []
     for run in runs:
         shape, share = Shape.of(run), share_of(run)
-        known, calibrated = measured[share.device_name].get(shape), cached(shape, share, cache)
-        complete = known if known and _fits(known, run) else None
-        basis: Basis = "measured" if complete else "calibrated" if calibrated else "unknown"
-        bases.append((basis, complete or calibrated))
+        known, calibrated = (
+            rated if rated and _fits(rated, run) else None
+            for rated in (measured[share.device_name].get(shape), cached(shape, share, cache))
+        )
+        basis: Basis = "measured" if known else "calibrated" if calibrated else "unknown"
+        bases.append((basis, known or calibrated))
     mates = [(run, rates) for run, (_, rates) in zip(runs, bases, strict=True) if rates]
     unrated = len(mates) < len(runs)
     if unrated and not mates:
@@ -105,7 +112,7 @@ def forecasts(
 
 
 def seconds_of(phases: Iterable[Phase], rates: Rates, epochs: Mapping[str, float]) -> float:
-    """Seconds of the phases with so many epochs of each, without set-up."""
+    """The seconds that phases take with so many epochs of each, without set-up."""
     total = 0.0
     for phase in phases:
         name, done = phase["phase"], epochs[phase["phase"]]
@@ -119,7 +126,7 @@ def seconds_of(phases: Iterable[Phase], rates: Rates, epochs: Mapping[str, float
 
 
 def seconds_per_epoch(phase: Phase, rates: Rates) -> float:
-    """Seconds of an epoch of a phase; of one whose features are cached, not the first."""
+    """The seconds that an epoch of a phase takes; if its features are cached, one that finds them."""
     name = phase["phase"]
     validation = f"{name}{'_cached' * phase['cached']}_validation_images_per_second"
     trained: float = phase["train_images"] / rates[f"{name}_images_per_second"]
@@ -170,14 +177,17 @@ def _forecast(
 
 
 def _start_beside(run: PlannedRun, share: Share) -> float:
-    """Seconds by which a run takes longer because a later one is prepared meanwhile; measured rates show it already."""
+    """The seconds by which a run takes longer because a later one is prepared meanwhile.
+
+    Measured rates show it already.
+    """
     cores = len(os.sched_getaffinity(0))
     disturbed = not share.gpus and not run.experiment.timed and share.at_once * share.threads >= cores
     return START_CPU_SECONDS * share.at_once * share.threads / cores if disturbed else 0.0
 
 
 def _left(phases: Sequence[Phase], rates: Rates, epochs: Mapping[str, float], at: tuple[str, int] | None) -> float:
-    """Seconds of the phases, without set-up; of those after a position where there is one."""
+    """The seconds that phases take without set-up, or what follows on a position where there is one."""
     names = [phase["phase"] for phase in phases]
     if at is None or at[0] not in names:
         return seconds_of(phases, rates, epochs)
@@ -188,12 +198,12 @@ def _left(phases: Sequence[Phase], rates: Rates, epochs: Mapping[str, float], at
 
 
 def _over(images: float, rate: float | None) -> float:
-    """Seconds of so many images; of an unknown rate none."""
+    """The seconds of so many images; none where the rate is not known."""
     return images / rate if rate else 0.0
 
 
 def _fits(known: Rated, run: PlannedRun) -> bool:
-    """Whether all rates that a run needs are among those known: earlier versions recorded fewer."""
+    """Whether all rates that a run needs are among those known, of which a trainable may give fewer."""
     needed = []
     for phase in run.facts.get("phases") or ():
         needed.append(f"{phase['phase']}_images_per_second")
@@ -203,7 +213,7 @@ def _fits(known: Rated, run: PlannedRun) -> bool:
 
 
 def _usual_epochs(run: PlannedRun, records: Iterable[Record]) -> dict[str, float]:
-    """Median epochs by phase of finished runs that differ in the seed alone."""
+    """The median number of epochs of finished runs that differ in the seed alone, by phase."""
     found: dict[str, list[float]] = {}
     planned = run.record()
     ours = planned["config"]
@@ -232,7 +242,7 @@ def _others(runs: Sequence[PlannedRun], known: Mapping[Shape, Rated]) -> Iterato
 
 
 def _speed(rated: Sequence[tuple[PlannedRun, Rated]], flops: Flops) -> float | None:
-    """Floating-point operations per second that rated runs reach on average in training (geometric mean)."""
+    """The floating-point operations per second that rated runs reach in training, as a geometric mean."""
     logs = []
     for run, known in rated:
         with contextlib.suppress(ValueError):  # data that are no more where they were
@@ -246,7 +256,7 @@ def _speed(rated: Sequence[tuple[PlannedRun, Rated]], flops: Flops) -> float | N
 def _rough(
     phases: Sequence[Phase], operations: Mapping[str, tuple[float, float]] | None, speed: float | None
 ) -> dict[str, float]:
-    """Rates at which so many operations for each image are done in a second."""
+    """The rates of phases with so many operations for each image, at a speed in operations per second."""
     rates = {}
     for phase in phases if operations and speed else ():
         forward, training = (operations or {}).get(phase["phase"], (0.0, 0.0))

@@ -1,7 +1,7 @@
 """The folders in which runs keep their checkpoints and are spoken with, and what workers share of them.
 
 runs/RUN/best.pt, last.pt      a run's checkpoint; in an object store best.pt.1f2e..., last.pt.3d4c...
-runs/RUN/checkpoint.json       in an object store, which objects they are: always a pair that was there together
+runs/RUN/checkpoint.json       in an object store, which objects they are: always such that were there together
 runs/RUN/stop                  asks the run to stop
 runs/RUN/pulse-0, stacks-0     what each worker says of itself (see `trainables.control`)
 """
@@ -13,14 +13,13 @@ import shutil
 import tempfile
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from raysweep.experiment import require_name
 from raysweep.ledger import durable
 from raysweep.ledger.store import LedgerError, Store
 
-CHECKPOINT = ("best.pt", "last.pt")
 STOP = "stop"
 LOOK_EVERY = 2.0
 """Seconds between two looks at what a worker has written."""
@@ -61,22 +60,25 @@ class RunFolders:
         self._store.fetch(f"runs/{safe_name(run_name)}/pulse-{rank}")
 
     @contextlib.contextmanager
-    def at_work(self, run_name: str, rank: int, *, first_here: bool, meet: Callable[[], None]) -> Iterator[None]:
+    def at_work(
+        self, run_name: str, rank: int, *, checkpoint: Sequence[str], first_here: bool, meet: Callable[[], None]
+    ) -> Iterator[None]:
         """While a worker of a run is at work: its folder is, and stays, what others see.
 
-        `first_here` is for one of the workers on a machine; `meet` waits for all of the run.
+        `checkpoint` has the names of the files that a checkpoint consists of, `first_here` is for one of the workers on
+        a machine, and `meet` waits for all of the run.
         """
         if not self._store.is_remote:
             yield
             return
         folder = self.folder(run_name)
-        pair = {}
+        fetched: dict[str, str | None] = dict.fromkeys(checkpoint)
         if first_here:
             shutil.rmtree(folder, ignore_errors=True)
-            pair = _fetch_checkpoint(self._store, run_name)
+            fetched |= _fetch_checkpoint(self._store, run_name, checkpoint)
         durable.make_folder(folder)
         meet()
-        with _Sharing(self._store, run_name, rank, pair).going_on():
+        with _Sharing(self._store, run_name, rank, fetched).going_on():
             yield
 
 
@@ -88,13 +90,13 @@ def safe_name(run_name: str) -> str:
         raise LedgerError(str(error)) from None
 
 
-def _fetch_checkpoint(store: Store, run_name: str) -> dict[str, str]:
-    """Bring a run's checkpoint here. Returns the names that best.pt and last.pt have in the store."""
+def _fetch_checkpoint(store: Store, run_name: str, checkpoint: Sequence[str]) -> dict[str, str]:
+    """Bring a run's checkpoint here. Returns the names that its files have in the store, by their own."""
     folder = f"runs/{safe_name(run_name)}"
     for _ in range(ATTEMPTS):
-        pair = store.get(f"{folder}/checkpoint.json")
-        names: dict[str, str] = json.loads(pair) if pair else {}
-        contents = {name: store.get(f"{folder}/{names[name]}") for name in CHECKPOINT if name in names}
+        listed = store.get(f"{folder}/checkpoint.json")
+        names: dict[str, str] = json.loads(listed) if listed else {}
+        contents = {name: store.get(f"{folder}/{names[name]}") for name in checkpoint if name in names}
         if None not in contents.values():
             break
     else:  # it was replaced each time while it was read
@@ -108,13 +110,17 @@ def _fetch_checkpoint(store: Store, run_name: str) -> dict[str, str]:
 class _Sharing:
     """What a worker has to say to others, and they to it, by files in its run's folder."""
 
-    def __init__(self, store: Store, run_name: str, rank: int, pair: dict[str, str]) -> None:
-        """`pair` are the names in the store of the checkpoint that was fetched; rank 0 shares the next one."""
+    def __init__(self, store: Store, run_name: str, rank: int, fetched: dict[str, str | None]) -> None:
+        """`fetched` has the files of a checkpoint, with the names in the store of those that were fetched.
+
+        Rank 0 shares the next checkpoint.
+        """
         self._store, self._rank = store, rank
         self._name, self._folder = f"runs/{run_name}", store.folder / "runs" / run_name
         self._one_at_a_time = threading.Lock()
-        self._pair = pair
-        self._shared = {name: _version(self._folder / name) for name in pair}
+        self._stored = {name: stored for name, stored in fetched.items() if stored}
+        self._checkpoint = tuple(fetched)
+        self._shared = {name: _version(self._folder / name) for name in self._stored}
 
     @contextlib.contextmanager
     def going_on(self) -> Iterator[None]:
@@ -158,22 +164,22 @@ class _Sharing:
                 self._shared[name] = version
 
     def _share_checkpoint(self) -> None:
-        """Share best.pt and last.pt as they were at one moment; the trainable replaces them one after the other."""
+        """Share a checkpoint's files as they were at one moment; the trainable replaces them one after the other."""
         with tempfile.TemporaryDirectory(dir=self._folder, prefix=".shared-") as beside:
             versions = self._hold_checkpoint(Path(beside))
             if versions is None:
                 return
-            pair = {}
-            for name in CHECKPOINT:
+            stored = {}
+            for name in self._checkpoint:
                 if versions[name] and versions[name] == self._shared.get(name):
-                    pair[name] = self._pair[name]
+                    stored[name] = self._stored[name]
                 elif versions[name]:
-                    pair[name] = f"{name}.{uuid.uuid4().hex[:12]}"
-                    self._store.put(f"{self._name}/{pair[name]}", (Path(beside) / name).read_bytes())
-            self._store.put(f"{self._name}/checkpoint.json", json.dumps(pair).encode())
-        for old in set(self._pair.values()) - set(pair.values()):
+                    stored[name] = f"{name}.{uuid.uuid4().hex[:12]}"
+                    self._store.put(f"{self._name}/{stored[name]}", (Path(beside) / name).read_bytes())
+            self._store.put(f"{self._name}/checkpoint.json", json.dumps(stored).encode())
+        for old in set(self._stored.values()) - set(stored.values()):
             self._store.withdraw(f"{self._name}/{old}")
-        self._pair = pair
+        self._stored = stored
         self._shared |= versions
 
     def _hold_checkpoint(self, beside: Path) -> "dict[str, _Version] | None":
@@ -182,14 +188,14 @@ class _Sharing:
         Returns their versions; None where they have been shared already.
         """
         while True:
-            versions = _versions(self._folder)
-            if versions == {name: self._shared.get(name) for name in CHECKPOINT}:
+            versions = _versions(self._folder, self._checkpoint)
+            if versions == {name: self._shared.get(name) for name in self._checkpoint}:
                 return None
-            for name in CHECKPOINT:
+            for name in self._checkpoint:
                 (beside / name).unlink(missing_ok=True)
                 with contextlib.suppress(FileNotFoundError):
                     os.link(self._folder / name, beside / name)
-            if _versions(beside) == versions == _versions(self._folder):
+            if _versions(beside, self._checkpoint) == versions == _versions(self._folder, self._checkpoint):
                 return versions
 
 
@@ -205,6 +211,6 @@ def _version(file: Path) -> _Version:
     return status.st_ino, status.st_mtime_ns
 
 
-def _versions(folder: Path) -> dict[str, _Version]:
-    """The version of each part of a checkpoint."""
-    return {name: _version(folder / name) for name in CHECKPOINT}
+def _versions(folder: Path, checkpoint: Sequence[str]) -> dict[str, _Version]:
+    """The version of each file of a checkpoint."""
+    return {name: _version(folder / name) for name in checkpoint}

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from raysweep.planning import PlannedRun, end_of
+from raysweep.trainable import Phase
 
 MAX_KEPT = 50
 """How many of the latest epochs of a phase, and of the latest durations of similar runs, are taken into account."""
@@ -94,9 +95,10 @@ class Pace:
         seen = self._seen(run, position.phase)
         if seen is None:
             return whole.after(position.spent) if whole else None
-        rest, epoch = _rest_of_phase(seen, position, getattr(run.config, "patience", math.inf)), _spread(seen)
-        phases: Sequence[Mapping[str, Any]] = run.facts.get("phases", ())
+        phases: Sequence[Phase] = run.facts.get("phases", ())
         places = [i for i, one in enumerate(phases) if one["phase"] == position.phase]
+        patience = phases[places[0]].get("patience", math.inf) if places else math.inf
+        rest, epoch = _rest_of_phase(seen, position, patience), _spread(seen)
         later = (
             [self._later_phase(run, one, phases[places[0]], epoch) for one in phases[places[0] + 1 :]] if places else []
         )
@@ -109,7 +111,7 @@ class Pace:
         return TimeEstimate(rest.seconds, rest.low, math.inf)
 
     def _later_phase(
-        self, run: PlannedRun, phase: Mapping[str, Any], current: Mapping[str, Any], epoch: TimeEstimate
+        self, run: PlannedRun, phase: Phase, current: Phase, epoch: TimeEstimate
     ) -> tuple[TimeEstimate, bool]:
         """The duration of a later phase, and whether it follows from measured epochs of that phase."""
         seen = self._seen(run, phase["phase"])

@@ -71,9 +71,14 @@ def _meeting(spec: WorkerSpec) -> contextlib.AbstractContextManager[None]:
 def _run(spec: WorkerSpec, attempt: Attempt, train: Train, ledger: Ledger, *, left: int) -> bool:
     """Do one run, after which `left` runs are still to come. Returns whether it was stopped."""
     context = ray.train.get_context()
-    main, first_here = context.get_world_rank() == 0, context.get_local_rank() == 0
-    name, started = attempt.run.name, time.time()
-    with ledger.runs.at_work(name, context.get_world_rank(), first_here=first_here, meet=ray.train.collective.barrier):
+    main, name, started = context.get_world_rank() == 0, attempt.run.name, time.time()
+    with ledger.runs.at_work(
+        name,
+        context.get_world_rank(),
+        checkpoint=load_trainable(attempt.run.experiment.trainable).traits.checkpoints,
+        first_here=context.get_local_rank() == 0,
+        meet=ray.train.collective.barrier,
+    ):
         report = _train(attempt, train)
     if report is None:
         _report_end(name, STOPPED, "stopped with a checkpoint", left=left + 1)

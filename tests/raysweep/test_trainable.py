@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.sleeper import SleeperConfig
 from raysweep.experiment import Experiment, Family
-from raysweep.ledger.records import Ledger
+from raysweep.ledger.opening import open_ledger
 from raysweep.messages import PlanError
 from raysweep.planning.commands import flags
 from raysweep.planning.runs import make_runs
@@ -174,7 +174,7 @@ def test_wrong_facts_end_the_plan(written, tmp_path, facts, wrong):
     experiment = Experiment(name="users", config=UsersConfig(), trainable=name)
     family = Family(name="f", dataset="d", experiments=(experiment,), groups=(), questions=(), grid=lambda _: ([], []))
     with pytest.raises(PlanError) as error:
-        make_runs([experiment], Ledger(tmp_path / "results"), family=family, overrides={})
+        make_runs([experiment], open_ledger(tmp_path / "results"), family=family, overrides={})
     assert str(error.value) == f"users: {name}: check: {wrong}"
 
 

@@ -94,6 +94,7 @@ def _phases(config: ScatteringConfig, info: DataInfo, num_workers: int) -> list[
             "phase": phase,
             "epochs": epochs[phase],
             "least_epochs": min(epochs[phase], config.patience + 1),
+            "patience": config.patience,
             "train_images": trained,
             "validation_images": validated,
             "validation_images_once": validated if phase == "finetune" else 0,

@@ -62,6 +62,8 @@ def test_records_without_the_rates_that_are_needed_give_way_to_a_calibration(led
     record(ledger, done, {name: rate for name, rate in RATES.items() if "validation" not in name})
     runs = planned(ledger, seeds=(1,))
     assert forecast(ledger, runs, tmp_path)[0].basis == "unknown"
+    calibrated(runs[0], tmp_path, {"setup_seconds": 1.0})  # a trainable that measures no more
+    assert forecast(ledger, runs, tmp_path)[0].basis == "unknown"
     calibrated(runs[0], tmp_path)
     (found,) = forecast(ledger, runs, tmp_path)
     assert (found.basis, found.seconds) == ("calibrated", pytest.approx(WHOLE))

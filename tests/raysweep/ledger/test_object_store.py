@@ -24,6 +24,8 @@ from tests.raysweep.ledger.recorded import record
 from tests.raysweep.live.sweep import planned
 from tests.raysweep.sweeps import background, numbers, wait_for
 
+ALONE = {"checkpoint": ("last.pt", "best.pt"), "first_here": True, "meet": lambda: None}
+"""What the only worker of a run says of itself."""
 HOLD = """
 import sys
 from raysweep.ledger import open_ledger
@@ -137,7 +139,7 @@ def test_no_object_is_written_outside_of_the_copy(machines, tmp_path):
     one.store.put("runs/C-s42-0/checkpoint.json", json.dumps({"../../outside.pt": "best.pt.1"}).encode())
     one.store.put("runs/C-s42-0/best.pt.1", b"")
     other.store.fetch("records/")
-    with other.runs.at_work("C-s42-0", 0, first_here=True, meet=lambda: None):
+    with other.runs.at_work("C-s42-0", 0, **ALONE):
         pass
     assert not list(tmp_path.rglob("outside*"))
 
@@ -147,13 +149,13 @@ def test_a_stop_reaches_a_worker_and_its_checkpoint_the_store(machines, monkeypa
     monkeypatch.setattr("raysweep.ledger.run_folders.LOOK_EVERY", 0.01)
     one, other = machines
     folder = one.runs.folder("C-s42-0")
-    with one.runs.at_work("C-s42-0", 0, first_here=True, meet=lambda: None):
+    with one.runs.at_work("C-s42-0", 0, **ALONE):
         for i in range(60):
             durable.write_bytes(folder / "best.pt", str(i).encode())
             durable.write_bytes(folder / "last.pt", str(i).encode())
             (folder / "pulse-0").write_text(f"{i}\n")
             if i % 20 == 7:
-                with other.runs.at_work("C-s42-0", 1, first_here=True, meet=lambda: None):
+                with other.runs.at_work("C-s42-0", 1, **ALONE):
                     there = other.runs.folder("C-s42-0")
                     names = sorted(file.name for file in there.glob("*.pt"))
                     if names == ["best.pt", "last.pt"]:
@@ -165,10 +167,21 @@ def test_a_stop_reaches_a_worker_and_its_checkpoint_the_store(machines, monkeypa
             time.sleep(0.01)
         assert (folder / "stop").exists()
         other.runs.let_go_on("C-s42-0")
-    with other.runs.at_work("C-s42-0", 0, first_here=True, meet=lambda: None):
+    with other.runs.at_work("C-s42-0", 0, **ALONE):
         assert (other.runs.folder("C-s42-0") / "last.pt").read_bytes() == b"59"
     names = [name.rpartition("/")[2].partition(".pt")[0] for name in one.store._listed("runs/C-s42-0/")]
     assert sorted(names) == ["best", "checkpoint.json", "last"]
+
+
+def test_a_checkpoint_is_what_the_trainable_says_that_it_is(machines):
+    one, other = machines
+    alone = {**ALONE, "checkpoint": ("weights.bin", "optimizer.bin")}
+    with one.runs.at_work("C-s42-0", 0, **alone):
+        for name in ("weights.bin", "optimizer.bin", "last.pt"):
+            durable.write_bytes(one.runs.folder("C-s42-0") / name, name.encode())
+    with other.runs.at_work("C-s42-0", 0, **alone):
+        there = {file.name: file.read_text() for file in other.runs.folder("C-s42-0").iterdir() if file.is_file()}
+    assert there == {name: name for name in alone["checkpoint"]}
 
 
 def test_a_file_url_is_a_folder(tmp_path):

@@ -57,12 +57,14 @@ def test_each_event_gives_a_line_and_only_what_the_table_does_not_show_is_notabl
     status.report(run, epoch("finetune", 4, 9.9, 1.0, val_acc=61.2))
     status.ended(run, FINISHED, "finished, 12 s of training")
     status.line(run, "something")
+    status.report(run, {"event": "start"})
     assert [(text, notable) for _, text, notable in sweep.view.lines] == [
         ("starts: 900 training images, 1 worker", False),
         ("goes on after finetune epoch 3 and 12 steps", True),
         ("finetune 4/9.9  loss 0.5000  val acc 61.20  1000 images/s", False),
         ("finished, 12 s of training", False),
         ("something", True),
+        ("starts: 1 worker", False),
     ]
 
 

@@ -8,8 +8,6 @@ from raysweep.ledger.records import FINISHED
 from raysweep.live.formatting import format_estimate
 from raysweep.live.state import DONE_BEFORE, WAITING
 from raysweep.live.timeleft import TimeEstimate, until_done
-from raysweep.planning.runs import PlannedRun
-from tests.fake_trainable import FakeConfig
 from tests.raysweep.live.sweep import PHASES, Sweep, epoch, planned
 
 
@@ -31,11 +29,7 @@ def test_the_rest_of_the_last_phase_follows_from_its_epochs(tmp_path):
 def test_patience_may_end_a_phase_early(tmp_path):
     """The second epoch was the best, and three without a better one end the phase: after four, at least one is left."""
 
-    class Patient(FakeConfig):
-        patience = 3
-
-    run = planned("a")
-    run = PlannedRun(**{name: getattr(run, name) for name in run.__slots__} | {"config": Patient()})
+    run = planned("a", phases=[PHASES[0], {**PHASES[1], "patience": 3}])
     sweep = Sweep(tmp_path, [run])
     sweep.status.started(run)
     for number, val_acc in enumerate((10.0, 30.0, 20.0, 20.0), start=1):

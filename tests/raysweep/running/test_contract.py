@@ -3,7 +3,8 @@
 import pytest
 
 from raysweep.experiment import Experiment, Family
-from raysweep.ledger.records import FAILED, FINISHED, Ledger
+from raysweep.ledger.opening import open_ledger
+from raysweep.ledger.records import FAILED, FINISHED
 from raysweep.planning.resources import Resources
 from raysweep.planning.runs import make_runs
 from raysweep.running.cluster import own_cluster
@@ -19,7 +20,7 @@ FAMILY = Family(name="faulty", dataset="none", experiments=(), groups=(), questi
 @pytest.mark.ray
 def test_reports_that_break_the_contract_fail_their_run_with_a_line_and_no_traceback(tmp_path, monkeypatch, capfd):
     """Each experiment has a group of its own, since the third failure of a kind ends a group."""
-    ledger, runs = Ledger(tmp_path), []
+    ledger, runs = open_ledger(tmp_path), []
     for fault, name in FAULTS.items():
         experiment = Experiment(name=name, config=FaultyConfig(fault=fault), trainable=TRAINABLE, seeds=(0,))
         runs += make_runs([experiment], ledger, family=FAMILY, overrides={}, group=name)
