@@ -45,7 +45,6 @@ class TrainableError(PlanError):
     """A trainable that does not keep its contract; the message is a line that names the trainable and what is wrong."""
 
 
-@functools.cache
 def load_trainable(path: str) -> "LoadedTrainable":
     """The trainable of an import path. Raises TrainableError where it cannot be imported or lacks a required function.
 
@@ -59,10 +58,7 @@ def load_trainable(path: str) -> "LoadedTrainable":
         raise TrainableError(f"trainable {path} cannot be imported: {_cause(error, path)}") from None
     except (Exception, SystemExit) as error:
         raise TrainableError(f"trainable {path} cannot be imported: {_cause(error, path)}") from None
-    trainable = LoadedTrainable(path, module)
-    if lacking := [name for name in REQUIRED if not trainable.has(name)]:
-        raise TrainableError(f"trainable {path} does not define {lacking[0]} (see raysweep.trainable)")
-    return trainable
+    return _loaded(path, module)
 
 
 class LoadedTrainable:
@@ -194,6 +190,15 @@ class LoadedTrainable:
 def spoken_changes(changes: Mapping[str, Any]) -> str:
     """Changed fields of a configuration as messages name them, such as `mixing_horizon=27`."""
     return ", ".join(f"{name}={value}" for name, value in changes.items())
+
+
+@functools.cache
+def _loaded(path: str, module: ModuleType) -> LoadedTrainable:
+    """The trainable of an imported module, made once. Raises TrainableError for one that lacks a required function."""
+    trainable = LoadedTrainable(path, module)
+    if lacking := [name for name in REQUIRED if not trainable.has(name)]:
+        raise TrainableError(f"trainable {path} does not define {lacking[0]} (see raysweep.trainable)")
+    return trainable
 
 
 def _no_field(names: Iterable[str], config: Any) -> str:

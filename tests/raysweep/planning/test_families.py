@@ -31,6 +31,10 @@ def check(config, num_workers):
     return {"data": "none", "numerics": 1}
 
 
+def train(config):
+    yield {"event": "result", "results": {}}
+
+
 SMALL = Experiment(name="small", config=Config(), trainable=__name__)
 FAMILY = Family(
     name="own",
