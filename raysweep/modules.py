@@ -8,6 +8,7 @@ says travels with each run (see `Folders`), so that it holds in processes that w
 import hashlib
 import importlib
 import importlib.util
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -30,17 +31,26 @@ def folders() -> list[str]:
     return list(dict.fromkeys(map(str, [ROOT, *(file.parent for file in _imported)])))
 
 
-def import_from(folders: Sequence[str]) -> None:
-    """Let this process import modules from these folders, too. What Python finds elsewhere goes first."""
+def import_from(folders: Sequence[str], but_not_from: str = "") -> None:
+    """Let this process import modules from these folders, too, and from another one no more.
+
+    What Python finds elsewhere goes before what lies in the folders.
+    """
+    sys.path[:] = [folder for folder in sys.path if folder != but_not_from]
     sys.path += [folder for folder in folders if folder not in sys.path]
 
 
 class Folders:
     """Stands in a pickle before what needs modules: when it is unpickled, `folders` of the process that pickled it
-    become known, and what comes after it finds its modules."""
+    become known, and what comes after it finds its modules.
+
+    Ray lets its processes import from the working folder before all others. Where this process does not, they do so no
+    more, or they would take a file of the working folder for one of the same name that this process has imported.
+    """
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return import_from, (folders(),)
+        here = os.getcwd()
+        return import_from, (folders(), "" if here in sys.path or "" in sys.path else here)
 
 
 def import_file(file: Path) -> ModuleType:

@@ -152,6 +152,6 @@ def _parser(description: str | None = None, datasets: str = "") -> argparse.Argu
     return parser
 
 
-def _name(option: "Any") -> str:
+def _name(option: Any) -> str:
     """The flag of a field."""
     return "--" + str(option.name).replace("_", "-")

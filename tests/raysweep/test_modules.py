@@ -1,5 +1,6 @@
 """Modules of files outside the project are found by their own name, here and wherever a run of theirs is unpickled."""
 
+import os
 import pickle
 import subprocess
 import sys
@@ -74,6 +75,19 @@ def test_what_python_finds_elsewhere_goes_first(tmp_path):
     write(tmp_path, "colorsys.py", "raise RuntimeError('not this one')")
     modules.import_file(write(tmp_path, "own_space.py", "import colorsys\nFOUND = colorsys.__file__"))
     assert str(tmp_path) not in sys.modules["own_space"].FOUND
+
+
+def test_a_file_of_the_working_folder_is_not_taken_for_one_of_the_same_name(tmp_path, monkeypatch):
+    """Ray puts the folder of the command first; a command that imports nothing from there wants nothing from there."""
+    write(tmp_path / "working folder", "own_helper.py", "WIDTH = 0")
+    write(tmp_path / "space", "own_helper.py", "class Config:\n    width = 3\n")
+    module = modules.import_file(write(tmp_path / "space", "own_space.py", "from own_helper import Config"))
+    monkeypatch.chdir(tmp_path / "working folder")
+    pickled = pickle.dumps(Carrier(module.Config()))
+    code = "import os, pickle, sys; sys.path.insert(0, os.getcwd()); print(pickle.load(sys.stdin.buffer).content.width)"
+    command, environment = [sys.executable, "-P", "-c", code], {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=environment, input=pickled, capture_output=True, check=False)
+    assert done.stdout.decode().strip() == "3", done.stderr.decode()
 
 
 @pytest.mark.parametrize("name", ["random.py", "torch.py", "raysweep.py", "trainables.py", "sys.py"])

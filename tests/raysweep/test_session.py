@@ -10,7 +10,7 @@ from raysweep.live.timeleft import TimeEstimate
 from raysweep.planning.resources import Resources
 from raysweep.planning.rules import Rules
 from raysweep.running.placement import ClusterPlacement
-from tests.raysweep.live.sweep import Said, planned
+from tests.raysweep.live.sweep import RecordingView, planned
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def launched(monkeypatch):
 def test_forecasts_of_later_rounds_reach_the_live_view(tmp_path, launched):
     first, second = planned("first"), planned("second")
     ledger, placement = open_ledger(tmp_path), ClusterPlacement(Resources(cpus=1, gpus=0), None, 1)
-    status = Status(ledger, Said(), slots=1, slots_of=placement.slots_of)
+    status = Status(ledger, RecordingView(), slots=1, slots_of=placement.slots_of)
     launcher = session._Launcher(ledger, placement, Rules(slot_seconds=250.0), status)
     launcher.launch([first], [first], {first.name: (60.0, 50.0, 80.0)})
     launcher.launch([second], [first, second], {second.name: (10.0, 9.0, 12.0)})

@@ -1,0 +1,66 @@
+"""The table of flags: what each reads, its help, and that nothing but PlanError comes of wrong ones."""
+
+import dataclasses
+
+import pytest
+
+from raysweep.messages import PlanError
+from raysweep.planning.options import Options, help_text, parse_options
+
+GIVEN = {
+    "help": ("-h", True),
+    "list": ("--list", True),
+    "status": ("--status", True),
+    "plan": ("--plan", True),
+    "json": ("--plan --json", True),
+    "calibrate": ("--plan --calibrate", True),
+    "print_commands": ("--print-commands", True),
+    "space": ("--space my_space.py", "my_space.py"),
+    "group": ("--group a b --group c", ("a", "b", "c")),
+    "only": ("--only A,C --only F,", ("A", "C", "F")),
+    "grid": ("--grid L=4,8 n_blocks=3 --grid epochs=1", {"L": "4,8", "n_blocks": "3", "epochs": "1"}),
+    "seeds": ("--seeds 0,1,5-7", (0, 1, 5, 6, 7)),
+    "set": ("--set lr=a=b epochs=1", {"lr": "a=b", "epochs": "1"}),
+    "target": ("--target 93.5", 93.5),
+    "redo": ("--redo A --redo B,C", ("A", "B", "C")),
+    "accept_imported": ("--accept-imported", True),
+    "dataset": ("--dataset cifar10", "cifar10"),
+    "data_dir": ("--data-dir /d", "/d"),
+    "results": ("--results s3://b/r", "s3://b/r"),
+    "num_workers": ("--num-workers 8", 8),
+    "gpus_per_worker": ("--gpus-per-worker 0.5", 0.5),
+    "address": ("--address auto", "auto"),
+    "backfill": ("--backfill", True),
+    "preempt": ("--preempt", True),
+    "track": ("--track mlflow wandb=x", ("mlflow", "wandb=x")),
+    "budget_hours": ("--budget-hours 96gpu", (96.0, True)),
+}
+
+
+@pytest.mark.parametrize("name", [option.name for option in dataclasses.fields(Options)])
+def test_each_flag_sets_its_own_field_and_no_other(name):
+    text, value = GIVEN[name]
+    options = parse_options(text.split())
+    beside = {"plan": True} if name in ("json", "calibrate") else {}
+    assert options == dataclasses.replace(Options(), **{name: value, **beside})
+    assert type(getattr(options, name)) is type(value)
+
+
+def test_every_flag_stands_in_the_help_with_what_it_is_for():
+    lines = " ".join(help_text("What it is.", "one of digits, cifar10").split())
+    assert "What it is." in lines
+    assert "--dataset NAME one of digits, cifar10 --data-dir" in lines
+    for option in dataclasses.fields(Options):
+        assert f" --{option.name.replace('_', '-')}" in lines
+        if option.name != "dataset":
+            assert option.metadata["argparse"]["help"] in lines.replace("- ", "-")
+
+
+@pytest.mark.parametrize(
+    "text", ["--nothing", "--seeds", "--seeds x", "--group", "word", "--set a", "--only ,", "--json"]
+)
+def test_what_is_wrong_raises_and_prints_nothing(capsys, text):
+    with pytest.raises(PlanError) as error:
+        parse_options(text.split())
+    assert "\n" not in str(error.value)
+    assert capsys.readouterr() == ("", "")
