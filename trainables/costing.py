@@ -18,7 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from trainables.data.catalog import DataInfo, image_files
+from trainables.data.info import DataInfo, image_files
 from trainables.device import cpu_as_gpu
 
 PROCESS_BYTES = 715 * 2**20

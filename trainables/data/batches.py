@@ -16,8 +16,8 @@ import torch
 from numpy.lib.stride_tricks import sliding_window_view
 from torch import Tensor
 
-from trainables.data.catalog import DataError, DataInfo
 from trainables.data.decoding import evaluation_crop, read_file, training_crop
+from trainables.data.info import DataError, DataInfo
 from trainables.data.loading import FileImages, Images, TensorImages
 from trainables.distributed import Workers
 

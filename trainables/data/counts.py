@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 import pyarrow.parquet as pq
 
-from trainables.data.catalog import CIFAR_LABEL, DataError, DataInfo, image_files
+from trainables.data.cifar import CIFAR
+from trainables.data.info import DataError, DataInfo, image_files
 from trainables.data.subset import class_share
 
-DIGITS = (151, 161, 143, 131, 147, 154, 150, 136, 127, 138)
+IMAGES_OF_EACH_DIGIT = (151, 161, 143, 131, 147, 154, 150, 136, 127, 138)
 """Training images of each class of the embedded digits."""
 OWN_SPLIT = 0.1
 """Part held out of folders that bring no validation images."""
@@ -46,13 +47,13 @@ def images_of_an_epoch(images: int, *, global_batch_size: int, world_size: int) 
 def _class_sizes(info: DataInfo) -> tuple[int, ...]:
     """Training images of each class that has any."""
     if info.layout == "embedded":
-        return DIGITS
+        return IMAGES_OF_EACH_DIGIT
     if info.layout in ("torchvision", "published"):
         share, more = divmod(info.n_train, info.num_classes)
         return tuple(share + (i < more) for i in range(info.num_classes))
     labels: Sequence[int]
     if info.layout == "parquet":
-        column = CIFAR_LABEL[info.dataset]
+        column = CIFAR[info.dataset].label
         labels = [label for file in info.train for label in pq.read_table(file, columns=[column])[column].to_pylist()]
     else:
         labels = image_files(info.train[0], info.classes)[1]

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from trainables.data.catalog import DataError
+from trainables.data.info import DataError
 
 _MARGIN = 16
 """Rows decoded below a crop: smoothed chroma takes up to four rows from below."""

@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainables.data.catalog import DataInfo, image_files
 from trainables.data.counts import OWN_SPLIT
-from trainables.data.shared import shared_splits
+from trainables.data.info import DataInfo, image_files
+from trainables.data.shared_memory import shared_splits
 from trainables.data.subset import held_out_split, stratified_subset
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from trainables.data.catalog import DataError
+from trainables.data.info import DataError
 
 
 def stratified_subset(labels: np.ndarray, size: float, seed: int) -> np.ndarray:

@@ -21,8 +21,8 @@ import torch
 from torch import Tensor
 
 from trainables.data.cache import publish, shared_memory_folders
-from trainables.data.catalog import DataInfo
-from trainables.data.sources import Split, read_splits
+from trainables.data.info import DataInfo
+from trainables.data.small_datasets import Split, read_splits
 
 _HEADER_BYTES = 4096
 _FORMAT = 1

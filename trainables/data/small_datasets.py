@@ -11,8 +11,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import torch
 
-from trainables.data.catalog import CIFAR_LABEL, DataError, DataInfo
+from trainables.data.cifar import CIFAR
 from trainables.data.decoding import decode
+from trainables.data.info import DataError, DataInfo
 
 Split = tuple[np.ndarray, np.ndarray]
 """Pixels uint8 [N, 3, 32, 32] and labels int64 [N]."""
@@ -23,7 +24,7 @@ def read_splits(info: DataInfo) -> dict[str, Split]:
     if info.layout == "embedded":
         return _digits()
     read = _from_pickles if info.layout == "torchvision" else _from_parquet
-    label = CIFAR_LABEL[info.dataset]
+    label = CIFAR[info.dataset].label
     return {split: read(files, label) for split, files in (("train", info.train), ("test", info.test))}
 
 
