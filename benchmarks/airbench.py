@@ -23,9 +23,8 @@ from torch import Tensor, nn
 
 from benchmarks.measuring import cpu, spread
 from trainables.airbench.config import ABLATIONS
-from trainables.airbench.network import make_net
+from trainables.airbench.network import compute_dtype, make_net
 from trainables.airbench.optimizers import make_optimizers, set_rates
-from trainables.airbench.training import compute_dtype
 from trainables.memory import keep_freed_memory
 
 MIRROR = ABLATIONS["mirror"]

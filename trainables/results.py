@@ -10,8 +10,11 @@ from trainables.files import write_atomically
 
 RESULTS = "results.json"
 
+Report = dict[str, Any]
+"""What a training yields, or keeps, of itself: plain values by name. That of a generator has an "event"."""
 
-def save_results(folder: Path, config: Any, identity: dict[str, Any], report: dict[str, Any]) -> None:
+
+def save_results(folder: Path, config: Any, identity: dict[str, Any], report: Report) -> None:
     """Write the results of a finished run in the form of the original scattering code's result files.
 
     `config` is a dataclass; `identity` is what else tells the run from others: data, workers, arithmetic.

@@ -17,6 +17,17 @@ def make_net(config: AirbenchConfig, num_classes: int = 10, *, dtype: torch.dtyp
     return AirbenchNet(config, num_classes, dtype=dtype).to(memory_format=torch.channels_last)
 
 
+def compute_dtype(config: AirbenchConfig, device: torch.device) -> torch.dtype:
+    """The type that a configuration's `precision` means on a device."""
+    if config.precision != "auto":
+        return getattr(torch, config.precision)
+    if device.type == "cuda":
+        return torch.float16
+    # Processors that multiply bfloat16 numbers themselves; others would emulate it.
+    has = torch.cpu.get_capabilities()
+    return torch.bfloat16 if has.get("amx_bf16") or has.get("avx512_bf16") else torch.float32
+
+
 class BatchNorm(nn.BatchNorm2d):
     """Batch norm in float32 with weights fixed at one, eps 1e-12; keeps `momentum` of its running statistics."""
 

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from trainables.control import Control
+from trainables.control import RunControl
 from trainables.data.batches import Batches
 from trainables.distributed import Workers
 from trainables.scattering.config import ScatteringConfig
@@ -18,7 +18,7 @@ class Validation:
     """Measures `net` on all images of `batches`, each counted once over all workers."""
 
     def __init__(
-        self, net: ScatteringNet, batches: Batches, config: ScatteringConfig, workers: Workers, control: Control
+        self, net: ScatteringNet, batches: Batches, config: ScatteringConfig, workers: Workers, control: RunControl
     ) -> None:
         self.net, self.batches, self.config, self.workers, self.control = net, batches, config, workers, control
         self._features: list[tuple[Tensor, Tensor]] | None = None
@@ -31,6 +31,15 @@ class Validation:
     def fits_cache(self) -> bool:
         """Whether the features stay within the budget."""
         return self.cache_bytes() <= self.config.feature_cache_gb * 2**30
+
+    def features_come_from(self) -> str:
+        """How the head phase comes by the features of the validation images, for the results."""
+        size = f"{self.cache_bytes() / 2**20:.0f} MB"
+        if "head" not in self.config.phases:
+            return "computed"
+        if self.fits_cache():
+            return f"cached ({size}{' in half precision' if self.config.half_cache else ''})"
+        return f"computed in every epoch ({size} exceed feature_cache_gb={self.config.feature_cache_gb:g})"
 
     @property
     def has_features(self) -> bool:
@@ -58,7 +67,7 @@ class Validation:
         return {"val_loss": loss / n, "val_acc": 100 * top1 / n, "val_acc5": 100 * top5 / n}
 
     def _computed(self) -> Iterator[tuple[Tensor, Tensor]]:
-        for x, labels in self.control.each(self.batches.validation()):
+        for x, labels in self.control.with_heartbeats(self.batches.validation()):
             with autocast(self.config, self.workers.device):
                 features = self.net.features(x)
             yield features, labels
@@ -67,5 +76,5 @@ class Validation:
         if self._features is None:
             dtype = torch.float16 if self.config.half_cache else torch.float32
             self._features = [(features.to(dtype), labels) for features, labels in self._computed()]
-        for features, labels in self.control.each(self._features):
+        for features, labels in self.control.with_heartbeats(self._features):
             yield features.float(), labels
