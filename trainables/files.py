@@ -1,4 +1,4 @@
-"""Writing files so that a reader finds the old content or the new, never a part of either."""
+"""Writes files so that a reader finds the old content or the new one, never a part of either."""
 
 import os
 from collections.abc import Callable

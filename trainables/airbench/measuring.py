@@ -1,4 +1,4 @@
-"""A few real steps and a part of the evaluation, timed: how fast a run will be on this device."""
+"""Measures how fast a run will be on this device, by a few real steps and a part of the evaluation."""
 
 import time
 from dataclasses import replace

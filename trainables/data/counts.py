@@ -1,4 +1,4 @@
-"""How many images a run trains on and is validated on, from the files' names and labels alone. No torch."""
+"""Counts the images that a run trains on and is validated on, from names and labels of files alone. No torch."""
 
 import functools
 from collections import Counter
@@ -11,13 +11,13 @@ from trainables.data.info import DataError, DataInfo, image_files
 from trainables.data.subset import class_share
 
 IMAGES_OF_EACH_DIGIT = (151, 161, 143, 131, 147, 154, 150, 136, 127, 138)
-"""Training images of each class of the embedded digits."""
+"""Number of training images of each class of the embedded digits."""
 OWN_SPLIT = 0.1
-"""Part held out of folders that bring no validation images."""
+"""Fraction that is held out of the images of folders that bring no validation images."""
 
 
 def image_counts(info: DataInfo, *, train_size: float, val_split: float) -> tuple[int, int]:
-    """(training, validation) images that `loading.load` chooses. Raises DataError as it does."""
+    """How many (training, validation) images `loading.load` chooses. Raises DataError as that one does."""
     if info.layout == "classes" and not val_split:
         val_split = OWN_SPLIT
     members = _class_sizes(info)
@@ -32,9 +32,9 @@ def image_counts(info: DataInfo, *, train_size: float, val_split: float) -> tupl
 
 
 def images_of_an_epoch(images: int, *, global_batch_size: int, world_size: int) -> int:
-    """Those of `images` that an epoch trains on: the last batch is left out where a worker would get fewer than two.
+    """How many of `images` an epoch trains on; the last batch is left out where a worker would get fewer than two.
 
-    Raises DataError where that leaves none.
+    Raises DataError where no batch is left.
     """
     last = images % global_batch_size
     used = images - last if last < 2 * world_size else images
@@ -45,7 +45,7 @@ def images_of_an_epoch(images: int, *, global_batch_size: int, world_size: int) 
 
 @functools.lru_cache(maxsize=8)
 def _class_sizes(info: DataInfo) -> tuple[int, ...]:
-    """Training images of each class that has any."""
+    """Number of training images of each class that has any."""
     if info.layout == "embedded":
         return IMAGES_OF_EACH_DIGIT
     if info.layout in ("torchvision", "published"):
