@@ -91,7 +91,7 @@ def _by_pillow(data: bytes, draw: random.Random) -> np.ndarray:
 
 
 def _by_pillow_draft(data: bytes, draw: random.Random) -> np.ndarray:
-    """By Pillow at a reduced resolution that still is at least that of the crop."""
+    """By Pillow, at a reduced resolution at which the crop still has at least the output's size."""
     image = Image.open(io.BytesIO(data))
     width, height = image.size
     top, left, h, w = crop_box(width, height, draw)
@@ -101,7 +101,7 @@ def _by_pillow_draft(data: bytes, draw: random.Random) -> np.ndarray:
 
 
 def _by_torchvision(data: bytes, draw: random.Random) -> np.ndarray:
-    with warnings.catch_warnings():  # that TorchCodec is its successor
+    with warnings.catch_warnings():  # it announces TorchCodec as its successor
         warnings.simplefilter("ignore")
         image = torchvision.io.decode_jpeg(
             torch.frombuffer(bytearray(data), dtype=torch.uint8), mode=torchvision.io.ImageReadMode.RGB
@@ -124,7 +124,9 @@ def _by_simplejpeg_scaled(data: bytes, draw: random.Random) -> np.ndarray:
 
 
 def _by_simplejpeg_at(most: int, data: bytes, draw: random.Random) -> np.ndarray:
-    """By simplejpeg at 1 / 1, 2, 4 or 8 of its resolution, at `most`, at which the crop still has the output's size."""
+    """By simplejpeg, at 1/f of the resolution: f is the largest of 1, 2, 4 and 8, and not above `most`, at which the
+    crop still has the output's size.
+    """
     height, width, *_ = simplejpeg.decode_jpeg_header(data)
     top, left, h, w = crop_box(width, height, draw)
     factor = max(f for f in (1, 2, 4, 8) if f == 1 or (f <= most and min(h, w) >= f * SIZE))

@@ -12,7 +12,7 @@ def command(configs: Sequence[AirbenchConfig], num_workers: int, flags: Callable
     `flags(config, base, order)` gives the flags of the fields in which `config` differs from `base`.
     """
     first = configs[0]
-    own = {"dataset": "cifar10" if first.data_dir else "digits"}  # as the command itself decides
+    own = {"dataset": "cifar10" if first.data_dir else "digits"}  # `python -m trainables.airbench` decides by this, too
     name = min(ABLATIONS, key=lambda name: _differences(first, replace(ABLATIONS[name], **own)))
     start = ["torchrun", f"--nproc_per_node={num_workers}"] if num_workers > 1 else ["python"]
     changes = flags(first, replace(ABLATIONS[name], **own), ("dataset", "data_dir"))

@@ -1,4 +1,7 @@
-"""What an airbench run computes and holds, from its own modules on tensors without memory (`trainables.costing`)."""
+"""Works out what an airbench run computes and holds, with its own modules on tensors without memory.
+
+See `trainables.costing`.
+"""
 
 from dataclasses import replace
 from typing import Any
@@ -18,18 +21,18 @@ from trainables.distributed import Workers
 
 
 def cost(config: AirbenchConfig, num_workers: int, device: str = "cpu") -> dict[str, Any]:
-    """Operations for an image and peak memory of a worker on "cpu" or "cuda"; nothing of the run's size is allocated.
+    """Operations for an image, and peak memory of a worker on "cpu" or "cuda", worked out without that memory.
 
-    `flops_forward` and `flops_train` (forward and backward, for each image of a step) are means over the run, in which
-    the stem's bias is frozen at some time; `memory_bytes` is the sum of its parts `memory`.
+    `flops_forward` is for a forward pass and `flops_train` for a step of training (forward and backward), both as means
+    over the run, in which the stem's bias may be frozen at some time. `memory_bytes` is the sum of its parts `memory`.
+    Raises DataError for data that are not there.
     """
     info = locate(config.dataset, config.data_dir)
     share = config.batch_size // num_workers
     dtype = compute_dtype(config, torch.device(device))
     with shapes_only(device) as memory:
-        net = AirbenchNet(
-            replace(config, dirac=False), info.num_classes, dtype=dtype
-        )  # changes its first weights alone
+        # `dirac` would set the first weights one by one, which takes seconds here.
+        net = AirbenchNet(replace(config, dirac=False), info.num_classes, dtype=dtype)
         step = Step(net, config, Workers(rank=0, world_size=1, device=torch.device("cpu")), total_steps=1)
         images = _Images(info, num_workers, normalised_dtype=torch.float32 if device == "cpu" else dtype)
         flops = _mean_flops(step, images, share)

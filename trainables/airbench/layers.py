@@ -50,7 +50,7 @@ class _Whitened(torch.autograd.Function):
         out = torch.empty((B, H - 1, W - 1, D), dtype=dtype)
         filters = weight.permute(0, 2, 3, 1).reshape(D, 4 * C)
         for images, maps in zip(pixels.split(CHUNK), out.split(CHUNK), strict=True):
-            # Both pixels of a patch's row lie side by side.
+            # The pixels of a row of a patch lie side by side in memory, so a patch consists of two stretches.
             patches = images.as_strided((len(images), H - 1, W - 1, 2, 2 * C), (H * W * C, W * C, C, W * C, 1))
             maps.view(-1, D).copy_(F.linear(patches.reshape(-1, 4 * C), filters, bias))
         return out.permute(0, 3, 1, 2)

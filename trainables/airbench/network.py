@@ -24,7 +24,7 @@ def compute_dtype(config: AirbenchConfig, device: torch.device) -> torch.dtype:
         return getattr(torch, config.precision)
     if device.type == "cuda":
         return torch.float16
-    # Processors that multiply bfloat16 numbers themselves; others would emulate it.
+    # These processors multiply bfloat16 numbers themselves; others would emulate it.
     has = torch.cpu.get_capabilities()
     return torch.bfloat16 if has.get("amx_bf16") or has.get("avx512_bf16") else torch.float32
 
