@@ -1,1 +1,1 @@
-"""Programs that measure; each prints what it found and writes JSON on request."""
+"""Programs that measure; each prints what it finds and writes JSON on request."""

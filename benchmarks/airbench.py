@@ -1,9 +1,9 @@
-"""The airbench step against a plain port of it: eager, bfloat16 autocast, channels-last, the library's layers alone.
+"""Compares airbench's training step with a plain port: eager, bfloat16 autocast, channels last, the library's layers.
 
     python -m benchmarks.airbench [--repeats 10] [--json FILE]
 
-Both forms train `mirror` on the same batch of 1024 random images, from the same kind of start, a step of each in turn;
-a ratio is that of neighbours in time. While the stem's bias learns (the first three epochs) and after it is frozen.
+Both forms train `mirror` on a batch of 1024 random images, from random weights, a step of each in turn; a ratio is
+that of neighbours in time. They do so while the stem's bias learns (the first three epochs), and when it is frozen.
 Each form has a process of its own, as `trainables.memory` would help the plain one too; only one works at a time.
 """
 
@@ -23,14 +23,13 @@ from torch import Tensor, nn
 
 from benchmarks.measuring import cpu, spread
 from trainables.airbench.config import ABLATIONS
-from trainables.airbench.network import make_net
+from trainables.airbench.network import compute_dtype, make_net
 from trainables.airbench.optimizers import make_optimizers, set_rates
-from trainables.airbench.training import compute_dtype
 from trainables.memory import keep_freed_memory
 
 MIRROR = ABLATIONS["mirror"]
 STEPS = 476
-"""Of a whole run."""
+"""Number of steps of a whole run."""
 
 
 def main() -> None:
@@ -49,7 +48,7 @@ def main() -> None:
 
 
 def measure(learns: bool, repeats: int) -> list[dict[str, object]]:
-    """Time both forms in turns and print a row for each."""
+    """Time both forms in turns, print a row of the table for each, and return the rows."""
     processes = multiprocessing.get_context("spawn")
     pipes = {}
     for name in ("plain", "raysweep"):
@@ -79,7 +78,7 @@ def measure(learns: bool, repeats: int) -> list[dict[str, object]]:
 
 
 def _serve(pipe: Connection, form: str, learns: bool) -> None:
-    """Take a step and return its seconds whenever asked to."""
+    """Take a step whenever the pipe asks for one, and send the seconds of its parts."""
     x = torch.randn(MIRROR.batch_size, 3, 32, 32).to(memory_format=torch.channels_last)
     labels = torch.randint(10, (MIRROR.batch_size,))
     step = {"plain": plain_step, "raysweep": own_step}[form](x, labels, learns=learns)
@@ -88,7 +87,7 @@ def _serve(pipe: Connection, form: str, learns: bool) -> None:
 
 
 class PlainGroup(nn.Module):
-    """conv, pool, norm, GELU, conv, norm, GELU."""
+    """Applies conv, pool, norm, GELU, conv, norm and GELU."""
 
     def __init__(self, channels: int, width: int) -> None:
         super().__init__()
@@ -122,7 +121,7 @@ class PlainNet(nn.Module):
 
 
 def plain_step(x: Tensor, labels: Tensor, *, learns: bool) -> Callable[[], list[float]]:
-    """Forward, backward and optimiser of the plain port; each call returns their seconds."""
+    """A function that takes a step of the plain port, and returns the seconds of forward, backward and optimiser."""
     net = PlainNet().to(memory_format=torch.channels_last)
     net.whiten.bias.requires_grad_(learns)
     parameters = [p for p in net.parameters() if p.requires_grad]
@@ -140,7 +139,7 @@ def plain_step(x: Tensor, labels: Tensor, *, learns: bool) -> Callable[[], list[
 
 
 def own_step(x: Tensor, labels: Tensor, *, learns: bool) -> Callable[[], list[float]]:
-    """The same of raysweep's network."""
+    """The same for raysweep's network."""
     keep_freed_memory()
     net = make_net(MIRROR, dtype=compute_dtype(MIRROR, x.device))
     net.stem.bias.requires_grad_(learns)

@@ -1,32 +1,34 @@
-"""What the benchmarks need: the processor, spreads and peak memory."""
+"""What several benchmarks need: the name of the processor, spreads and peak memory."""
 
 import os
-import platform
 import statistics
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from trainables.device import CPUINFO, cpu_name
+
 
 def spread(values: Sequence[float], form: str = ".2f") -> str:
-    """Median (min .. max)."""
+    """The text "median (min .. max)" for values."""
     return f"{statistics.median(values):{form}} ({min(values):{form}} .. {max(values):{form}})"
 
 
 def cpu() -> str:
-    """Model of the processor, and what it has for bfloat16."""
+    """Number and model of the processors, and their instructions for bfloat16."""
     try:
-        info = Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return platform.processor() or platform.machine()
-    fields = dict(line.partition(":")[::2] for line in info.splitlines())
-    model = next((value.strip() for name, value in fields.items() if name.strip() == "model name"), "unknown")
+        info = CPUINFO.read_text()
+    except OSError:  # not Linux
+        return cpu_name()
     has = [flag for flag in ("avx512f", "avx512_bf16", "amx_bf16") if f" {flag} " in f"{info} "]
-    return f"{len(os.sched_getaffinity(0))} x {model} ({' '.join(has)})"
+    return f"{len(os.sched_getaffinity(0))} x {cpu_name()} ({' '.join(has)})"
 
 
 def peak_megabytes_with_children(work: Callable[[], object]) -> int:
-    """Most memory (MB) that this process and its children hold while `work` runs; shared pages count once. Linux."""
+    """The most memory, in MB, that this process and its children hold while `work` runs. Needs Linux.
+
+    Pages that several processes share count once.
+    """
     peak, done = 0, threading.Event()
 
     def watch() -> None:
@@ -46,7 +48,7 @@ def peak_megabytes_with_children(work: Callable[[], object]) -> int:
 
 
 def _proportional_kilobytes(pid: str) -> int:
-    """A process's memory, in which a page of n processes counts as 1/n; 0 once it has ended."""
+    """A process's memory in kilobytes, where a page that n processes share counts as 1/n; 0 once it has ended."""
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
         return next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)

@@ -1,12 +1,12 @@
-"""Scattering networks: raysweep's training step against the definition, written plainly.
+"""Compares raysweep's training step of scattering networks with the definition, written plainly.
 
     python -m benchmarks.scattering [--every] [--only NAME ...] [--repeats 5] [--json FILE]
 
-The plain form (tests/reference.py) filters at full resolution and then applies the 2x2 kernel, in float32, eager; while
-the extractor is frozen it forms no gradients for it. Both forms start from the same weights, take the same optimiser
-and run in turns in one process, each turn as many steps as take a quarter of a second; a ratio is that of neighbours in
-time. Peak memory is that of a process of its own. --every takes all architectures of the search spaces instead, at the
-largest batches that are bearable here.
+The plain form (tests/reference.py) filters at full resolution and then applies the 2x2 kernel, in float32, eager; it
+computes no gradients of a frozen extractor. Both forms start from the same weights, take the same optimiser and run in
+turns in one process, each turn as many steps as take a quarter of a second; a ratio is that of neighbours in time. Peak
+memory is that of a process of its own. --every takes all architectures of the search spaces instead, at the largest
+batches that the plain form can bear on a machine with two cores.
 """
 
 import argparse
@@ -37,6 +37,7 @@ CIFAR = ScatteringConfig(dataset="cifar10", n_blocks=3, L=4, kernel_size=5)
 IMAGENET_C = ScatteringConfig(dataset="imagenet", n_blocks=4, L=4, lowpass_last=True)
 PLAIN = "plain"
 WEIGHTS_THAT_FIT = 600_000_000
+"""The most weights of a classifier that both forms hold in memory at once."""
 TURN_SECONDS = 0.25
 
 
@@ -47,8 +48,9 @@ class Case:
     name: str
     config: ScatteringConfig
     work: Literal["features", "head", "finetune"]
-    """Features alone, a training step of the head on frozen wavelets, or one in which everything learns."""
+    """The features alone, a training step of the head on frozen wavelets, or one in which everything learns."""
     batch: int
+    """Number of images."""
     precisions: tuple[str, ...] = ("float32",)
 
     @property
@@ -58,7 +60,7 @@ class Case:
 
     @property
     def num_classes(self) -> int:
-        """Outputs of the network."""
+        """Number of the network's outputs."""
         return 10 if self.config.dataset == "cifar10" else 1000
 
 
@@ -89,7 +91,7 @@ def main() -> None:
 
 
 def headline_cases() -> list[Case]:
-    """The cases that the project has set itself figures for."""
+    """The cases whose figures stand in benchmarks/README.md."""
     both = ("float32", "bfloat16")
     relu = replace(CIFAR, L=8, modulus_type="phase_relu")
     return [
@@ -103,7 +105,7 @@ def headline_cases() -> list[Case]:
 
 
 def every_case() -> list[Case]:
-    """Both phases of each architecture of the search spaces; with a pooled classifier where it would not fit."""
+    """Both phases of each architecture of the search spaces, pooled where the classifier would not fit into memory."""
     networks: dict[ScatteringConfig, str] = {}
     for family in search_spaces.families():
         for experiment in family.experiments:
@@ -130,7 +132,7 @@ def every_case() -> list[Case]:
 
 
 def measure(case: Case, repeats: int, *, every: bool) -> list[dict[str, Any]]:
-    """Time all forms of a case in turns and print a row for each."""
+    """Time all forms of a case in turns, print a row of the table for each, and return the rows."""
     forms = {name: _form(case, name) for name in (PLAIN, *case.precisions)}
     steps = {}
     for name, step in forms.items():
@@ -164,7 +166,7 @@ def measure(case: Case, repeats: int, *, every: bool) -> list[dict[str, Any]]:
 
 
 def _seconds(step: Callable[[], object], n: int) -> float:
-    """Mean time of one of `n` steps in a row."""
+    """Mean seconds of `n` steps in a row."""
     started = time.perf_counter()
     for _ in range(n):
         step()
@@ -172,7 +174,7 @@ def _seconds(step: Callable[[], object], n: int) -> float:
 
 
 def _form(case: Case, name: str) -> Callable[[], object]:
-    """One step of a form: "plain", or raysweep's in a precision."""
+    """A function that does the work of a case once, in the form "plain" or in raysweep's with a precision."""
     config = case.config if name == PLAIN else replace(case.config, precision=name)
     net = ScatteringNet(config, image_size=case.image_size, num_classes=case.num_classes)
     model: nn.Module = net

@@ -1,4 +1,4 @@
-"""A trainable that sleeps and says so, for what a sweep costs beside training."""
+"""A trainable that only sleeps, by which `benchmarks.orchestration` measures what a sweep costs beside training."""
 
 import time
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class SleeperConfig:
-    """How long a run takes."""
+    """A run that takes so many seconds."""
 
     dataset: str = "none"
     data_dir: str | None = None
@@ -18,12 +18,12 @@ class SleeperConfig:
 
 
 def check(config: SleeperConfig, num_workers: int) -> dict[str, Any]:
-    """Nothing can be wrong with it."""
+    """Facts about the run, which can always run."""
     return {"data": "none", "numerics": 1}
 
 
 def train(config: SleeperConfig) -> Iterator[dict[str, Any]]:
-    """Sleep, between the moments that the result names (seconds since 1970)."""
+    """Sleep. The results say when that began and ended, in seconds since 1970."""
     started = time.time()
     yield {"event": "start", "resumed_at": None}
     time.sleep(config.seconds)

@@ -35,7 +35,10 @@ def parse(
     prog: str | None = None,
     default: Config | None = None,
 ) -> Config:
-    """A config from flags such as `--n-blocks 3 --lowpass-last`, the rest as in `default`. Raises UsageError."""
+    """Make a config from flags such as `--n-blocks 3 --lowpass-last`; the other fields are those of `default`.
+
+    Raises UsageError for a wrong flag.
+    """
     captured = io.StringIO()
     columns = os.environ.get("COLUMNS")
     os.environ["COLUMNS"] = "1000"  # so that tyro wraps no word of a message
@@ -51,7 +54,7 @@ def parse(
 
 
 def parse_values(config: type[Any], values: Mapping[str, str]) -> dict[str, Any]:
-    """Typed values of fields given as text, `{"epochs": "3"}` -> `{"epochs": 3}`. Raises UsageError."""
+    """Convert fields that are given as text to their types, `{"epochs": "3"}` -> `{"epochs": 3}`. Raises UsageError."""
     kinds = get_type_hints(config)
     parsed = {}
     for name, text in values.items():
@@ -74,7 +77,7 @@ def parse_values(config: type[Any], values: Mapping[str, str]) -> dict[str, Any]
 
 
 def nearest(name: str, known: Sequence[str]) -> str:
-    """How a message goes on after an unknown name: the nearest known one, or all of them."""
+    """The end of a message about an unknown name, which suggests the nearest known one or lists all."""
     close = get_close_matches(name.lower(), [k.lower() for k in known], n=1, cutoff=0.5)
     if close:
         return f"; did you mean {next(k for k in known if k.lower() == close[0])!r}?"
@@ -83,7 +86,7 @@ def nearest(name: str, known: Sequence[str]) -> str:
 
 def _one_line(box: str, config: type[Any]) -> str:
     """The message of tyro's box, with the nearest flag where one was unknown."""
-    # The first line is a title; without UTF-8 the box is drawn by blanks and hyphens.
+    # The first line is a title; without UTF-8 the box is drawn with blanks and hyphens.
     inside = [line.strip("│╰╯ ") for line in box.splitlines()[1:]]
     message = next((line for line in inside if line.strip("─-")), "wrong options")
     if unknown := re.match(r"Unrecognized options: ([^\s,]+)", message):

@@ -1,7 +1,7 @@
 """Counting what a run computes and holds, by letting its own modules run on tensors that have shapes and no memory.
 
-Inside `shapes_only()` a network of a billion weights is made, and trained for a step, in a fraction of a second. Each
-branch of the code is the one that the real device takes.
+Inside `shapes_only()` a network of a billion weights is made, and trained for a step, in a fraction of a second. The
+code takes the same branches as on the real device.
 """
 
 import contextlib
@@ -18,39 +18,47 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from trainables.data.catalog import DataInfo, image_files
+from trainables.data.info import DataInfo, image_files
 from trainables.device import cpu_as_gpu
 
 PROCESS_BYTES = 715 * 2**20
-"""Resident memory of a process that has trained a network of ten weights on ten images on a CPU: 542 MB of imports,
-150 MB that torch imports for its first optimiser, 20 MB of its code read in the first steps. torch 2.14.1 for CPUs,
-Linux, the same with one thread and two; a third is private, the rest pages of torch's library."""
+"""Resident memory of a process that has trained a network of ten weights on ten images on a CPU.
+
+It consists of 542 MB of imports, 150 MB that torch imports for its first optimiser, and 20 MB of torch's code that the
+first steps read. A third of it is private, the rest are pages of torch's library. Measured with torch 2.14.1 for CPUs
+on Linux; it is the same with one thread and two."""
 
 EXIT_BYTES = 125 * 2**20
-"""What the process grows by when it ends, as seen by whoever waits for it: `import torch`, and torch._dynamo, which its
-optimisers import, and nothing else end 125 MB above what they held (none after os._exit)."""
+"""Bytes by which the process grows while it ends, as seen by whoever waits for it.
+
+A process that imports torch and torch._dynamo (which torch's optimisers import) and nothing else ends 125 MB above what
+it held before; one that ends by os._exit does not grow."""
 
 COPIES_FORWARD, COPIES_BACKWARD = 2, 3
-"""Of the weights, while oneDNN convolves on a CPU: channels last, and in blocks as its kernels want them; backward the
-gradient in blocks as well. Within 10 % for dense and grouped weights of 0.4 to 47 MB, float32 and bfloat16, one thread
-and two, as the growth of the resident memory in a single call (oneDNN of torch 2.14.1)."""
+"""Copies of the weights that oneDNN makes while it convolves on a CPU, forward and backward.
+
+One has channels last, one is in the blocks that the kernels want; backward, the gradient is held in blocks as well. The
+growth of the resident memory in a single call agrees within 10 %, for dense and grouped weights of 0.4 to 47 MB, in
+float32 and bfloat16, with one thread and two (oneDNN of torch 2.14.1)."""
 
 OWN_MAPPING = 2**25
-"""Blocks from this size on go back to the system when they are freed (`trainables.memory`)."""
+"""Blocks of at least this many bytes go back to the system when they are freed (see `trainables.memory`)."""
 KEPT_AT_MOST = 2**30
-"""Freed memory of smaller blocks that the process keeps for the next ones."""
+"""The most bytes of smaller blocks that the process keeps, once they are freed, for the next ones."""
 
 PATH_BYTES = 49 + 8 + 28
-"""Of a file in a list of images, beside its characters: Python's string, two references, a small part of a label."""
+"""Bytes that a file takes in a list of images beside the characters of its path.
+
+They hold the rest of Python's string, two references, and this file's part of the labels."""
 USUAL_PATH = 60
-"""Characters of the path of a file that is not here."""
+"""Characters that are assumed for the path of a file that is not on this machine."""
 
 
 @contextlib.contextmanager
 def shapes_only(device: str) -> Iterator["Memory"]:
-    """Tensors made inside have no memory; what they would take on "cpu" or "cuda" is counted.
+    """Within this context tensors have no memory, and the bytes that they would take on "cpu" or "cuda" are counted.
 
-    All of them say that they are on the CPU: torch wants a driver to compute gradients of those that say otherwise.
+    All of them say that they are on the CPU, since torch computes gradients of others only where there is a driver.
     """
     on_cpu = device == "cpu"
     with nullcontext() if on_cpu else cpu_as_gpu(), FakeTensorMode(), Memory(on_cpu=on_cpu) as memory:
@@ -58,33 +66,37 @@ def shapes_only(device: str) -> Iterator["Memory"]:
 
 
 class Memory(TorchDispatchMode):
-    """The most bytes that tensors have taken, and their parts at that moment.
+    """Counts the most bytes that tensors have taken at once (`peak`), and of which parts these consist (`at_peak`).
 
-    On a CPU also what the library copies meanwhile (`library`), what the allocator has kept of blocks that were freed
-    (`kept`), and a file that is read (`checkpoint`). `name_parts` says which bytes are of a kind of their own at the
-    moment of the call; the rest are `activations`.
+    On a CPU the bytes include what the library copies meanwhile (part `library`), what the allocator keeps of freed
+    blocks (`kept`), and a file that is being read (`checkpoint`). `name_parts` returns further parts, with their bytes
+    at the moment of the call, and what is left are `activations`.
     """
 
     def __init__(self, *, on_cpu: bool) -> None:
         super().__init__()
         self.on_cpu = on_cpu
-        self.peak = self.small = self.large = self.most_small = 0
+        self.peak = 0
+        self.small = self.large = 0
+        """Bytes that are held in blocks below and from OWN_MAPPING."""
+        self.most_small = 0
+        """Bytes that the process holds for small blocks, those in use and those that the allocator has kept."""
         self.at_peak: dict[str, int] = {}
         self.name_parts: Callable[[], dict[str, int]] = dict
         self._known: set[int] = set()
 
     def restart(self, name_parts: Callable[[], dict[str, int]], *, most_small: int = 0) -> None:
-        """Forget earlier moments; `most_small` are the bytes that small blocks have taken before in this process."""
+        """Forget earlier moments. `most_small` are the bytes that the process holds for small blocks from before."""
         self.name_parts, self.peak, self.most_small = name_parts, 0, max(self.small, most_small)
         self._look({})
 
     def reading(self, file_bytes: int) -> None:
-        """Count a file that is mapped at this moment, on a CPU, where its pages are the process's own."""
+        """Count a file that is mapped at this moment, if on a CPU, where its pages belong to the process's memory."""
         if self.on_cpu:
             self._look({"checkpoint": file_bytes})
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Run an operation and count the memory that it asked for."""
+        """Run an operation and count the memory that it asks for."""
         out = func(*args, **(kwargs or {}))
         for tensor in tree_leaves(out):
             if isinstance(tensor, Tensor):
@@ -126,7 +138,7 @@ class Memory(TorchDispatchMode):
 
 
 def _copies_of_weights(func: Any, args: Any) -> list[int]:
-    """Sizes of the blocks that a convolution of the library takes for itself."""
+    """Bytes of each copy that the library makes of a convolution's weights; none for other operations."""
     if func is torch.ops.aten.convolution.default:
         return [args[1].nbytes] * COPIES_FORWARD
     if func is torch.ops.aten.convolution_backward.default:
@@ -135,14 +147,17 @@ def _copies_of_weights(func: Any, args: Any) -> list[int]:
 
 
 def count_flops(work: Callable[[], object]) -> int:
-    """Floating-point operations of convolutions and matrix products in `work`: two for each multiply-add."""
+    """Count the floating-point operations of convolutions and matrix products in `work`, two for each multiply-add."""
     with FlopCounterMode(display=False, custom_mapping={torch.ops.aten.convolution_backward: _backward_flops}) as count:
         work()
     return count.get_total_flops()
 
 
 def _backward_flops(grad: Any, x: Any, weight: Any, *args: Any, out_shape: Any, **_: Any) -> int:
-    """Each gradient takes the operations of the forward pass; torch counts those of grouped weights `groups` times."""
+    """Operations of a convolution's backward pass, in which each gradient takes as many as the forward pass.
+
+    torch's own formula counts those of grouped weights `groups` times.
+    """
     transposed, output_mask = args[4], args[7]
     positions = math.prod((x if transposed else grad)[2:])
     return 2 * grad[0] * positions * math.prod(weight) * sum(output_mask[:2])
@@ -154,7 +169,7 @@ def nbytes(tensors: Iterable[Tensor | None]) -> int:
 
 
 class Buckets:
-    """What DistributedDataParallel keeps of a network: memory for all gradients, which a step's gradients move into."""
+    """The buckets that DistributedDataParallel keeps for all gradients of a network, into which a step's are moved."""
 
     def __init__(self, net: nn.Module) -> None:
         self.tensors = []
@@ -174,7 +189,7 @@ class Buckets:
 def parts_of(
     net: nn.Module, optimizers: list[torch.optim.Optimizer], buckets: Buckets | None = None
 ) -> Callable[[], dict[str, int]]:
-    """What network, gradients and optimisers hold at the moment of the call."""
+    """A function that returns the bytes that network, gradients and optimisers hold at the moment of its call."""
     learnt = list(net.parameters())
     parameters = nbytes([*learnt, *net.buffers()])
 
@@ -190,13 +205,16 @@ def parts_of(
 
 
 def at_exit(around: dict[str, int], most_small: int) -> dict[str, int]:
-    """The parts of a process's memory while it ends: tensors are gone, and what was kept of small blocks is not."""
+    """The parts of a process's memory while it ends, when tensors are gone but freed small blocks are still kept.
+
+    `around` are the parts beside tensors, `most_small` the bytes that the process holds for small blocks.
+    """
     return around | {"process": PROCESS_BYTES + EXIT_BYTES, "kept": min(most_small, KEPT_AT_MOST)}
 
 
 def data_bytes(info: DataInfo) -> int:
-    """Memory of the images, or of the list of their files, as `trainables.data.loading` keeps them in each process."""
-    if info.in_memory:  # mapped; every page is read to check it
+    """Bytes of the images, or of the list of their files, as `trainables.data.loading` keeps them in each process."""
+    if info.in_memory:  # mapped from a file, every page of which is read to check it
         return (info.n_train + info.n_test) * (3 * info.image_size**2 + 8)
     if info.layout == "published":
         return (info.n_train + info.n_test) * (PATH_BYTES + USUAL_PATH)

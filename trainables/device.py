@@ -1,6 +1,7 @@
-"""What a process computes on: the name of its processor, and whether a tensor lies in that one's memory.
+"""The processor of this machine, and whether a tensor lies in its memory.
 
-A cost is worked out for a GPU on machines without one, on tensors that merely say so (`trainables.costing`).
+The cost of a run on a GPU is worked out on machines without one, by tensors of the CPU that stand for those of a GPU
+(see `trainables.costing`).
 """
 
 import contextlib
@@ -11,28 +12,31 @@ from pathlib import Path
 
 from torch import Tensor
 
-_elsewhere: ContextVar[bool] = ContextVar("_elsewhere", default=False)
+CPUINFO = Path("/proc/cpuinfo")
+"""Where Linux describes the processors."""
+
+_cpu_as_gpu: ContextVar[bool] = ContextVar("_cpu_as_gpu", default=False)
 
 
 def on_cpu(x: Tensor) -> bool:
-    """Whether the tensor lies in a CPU's memory, and is computed on through its caches."""
-    return x.device.type == "cpu" and not _elsewhere.get()
+    """Whether the tensor lies in a CPU's memory, so that code which cares for the CPU's caches is the faster one."""
+    return x.device.type == "cpu" and not _cpu_as_gpu.get()
 
 
 @contextlib.contextmanager
 def cpu_as_gpu() -> Iterator[None]:
-    """Inside, tensors of the CPU go the way of a GPU."""
-    token = _elsewhere.set(True)
+    """Within this context, tensors of the CPU are treated like those of a GPU."""
+    token = _cpu_as_gpu.set(True)
     try:
         yield
     finally:
-        _elsewhere.reset(token)
+        _cpu_as_gpu.reset(token)
 
 
 def cpu_name() -> str:
-    """The processor's model as Linux names it, which can be read without torch as well; elsewhere its architecture."""
+    """The processor's model as Linux names it, which plans can read without torch; elsewhere its architecture."""
+    name = ""
     with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.machine()
+        lines = CPUINFO.read_text().splitlines()
+        name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+    return name or platform.machine()

@@ -1,7 +1,7 @@
-"""Several processes that train one network: who am I, sums over all, batch norm over all.
+"""What several processes that train one network have to exchange: sums, tensors, and the statistics of batch norm.
 
-The process group is whoever started us: Ray Train, torchrun (`process_group_from_env`) or nobody. With one process
-nothing here communicates.
+The process group is made by whoever starts the processes: Ray Train, or `process_group_from_env` under torchrun. A
+single process needs none, and nothing here communicates then.
 """
 
 import contextlib
@@ -20,15 +20,18 @@ from trainables.memory import peak_resident_bytes
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Workers:
-    """The processes of this run, seen from one of them."""
+    """The processes (workers) of this run, seen from one of them."""
 
     rank: int
+    """Number of this process, from 0."""
     world_size: int
+    """Number of processes."""
     device: torch.device
+    """The device that this process computes on."""
 
     @classmethod
     def current(cls) -> "Workers":
-        """From torch.distributed where it is initialised, else one process; on the local GPU where there is one."""
+        """The workers of torch.distributed's process group, else a single one, on the local GPU where there is one."""
         joined = dist.is_available() and dist.is_initialized()
         device = torch.device("cpu")
         if torch.cuda.is_available():
@@ -46,7 +49,7 @@ class Workers:
         return self.rank == 0
 
     def device_name(self) -> str:
-        """What this process computes on, as precisely as its times need it; of a CPU with the number of threads."""
+        """The model of this process's GPU or, with the number of threads, of its processor; times depend on it."""
         if self.device.type == "cuda":
             return torch.cuda.get_device_name(self.device)
         return f"{cpu_name()}, threads: {torch.get_num_threads()}"
@@ -65,7 +68,7 @@ class Workers:
                 dist.broadcast(tensor, src=0)
 
     def gather(self, *values: float) -> list[list[float]]:
-        """The values of each process, by rank, in float64."""
+        """The values of each process, in the order of their ranks, in float64."""
         own = torch.tensor(values, dtype=torch.float64, device=self.device)
         if self.world_size == 1:
             return [own.tolist()]
@@ -74,7 +77,10 @@ class Workers:
         return [tensor.tolist() for tensor in of_all]
 
     def memory(self) -> dict[str, int]:
-        """`peak_memory_bytes`, the most that a worker has held: of its GPU, else of the machine; and the GPU's own."""
+        """`peak_memory_bytes`, the most that a worker has held, and on a GPU `device_memory_bytes`, all that it has.
+
+        On a GPU the memory of the GPU is meant, else the resident memory of the process.
+        """
         on_gpu = self.device.type == "cuda"
         own = torch.cuda.max_memory_allocated(self.device) if on_gpu else peak_resident_bytes()
         peak = {"peak_memory_bytes": int(max(held for (held,) in self.gather(own)))}
@@ -83,7 +89,10 @@ class Workers:
         return peak
 
     def agree(self, value: float, file: object) -> None:
-        """Raises OSError on every process unless all found the same in a file, as on storage that lags behind."""
+        """Check that all processes found the same `value` in a file. Raises OSError on each of them otherwise.
+
+        They may not where storage is not shared, or shows some of them an older state.
+        """
         if len({found for (found,) in self.gather(value)}) > 1:
             raise OSError(f"the workers do not find the same {file}; is it on storage that all of them share?")
 
@@ -107,7 +116,7 @@ def process_group_from_env() -> Iterator[None]:
 
 
 class _SumOverWorkers(torch.autograd.Function):
-    """Sum over all processes; since each process has a loss of its own, gradients are summed as well."""
+    """The sum over all processes. Each process has a loss of its own, so gradients are summed as well."""
 
     @staticmethod
     def forward(ctx: Any, local: Tensor) -> Tensor:

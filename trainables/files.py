@@ -1,4 +1,4 @@
-"""Writing files so that a reader finds the old content or the new, never a part of either."""
+"""Writes files so that a reader finds the old content or the new one, never a part of either."""
 
 import os
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from typing import BinaryIO
 def write_atomically(path: Path, write: Callable[[BinaryIO], None]) -> None:
     """Let `write` fill a temporary file beside `path`, bring it to disk, and rename it to `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")  # one writer for each path; what a killed one left is overwritten
+    temporary = path.with_name(f".{path.name}.tmp")  # a path has one writer, which overwrites what a killed one left
     try:
         with temporary.open("wb") as stream:
             write(stream)

@@ -1,4 +1,4 @@
-"""How this process deals with freed memory, and how much it has held."""
+"""Settings of this process's memory allocator, and how much memory it has held."""
 
 import ctypes
 import resource
@@ -11,9 +11,9 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 def keep_freed_memory(most_bytes: int = 2**30) -> None:
     """Let the allocator keep up to `most_bytes` for the next step instead of giving them back after each operation.
 
-    Every step of a training loop asks for the same maps of some megabytes. By default glibc returns them to the system
-    and the next step pays for fresh pages, which doubled the time of small steps (docs/log.md). Elsewhere than with
-    glibc this does nothing.
+    Every step of a training loop asks for tensors of the same some megabytes. By default glibc returns them to the
+    system and the next step pays for fresh pages, which doubled the time of small steps (docs/log.md). With another C
+    library than glibc this does nothing.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
@@ -22,7 +22,7 @@ def keep_freed_memory(most_bytes: int = 2**30) -> None:
 
 
 def peak_resident_bytes() -> int:
-    """The most memory that this process has held since its program started."""
+    """The most bytes of memory that this process has held at once since its program started."""
     try:
         fields = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
         return int(fields["VmHWM"].split()[0]) * 2**10

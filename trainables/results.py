@@ -1,4 +1,4 @@
-"""results.json: what a finished run leaves behind, and the proof that it was this run."""
+"""results.json, which a finished run leaves behind, with all that tells the run from others."""
 
 import contextlib
 import json
@@ -10,11 +10,14 @@ from trainables.files import write_atomically
 
 RESULTS = "results.json"
 
+Report = dict[str, Any]
+"""Plain values by name that a training says of itself; what it yields also has an "event"."""
 
-def save_results(folder: Path, config: Any, identity: dict[str, Any], report: dict[str, Any]) -> None:
+
+def save_results(folder: Path, config: Any, identity: dict[str, Any], report: Report) -> None:
     """Write the results of a finished run in the form of the original scattering code's result files.
 
-    `config` is a dataclass; `identity` is what else tells the run from others: data, workers, arithmetic.
+    `config` is a dataclass; `identity` has what else tells the run from others: data, number of workers, numerics.
     """
     content = {"config": asdict(config), "identity": identity, "results": report["results"], "curves": report["curves"]}
     text = json.dumps(content, indent=2).encode()
@@ -22,9 +25,9 @@ def save_results(folder: Path, config: Any, identity: dict[str, Any], report: di
 
 
 def read_results(folder: Path, config: Any, identity: dict[str, Any]) -> dict[str, Any] | None:
-    """What `save_results` wrote; None where the run has not finished or the file is damaged.
+    """The content that `save_results` wrote; None where the run has not finished or the file is damaged.
 
-    Raises ValueError where it is of a run with another configuration or identity.
+    Raises ValueError where it belongs to a run with another configuration or identity.
     """
     file = folder / RESULTS
     try:
@@ -39,14 +42,17 @@ def read_results(folder: Path, config: Any, identity: dict[str, Any]) -> dict[st
 
 
 def set_aside(file: Path, error: Exception) -> None:
-    """Rename a damaged file, saying so."""
+    """Rename a damaged file, and say so."""
     print(f"{file} is damaged ({type(error).__name__}) and set aside; its run is done again", flush=True)
     with contextlib.suppress(FileNotFoundError):  # another worker was faster
         file.replace(file.with_suffix(".damaged"))
 
 
 def require_same_run(folder: Path, content: dict[str, Any], config: Any, identity: dict[str, Any]) -> None:
-    """Raises ValueError unless `content` is of a run with this configuration (cosmetic fields aside) and identity."""
+    """Check that `content` belongs to a run with this configuration, cosmetic fields aside, and this identity.
+
+    Raises ValueError otherwise, which names a field that differs.
+    """
     ours = {f.name: getattr(config, f.name) for f in fields(config) if not f.metadata.get("cosmetic")} | identity
     theirs = content["config"] | content["identity"]
     for name, value in ours.items():

@@ -1,11 +1,14 @@
-"""How fast the parts of a run are, as its results say it: medians, which one slow epoch does not move."""
+"""The rates and durations in a run's results, which are medians, so that a single slow epoch does not move them."""
 
 import statistics
 from collections import defaultdict
 
 
 class Timings:
-    """Measured values by the name that results have for them, of this process alone: a run that goes on counts anew."""
+    """Measured values by the name that results have for them.
+
+    Only this process's are kept: a run that goes on from a checkpoint starts anew.
+    """
 
     def __init__(self) -> None:
         self._values: defaultdict[str, list[float]] = defaultdict(list)
@@ -15,5 +18,5 @@ class Timings:
         self._values[name].append(value)
 
     def medians(self) -> dict[str, float]:
-        """The median of each."""
+        """The median of each name's values."""
         return {name: statistics.median(values) for name, values in self._values.items()}

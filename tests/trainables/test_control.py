@@ -16,7 +16,7 @@ from tests.conftest import ROOT, run
 from tests.trainables.training import TORCHRUN
 from trainables.airbench import ABLATIONS
 from trainables.airbench import train as train_airbench
-from trainables.control import Control
+from trainables.control import RunControl
 from trainables.distributed import Workers
 from trainables.scattering import ScatteringConfig, ScatteringNet, train
 
@@ -146,14 +146,14 @@ def test_what_comes_first_may_take_its_time_and_stacks_stay(tmp_path):
     """Where a phase begins nothing is known of its batches; what an earlier attempt has left is there still."""
     (tmp_path / "stacks-0").write_text("of an earlier attempt")
     workers = Workers(rank=0, world_size=1, device=torch.device("cpu"))
-    with contextlib.closing(Control(tmp_path, workers, checkpoint_minutes=1)) as control:
+    with contextlib.closing(RunControl(tmp_path, workers, checkpoint_minutes=1)) as control:
         pulse = tmp_path / "pulse-0"
         assert pulse.read_text().split()[2:] == ["0", "0.000"]
-        assert list(control.each("abc")) == ["a", "b", "c"]
+        assert list(control.with_heartbeats("abc")) == ["a", "b", "c"]
         time.sleep(1.1)
-        control.beat()
+        control.heartbeat()
         beats, longest = pulse.read_text().split()[2:]
         assert (beats, 1.1 <= float(longest) < 10) == ("4", True)
-        control.begin()
+        control.begin_phase()
         assert pulse.read_text().split()[2:] == ["0", "0.000"]
     assert (tmp_path / "stacks-0").read_text() == "of an earlier attempt"

@@ -15,7 +15,7 @@ from trainables.airbench import ABLATIONS
 from trainables.airbench.preflight import check as check_airbench
 from trainables.data.batches import Batches
 from trainables.data.catalog import DataError, locate
-from trainables.data.counts import DIGITS, image_counts, images_of_an_epoch
+from trainables.data.counts import IMAGES_OF_EACH_DIGIT, image_counts, images_of_an_epoch
 from trainables.data.loading import load
 from trainables.distributed import Workers
 from trainables.scattering import ScatteringConfig
@@ -25,7 +25,7 @@ from trainables.scattering.preflight import check
 def test_the_digits_of_each_class_are_counted_right():
     labels = load_digits().target
     is_test = np.arange(len(labels)) % 5 == 4
-    assert tuple(np.bincount(labels[~is_test])) == DIGITS
+    assert tuple(np.bincount(labels[~is_test])) == IMAGES_OF_EACH_DIGIT
     assert is_test.sum() == 359
 
 
@@ -78,7 +78,7 @@ def test_phases_say_epochs_images_and_whether_features_are_cached():
     head, tuned = check(config, 1)["phases"]
     assert (head["epochs"], head["least_epochs"], head["cached"]) == (30, 9, True)
     assert (tuned["epochs"], tuned["least_epochs"], tuned["cached"]) == (5, 5, False)
-    used = sum(count // 2 for count in DIGITS)
+    used = sum(count // 2 for count in IMAGES_OF_EACH_DIGIT)
     assert used % 128 >= 2
     assert head["train_images"] == tuned["train_images"] == used
     assert head["validation_images"] == tuned["validation_images"] == 359

@@ -49,11 +49,11 @@ def test_results_account_for_the_time_of_a_run(tmp_path):
 def test_a_worker_of_several_measures_its_share_and_counts_all(tmp_path, monkeypatch):
     shares = []
 
-    def train(bench, step, images, phase):
-        shares.append(bench.config.global_batch_size)
+    def train(worker, step, images, phase):
+        shares.append(worker.config.global_batch_size)
         return 100.0, 0.0
 
-    monkeypatch.setattr(scattering_measuring._Bench, "train", train)
+    monkeypatch.setattr(scattering_measuring._TimedWorker, "train", train)
     config = ScatteringConfig(**SMALL, lr_epochs=1, epochs=0, global_batch_size=64, save_dir=str(tmp_path))
     assert scattering.measure(config, 4)["head_images_per_second"] == 400
     assert shares == [16]

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from tests.conftest import real_data
 from tests.trainables.networks import plain, relative
 from tests.trainables.training import SMALL, results
-from trainables.control import Control
+from trainables.control import RunControl
 from trainables.data.batches import Batches
 from trainables.data.catalog import locate
 from trainables.data.loading import load
@@ -135,7 +135,7 @@ def test_cached_features_are_given_back_once_the_extractor_learns(tmp_path):
     source = Batches(info, images, global_batch_size=64, workers=ALONE, augment=False, seed=0)
     net = ScatteringNet(config, image_size=32, num_classes=10)
     net.freeze_extractor()
-    with contextlib.closing(Control(tmp_path, ALONE, checkpoint_minutes=10)) as control:
+    with contextlib.closing(RunControl(tmp_path, ALONE, checkpoint_minutes=10)) as control:
         validation = Validation(net, source, config, ALONE, control)
         cached = validation(frozen=True)
         features = weakref.ref(validation._features[0][0])

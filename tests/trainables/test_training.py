@@ -17,7 +17,7 @@ from trainables.data.catalog import locate
 from trainables.data.loading import load
 from trainables.distributed import Workers
 from trainables.scattering import ScatteringConfig, ScatteringNet, train
-from trainables.scattering.training import _Run
+from trainables.scattering.run_state import RunState
 
 
 def part_of_digits(fraction: float) -> int:
@@ -204,14 +204,14 @@ def test_a_crash_between_the_two_checkpoints_of_an_epoch_loses_nothing(tmp_path,
     """best.pt of the first fine-tuning epoch is written, last.pt is not."""
     _, whole = two_phase
     config = ScatteringConfig(**SMALL, lr_epochs=3, epochs=2, save_dir=str(tmp_path))
-    original = _Run._save_last
+    original = RunState.save_last
 
-    def crash(self, phase, epoch, *more):
+    def crash(run, phase, epoch, *more):
         if (phase, epoch) == ("finetune", 1):
             raise KeyboardInterrupt
-        original(self, phase, epoch, *more)
+        original(run, phase, epoch, *more)
 
-    monkeypatch.setattr(_Run, "_save_last", crash)
+    monkeypatch.setattr(RunState, "save_last", crash)
     with pytest.raises(KeyboardInterrupt):
         list(train(config))
     assert torch.load(tmp_path / "best.pt", weights_only=True)["phase"] == "finetune"

@@ -1,4 +1,4 @@
-"""The airbench network and its cascade of ablations, timed as its author times them (see `config.ABLATIONS`).
+"""The airbench network and its cascade of ablations, which are timed as its author times them (`config.ABLATIONS`).
 
 The names below are imported when first used, so that reading a config costs no import of torch.
 """

@@ -1,8 +1,8 @@
 """`python -m trainables.airbench --ablation mirror --data-dir D --runs 5`: a series of seeds, no Ray.
 
-All fields of the configuration are flags on top of the named step; --seed is the first of the --runs seeds. Each seed
-leaves results.json in a folder of its own below --save-dir, and a series that was cut off goes on with those missing.
-Also under torchrun, which shares each batch between its processes.
+All fields of the configuration are flags that change the named step; --seed is the first of the --runs seeds. Each
+seed leaves results.json in a folder of its own below --save-dir, and a series that was cut off goes on with the seeds
+that are missing. Under torchrun, each batch is shared between the processes.
 """
 
 import argparse
@@ -46,7 +46,7 @@ def main() -> None:
 
 
 def series(args: list[str]) -> tuple[str, list[AirbenchConfig]]:
-    """The step's name and one configuration for each seed. Raises UsageError and ValueError."""
+    """The name of the step and a configuration for each seed. Raises UsageError for wrong flags, or ValueError."""
     own = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     own.add_argument("--ablation", default="mirror")
     own.add_argument("--runs", type=int, default=1)

@@ -1,6 +1,6 @@
-"""Augmentation of a whole epoch at once, on the device that holds the images, in uint8.
+"""Augments the images of a whole epoch at once, in uint8 on the device that holds them.
 
-What is drawn depends on seed and epoch alone, on a CPU generator, so it is the same on every device.
+Random draws depend on seed and epoch alone and are made on the CPU, so they are the same on every device.
 """
 
 from typing import Literal
@@ -14,7 +14,7 @@ from trainables.data.batches import hashed_generator
 def epoch_flips(n: int, mode: Literal["none", "random", "alternating"], *, seed: int, epoch: int) -> Tensor:
     """Which of `n` images are mirrored in an epoch counted from 0, bool [n].
 
-    alternating: each image at random in epoch 0, and the other way round in every second epoch.
+    "alternating" mirrors each image at random in epoch 0, and the other images in every second epoch.
     """
     if mode == "none":
         return torch.zeros(n, dtype=torch.bool)
@@ -48,6 +48,6 @@ def augmented(pixels: Tensor, flips: Tensor, shifts: Tensor) -> Tensor:
 
 
 def _reflected(size: int, shift: int) -> Tensor:
-    """Where a line shifted by `shift` finds its `size` pixels: beyond the border it goes back, not repeating it."""
+    """Positions of the `size` pixels of a shifted line, int64 [size]; beyond the border they go back, without it."""
     position = (torch.arange(size) + shift).abs()
     return torch.where(position >= size, 2 * (size - 1) - position, position)

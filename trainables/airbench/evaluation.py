@@ -1,4 +1,4 @@
-"""Accuracy on the test images, averaged over views of each image."""
+"""Measures the accuracy on the test images, whose outputs are averaged over views of each image."""
 
 from collections.abc import Iterable
 
@@ -9,13 +9,14 @@ from torch import Tensor, nn
 from trainables.distributed import Workers
 
 TEST_BATCH = 2000
+"""Test images that are evaluated at a time."""
 
 
 def views(x: Tensor, tta: str) -> list[tuple[Tensor, float]]:
     """Views of images [B, 3, H, W] and their weights, which sum to 1; the first is the image itself.
 
-    mirror: the image and its mirror image. six_views: these at 1/4 each, and both shifted by one pixel up-left and
-    down-right, borders reflected, at 1/8 each.
+    "mirror" means the image and its mirror image; "six_views" these two with weight 1/4 each, and both of them shifted
+    by one pixel up-left and down-right, borders reflected, with weight 1/8 each.
     """
     if tta == "none":
         return [(x, 1.0)]
@@ -31,9 +32,10 @@ def views(x: Tensor, tta: str) -> list[tuple[Tensor, float]]:
 def accuracy(
     net: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], tta: str, workers: Workers
 ) -> tuple[float, float]:
-    """Percent of correct images over all workers: averaged over the views of `tta`, and of the images alone.
+    """Percent of images that are classified right: by the average over the views of `tta`, and by the image alone.
 
-    `batches` yields this worker's normalised images [B, 3, H, W] and labels [B]. Sets `net` to evaluation.
+    `batches` yields this worker's normalised images [B, 3, H, W] and labels [B]; the percentages are over all workers.
+    The network is left in evaluation mode.
     """
     net.eval()
     correct = [0.0, 0.0, 0.0]

@@ -1,9 +1,9 @@
-"""What a CPU needs written for its caches; on other devices, and where the network is compiled, the library's own.
+"""Layers that are written for the caches of a CPU; elsewhere, and in compiled code, they are the library's own.
 
 A convolution followed by 2x2 max-pooling writes a map four times as large as what is kept, reads it, and writes and
-reads its gradient again. On a CPU both are done for some images at a time, so that the map never leaves the cache. And
-of an odd map (31, 15 and 7 pixels here) pooling drops the last row and column, which are then not computed at all. The
-stem's dozen products for each output are a matrix product that the library has no fast convolution for.
+reads its gradient again. On a CPU both are done for some images at a time, so that the map never leaves the cache. Of
+an odd map (31, 15 and 7 pixels here) pooling drops the last row and column, which are then not computed at all. The
+stem takes a dozen products for each output, for which the library has no fast convolution; a matrix product is faster.
 """
 
 from typing import Any
@@ -15,7 +15,7 @@ from torch import Tensor
 from trainables.device import on_cpu
 
 CHUNK = 128
-"""Images at a time: their maps take some megabytes."""
+"""Images that are treated at a time; their maps take some megabytes."""
 
 
 def conv_pool(x: Tensor, weight: Tensor) -> Tensor:
@@ -31,8 +31,8 @@ def conv_pool(x: Tensor, weight: Tensor) -> Tensor:
 def whitened(x: Tensor, weight: Tensor, bias: Tensor, dtype: torch.dtype) -> Tensor:
     """conv2d(x, weight, bias) for 2x2 filters, [B, 3, H, W] -> [B, D, H - 1, W - 1] of `dtype`.
 
-    A frozen weight is applied in the type of `x`: whitening takes small differences of neighbours, which half precision
-    would round away.
+    A frozen weight is applied in the type of `x`, since whitening takes small differences of neighbours, which half
+    precision would round away.
     """
     if not on_cpu(x) or torch.compiler.is_compiling() or weight.requires_grad:
         return F.conv2d(x.to(dtype), weight.to(dtype), bias.to(dtype))
@@ -40,6 +40,8 @@ def whitened(x: Tensor, weight: Tensor, bias: Tensor, dtype: torch.dtype) -> Ten
 
 
 class _Whitened(torch.autograd.Function):
+    """The convolution as a matrix product over patches, with a gradient of the bias alone."""
+
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, dtype: torch.dtype) -> Tensor:
         B, C, H, W = x.shape
@@ -48,7 +50,7 @@ class _Whitened(torch.autograd.Function):
         out = torch.empty((B, H - 1, W - 1, D), dtype=dtype)
         filters = weight.permute(0, 2, 3, 1).reshape(D, 4 * C)
         for images, maps in zip(pixels.split(CHUNK), out.split(CHUNK), strict=True):
-            # Both pixels of a patch's row lie side by side.
+            # The pixels of a row of a patch lie side by side in memory, so a patch consists of two stretches.
             patches = images.as_strided((len(images), H - 1, W - 1, 2, 2 * C), (H * W * C, W * C, C, W * C, 1))
             maps.view(-1, D).copy_(F.linear(patches.reshape(-1, 4 * C), filters, bias))
         return out.permute(0, 3, 1, 2)
@@ -59,13 +61,15 @@ class _Whitened(torch.autograd.Function):
 
 
 class _ConvPool(torch.autograd.Function):
+    """Convolution and pooling of some images at a time, forward and backward."""
+
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
         B, _, H, W = x.shape
         pooled = torch.empty(
             (B, len(weight), H // 2, W // 2), dtype=x.dtype, memory_format=torch.channels_last, device=x.device
         )
-        # Position of the maximum in the map that was pooled: below 32 x 32, so two bytes do.
+        # Position of the maximum in the map that was pooled; it has fewer than 32 x 32 pixels, so two bytes do.
         where = torch.empty_like(pooled, dtype=torch.int16)
         for images, out, out_where in zip(x.split(CHUNK), pooled.split(CHUNK), where.split(CHUNK), strict=True):
             values, indices = F.max_pool2d_with_indices(F.conv2d(_padded(images), weight), 2)
@@ -95,6 +99,6 @@ class _ConvPool(torch.autograd.Function):
 
 
 def _padded(x: Tensor) -> Tensor:
-    """Zeros around an image, but none to the right and below where pooling drops what they would reach."""
+    """Pad with zeros all around, but not to the right and below where pooling drops what they would reach."""
     H, W = x.shape[2:]
     return F.pad(x, (1, 1 - W % 2, 1, 1 - H % 2))

@@ -10,15 +10,27 @@ from trainables.airbench.layers import conv_pool, whitened
 WHITENING_EPS = 5e-4
 """Added to the eigenvalues of the patches' second moment."""
 WHITENING_IMAGES = 5000
+"""Training images, the first ones, from which the whitening filters are computed."""
 
 
 def make_net(config: AirbenchConfig, num_classes: int = 10, *, dtype: torch.dtype = torch.float32) -> "AirbenchNet":
-    """A freshly initialised network; `dtype` is what it computes in. A whitening stem awaits `init_whitening`."""
+    """A freshly initialised network that computes in `dtype`. A whitening stem still needs `init_whitening`."""
     return AirbenchNet(config, num_classes, dtype=dtype).to(memory_format=torch.channels_last)
 
 
+def compute_dtype(config: AirbenchConfig, device: torch.device) -> torch.dtype:
+    """The type that a configuration's `precision` means on a device."""
+    if config.precision != "auto":
+        return getattr(torch, config.precision)
+    if device.type == "cuda":
+        return torch.float16
+    # These processors multiply bfloat16 numbers themselves; others would emulate it.
+    has = torch.cpu.get_capabilities()
+    return torch.bfloat16 if has.get("amx_bf16") or has.get("avx512_bf16") else torch.float32
+
+
 class BatchNorm(nn.BatchNorm2d):
-    """Batch norm in float32 with weights fixed at one, eps 1e-12; keeps `momentum` of its running statistics."""
+    """Batch norm in float32 with weights fixed at one, which keeps `momentum` of its running statistics in a step."""
 
     def __init__(self, channels: int, momentum: float) -> None:
         super().__init__(channels, eps=1e-12, momentum=1 - momentum)
@@ -26,7 +38,7 @@ class BatchNorm(nn.BatchNorm2d):
 
 
 class Stem(nn.Module):
-    """2x2 convolution to 24 channels, then its bias or a BatchNorm."""
+    """A 2x2 convolution to 24 channels, followed by its bias or by a BatchNorm."""
 
     def __init__(self, config: AirbenchConfig) -> None:
         super().__init__()
@@ -36,7 +48,7 @@ class Stem(nn.Module):
 
     @property
     def bias(self) -> nn.Parameter:
-        """The bias that `freeze` is about."""
+        """The bias that `freeze` freezes."""
         return self.conv.bias if self.norm is None else self.norm.bias
 
     @torch.no_grad()
@@ -44,8 +56,8 @@ class Stem(nn.Module):
         """Set the filters from normalised images [B, 3, H, W] (arXiv 2404.00498).
 
         They are the eigenvectors of the uncentred second moment of 2x2 patches, each over sqrt(eigenvalue + 5e-4), the
-        largest first, and the negatives of all. Grey images fill four of the twelve dimensions, whose filters then
-        repeat: a channel that is always zero is no start for the BatchNorm behind it.
+        largest first, and then their negatives. Grey images fill four of the twelve dimensions, whose filters are
+        then repeated, since the BatchNorm that follows cannot normalise a channel that is always zero.
         """
         moment, count = torch.zeros(12, 12, dtype=torch.float64, device=x.device), 0
         for images in x.split(500):
@@ -71,7 +83,7 @@ class Stem(nn.Module):
 
 
 class Group(nn.Module):
-    """conv, max-pool 2, norm, GELU, conv, norm, GELU; both convolutions 3x3 'same' without bias."""
+    """Applies conv, max-pool 2, norm, GELU, conv, norm and GELU; both convolutions are 3x3, padded, without bias."""
 
     def __init__(self, in_channels: int, out_channels: int, bn_momentum: float) -> None:
         super().__init__()
@@ -89,7 +101,7 @@ class Group(nn.Module):
 
 
 class AirbenchNet(nn.Module):
-    """Logits of 32x32 images, in float32. Weights and statistics are float32, `dtype` is that of the arithmetic."""
+    """Gives the logits of 32x32 images. It computes in `dtype`; weights, statistics and logits are float32."""
 
     def __init__(self, config: AirbenchConfig, num_classes: int = 10, *, dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
@@ -102,7 +114,7 @@ class AirbenchNet(nn.Module):
 
     @torch.no_grad()
     def init_weights(self) -> None:
-        """Start again from PyTorch's initialisation, with what `dirac` and `unit_head` change of it."""
+        """Start again from PyTorch's initialisation, changed as `dirac` and `unit_head` say."""
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.Linear | BatchNorm):
                 module.reset_parameters()
@@ -118,5 +130,5 @@ class AirbenchNet(nn.Module):
         return F.linear(x, self.head.weight.to(x.dtype)).float() * self.config.logit_scale
 
     def norm_biases(self) -> list[nn.Parameter]:
-        """The biases that `scalebias` is about."""
+        """The biases whose rate `scalebias` raises."""
         return [module.bias for module in self.modules() if isinstance(module, BatchNorm)]

@@ -1,4 +1,4 @@
-"""What the cascade trains with: SGD at decoupled rates, Muon on the filters, and lookahead around either."""
+"""The optimisers of the cascade: SGD at decoupled rates, Muon for the filters, and lookahead around either."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -13,8 +13,9 @@ from trainables.airbench.network import AirbenchNet
 def make_optimizers(net: AirbenchNet, config: AirbenchConfig) -> list[torch.optim.Optimizer]:
     """The optimisers of a run; a group's `initial_lr` is its rate at a factor of 1.
 
-    Rates are of the summed loss. All groups decay their weights by the same part per step at a factor of 1, whatever
-    their rate: PyTorch's coefficient is that part over the rate. The first group is the stem's bias alone.
+    The rates are meant for a loss that is summed over a batch. At a factor of 1, all groups decay their weights by the
+    same fraction in a step, whatever their rate, so PyTorch's coefficient is that fraction divided by the rate. The
+    first group is the stem's bias alone.
     """
     unit = config.examples_per_unit_lr
     decay = config.weight_decay * config.batch_size / unit
@@ -42,8 +43,8 @@ def make_optimizers(net: AirbenchNet, config: AirbenchConfig) -> list[torch.opti
 class Muon(torch.optim.Optimizer):
     """SGD with Nesterov momentum whose update of each filter bank, as a matrix [filters, rest], is orthogonalised.
 
-    Before a step the bank is scaled to the norm sqrt(filters). K. Jordan, "Muon" and cifar10-airbench; torch.optim.Muon
-    takes matrices only and does not scale them.
+    Before a step, a bank of n filters is scaled to the norm sqrt(n). This is the Muon of K. Jordan's cifar10-airbench;
+    torch.optim.Muon takes matrices only and does not scale them.
     """
 
     def __init__(self, params: Iterable[Tensor], *, lr: float, momentum: float) -> None:
@@ -51,7 +52,7 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self) -> None:
-        """One update from the gradients."""
+        """Update the filters once, from their gradients."""
         for group in self.param_groups:
             for p in group["params"]:
                 if not self.state[p]:
@@ -64,7 +65,10 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonalised(matrix: Tensor, steps: int = 3) -> Tensor:
-    """About U V^T of a matrix U S V^T [m, n]: steps of Newton-Schulz bring its singular values to 0.5 .. 1.5."""
+    """An approximation of U V^T for a matrix U S V^T [m, n].
+
+    Steps of Newton-Schulz's iteration bring the singular values to 0.5 .. 1.5.
+    """
     X = matrix.bfloat16()
     X = X / (X.norm() + 1e-7)
     if matrix.shape[0] > matrix.shape[1]:
@@ -81,6 +85,7 @@ class Lookahead:
     """A moving average of the network (weights and statistics), to which the network is set back every few steps."""
 
     EVERY = 5
+    """Steps after which that happens."""
 
     def __init__(self, net: AirbenchNet) -> None:
         self._states = [tensor for tensor in net.state_dict().values() if tensor.is_floating_point()]
@@ -88,11 +93,14 @@ class Lookahead:
 
     @staticmethod
     def decay(step: int, total_steps: int) -> float:
-        """rho after `step` steps: 0.95^5 (step / total)^3."""
+        """The part rho of itself that the average keeps after `step` steps: 0.95^5 (step / total)^3."""
         return 0.95**5 * (step / total_steps) ** 3
 
     def after_step(self, step: int, total_steps: int) -> None:
-        """Every fifth step, average = lerp(average, net, 1 - rho) and net = average; the first time starts it."""
+        """Every fifth step, set average = lerp(average, net, 1 - rho) and net = average.
+
+        The first time, set average = net.
+        """
         if step % self.EVERY:
             return
         if self._average is None:
@@ -102,13 +110,16 @@ class Lookahead:
             self.after_epoch()
 
     def after_epoch(self) -> None:
-        """net = average, the average staying as it is."""
+        """Set net = average."""
         if self._average is not None:
             torch._foreach_copy_(self._states, self._average)
 
 
 def set_rates(optimizers: list[torch.optim.Optimizer], config: AirbenchConfig, step: int, total: int) -> None:
-    """Rates of a step counted from 0. With Muon the stem's falls to 0 while its bias learns (the author's code)."""
+    """Set the rates of a step counted from 0.
+
+    With Muon, the rate of the stem's bias falls to 0 until the bias is frozen, as in the author's code.
+    """
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["lr"] = group["initial_lr"] * config.lr_factor(step, total)

@@ -1,4 +1,4 @@
-"""What can be known about a run before it starts, without torch: whether it can run at all, and how large it is."""
+"""Checks without torch, before a run starts, whether it can run, and says how large it is."""
 
 from typing import Any
 
@@ -6,15 +6,15 @@ from trainables.airbench.config import FINAL_SIZE, WIDTHS, AirbenchConfig
 from trainables.data.catalog import DataError, locate
 
 NUMERICS = 1
-"""Goes up when the same configuration starts to give other numbers, so that older runs are not taken for new ones."""
+"""Goes up when the same configuration starts to give other numbers, so that older runs do not count as new ones."""
 
 
 RATE_FIELDS = ("dataset", "stem", "freeze", "lookahead", "tta", "compile", "muon", "batch_size", "precision")
-"""Fields on which it depends how many images pass in a second."""
+"""The fields on which the images per second depend."""
 
 
 def check(config: AirbenchConfig, num_workers: int) -> dict[str, Any]:
-    """Facts about the run: data, parameters, steps, images. Raises ValueError, in a line, for one that cannot run."""
+    """Facts about the run: data, parameters, steps, images. Raises ValueError, in one line, if it cannot be."""
     if config.batch_size % num_workers or config.batch_size < 2 * num_workers:
         below = config.batch_size // num_workers * num_workers
         near = f"{below} or {below + num_workers}" if below >= 2 * num_workers else f"{2 * num_workers}"

@@ -1,7 +1,8 @@
-"""Batches for training and validation, shared between the workers of a run.
+"""Batches for training and validation, each shared between the workers of a run.
 
-Order = f(seed, phase, epoch), augmentation = f(seed, phase, epoch, image): neither depends on the number of workers nor
-on what was loaded before, so a run can stop after any step and go on with the same numbers.
+The order of the images is a function of seed, phase and epoch, the augmentation of an image a function of these and the
+image. Neither depends on the number of workers nor on what was loaded before, so a run can stop after any step and go
+on with the same numbers.
 """
 
 import contextlib
@@ -16,8 +17,8 @@ import torch
 from numpy.lib.stride_tricks import sliding_window_view
 from torch import Tensor
 
-from trainables.data.catalog import DataError, DataInfo
 from trainables.data.decoding import evaluation_crop, read_file, training_crop
+from trainables.data.info import DataError, DataInfo
 from trainables.data.loading import FileImages, Images, TensorImages
 from trainables.distributed import Workers
 
@@ -28,9 +29,9 @@ BATCHES_AHEAD = 2
 IMAGES_PER_JOB = 8
 """Files that one thread takes at a time."""
 
-Key = tuple[int | str, ...]
-"""What an epoch's augmentation depends on; None stands for no augmentation."""
-Part = tuple[Tensor, Tensor, Tensor | None]
+EpochKey = tuple[int | str, ...]
+"""Seed, phase and epoch, from which an epoch's augmentation is drawn; None stands for no augmentation."""
+RawBatch = tuple[Tensor, Tensor, Tensor | None]
 """Pixels uint8 [B, 3, H, W], labels int64 [B], and which images to mirror, bool [B], all on the CPU."""
 
 
@@ -45,11 +46,11 @@ def hashed_generator(*parts: int | str) -> torch.Generator:
 
 
 class Batches:
-    """Normalised float32 batches ([B, 3, H, W], labels [B]) on the device of this worker, of a share of each batch.
+    """This worker's share of each global batch, as normalised float32 [B, 3, H, W] and labels [B] on its device.
 
-    A global batch is cut into one part for each worker; the last one of an epoch may be smaller, and is left out when
-    it has fewer than two images for each worker (batch norm needs two). A batch of files on the CPU is overwritten
-    by the next one.
+    A global batch is cut into one part for each worker. The last batch of an epoch may be smaller, and is left out
+    where it has fewer than two images for each worker, which batch norm needs. On a CPU, a batch that is read from
+    files is overwritten by the next one.
     """
 
     def __init__(
@@ -70,18 +71,18 @@ class Batches:
         else:
             loaders = torch.get_num_threads() if num_loaders is None else num_loaders
             self._source = _FileSource(images, image_size=info.image_size, num_loaders=loaders, device=workers.device)
-        # Fresh pages for a large batch cost more than to normalise it.
+        # Fresh pages of memory for a large batch cost more than its normalisation.
         self._reuse_memory = isinstance(images, FileImages) and workers.device.type == "cpu"
-        # (pixels / 255 - mean) / std in one step
+        # (pixels / 255 - mean) / std as one product and one sum
         mean, std = (torch.tensor(values)[:, None, None] for values in (info.mean, info.std))
         self._scale, self._shift = (1 / (255 * std)).to(workers.device), (-mean / std).to(workers.device)
 
     def num_steps(self) -> int:
-        """Steps of one training epoch."""
+        """Number of steps in an epoch of training."""
         return len(self._global_batches(torch.arange(len(self.images))))
 
     def training(self, phase: str, epoch: int, first: int = 0) -> Iterator[tuple[Tensor, Tensor, int]]:
-        """This worker's part of each global batch of an epoch from batch `first` on, and the global batch's size."""
+        """Yield this worker's part of each batch of an epoch, from number `first` on, and the whole batch's size."""
         n, key = len(self.images), (self.seed, phase, epoch)
         batches = self._global_batches(torch.randperm(n, generator=hashed_generator(*key, "order")))[first:]
         parts = [batch.tensor_split(self.workers.world_size)[self.workers.rank] for batch in batches]
@@ -91,7 +92,7 @@ class Batches:
                 yield x, labels, len(batch)
 
     def validation(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """This worker's part of all images, each image exactly once over all workers, in order, not augmented."""
+        """Yield this worker's images in order, not augmented; each image goes to exactly one worker."""
         own = torch.arange(self.workers.rank, len(self.images), self.workers.world_size)
         parts = list(own.split(max(1, self.global_batch_size // self.workers.world_size)))
         with contextlib.closing(self._normalised(parts, None)) as normalised:
@@ -105,7 +106,7 @@ class Batches:
             raise DataError(f"{len(order)} training image(s) are too few for {self.workers.world_size} worker(s)")
         return batches
 
-    def _normalised(self, parts: list[Tensor], key: Key | None) -> Iterator[tuple[Tensor, Tensor]]:
+    def _normalised(self, parts: list[Tensor], key: EpochKey | None) -> Iterator[tuple[Tensor, Tensor]]:
         device, out = self.workers.device, None
         with contextlib.closing(self._source.read(parts, key)) as read:
             for pixels, labels, flips in read:
@@ -119,12 +120,12 @@ class Batches:
 
 
 class _TensorSource:
-    """Random crops of padded small images, and flips, drawn for all images of an epoch at once."""
+    """Reads images in memory; their random crops and flips are drawn for all images of an epoch at once."""
 
     def __init__(self, images: TensorImages) -> None:
         self.images = images
 
-    def read(self, parts: list[Tensor], key: Key | None) -> Iterator[Part]:
+    def read(self, parts: list[Tensor], key: EpochKey | None) -> Iterator[RawBatch]:
         shifts, flips = self._draw(key) if key else (None, None)
         for part in parts:
             pixels = self.images.pixels.index_select(0, self.images.index[part])
@@ -132,7 +133,7 @@ class _TensorSource:
                 pixels = padded_crop(pixels, shifts[part])
             yield pixels, self.images.labels[part], None if flips is None else flips[part]
 
-    def _draw(self, key: Key) -> tuple[Tensor, Tensor]:
+    def _draw(self, key: EpochKey) -> tuple[Tensor, Tensor]:
         n, generator = len(self.images), hashed_generator(*key, "augmentation")
         shifts = torch.randint(0, 2 * CROP_PADDING + 1, (n, 2), generator=generator)
         return shifts, torch.rand(n, generator=generator) < 0.5
@@ -149,19 +150,19 @@ def padded_crop(pixels: Tensor, shifts: Tensor) -> Tensor:
 
 
 class _FileSource:
-    """Files decoded, cropped and resized by threads, the next batches while one is used.
+    """Reads images from files: threads decode, crop and resize those of the next batches while one is used.
 
-    Decoding and resizing hold no interpreter lock. A file that cannot be read stops the run by name.
+    Decoding and resizing release the interpreter's lock. A file that cannot be read is a DataError that names it.
     """
 
     def __init__(self, images: FileImages, *, image_size: int, num_loaders: int, device: torch.device) -> None:
         self.images, self.image_size, self.num_loaders = images, image_size, max(1, num_loaders)
         self.pin_memory = device.type == "cuda"
 
-    def read(self, parts: list[Tensor], key: Key | None) -> Iterator[Part]:
+    def read(self, parts: list[Tensor], key: EpochKey | None) -> Iterator[RawBatch]:
         pool = ThreadPoolExecutor(self.num_loaders, thread_name_prefix="loader")
         try:
-            started: deque[tuple[Part, list[Future[None]]]] = deque()
+            started: deque[tuple[RawBatch, list[Future[None]]]] = deque()
             for part in parts:
                 started.append(self._start(pool, part, key))
                 if len(started) > BATCHES_AHEAD:
@@ -171,7 +172,9 @@ class _FileSource:
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _start(self, pool: ThreadPoolExecutor, part: Tensor, key: Key | None) -> tuple[Part, list[Future[None]]]:
+    def _start(
+        self, pool: ThreadPoolExecutor, part: Tensor, key: EpochKey | None
+    ) -> tuple[RawBatch, list[Future[None]]]:
         B, size = len(part), self.image_size
         pixels = torch.empty((B, size, size, 3), dtype=torch.uint8, pin_memory=self.pin_memory)
         flips = None if key is None else torch.empty(B, dtype=torch.bool)
@@ -184,9 +187,9 @@ class _FileSource:
         return (pixels.permute(0, 3, 1, 2), self.images.labels[part], flips), jobs
 
     def _fill(
-        self, pixels: np.ndarray, flips: np.ndarray | None, at: range, indices: list[int], key: Key | None
+        self, pixels: np.ndarray, flips: np.ndarray | None, at: range, indices: list[int], key: EpochKey | None
     ) -> None:
-        """Images number `at` of a batch; numpy copies, as torch would wake threads of its own for each."""
+        """Fill in the images number `at` of a batch; numpy copies, since torch would wake its own threads for each."""
         for i in at:
             path = self.images.paths[indices[i]]
             data = read_file(path)
@@ -198,7 +201,7 @@ class _FileSource:
                 flips[i] = draw.random() < 0.5
 
 
-def _finished(part: Part, jobs: list[Future[None]]) -> Part:
+def _finished(part: RawBatch, jobs: list[Future[None]]) -> RawBatch:
     for job in jobs:
         job.result()
     return part
@@ -207,7 +210,7 @@ def _finished(part: Part, jobs: list[Future[None]]) -> Part:
 def mirror(x: Tensor, flips: Tensor) -> Tensor:
     """Mirror the images of [B, C, H, W] where `flips` [B] (on the CPU), in place."""
     which = flips.nonzero()[:, 0]
-    if x.device.type == "cpu" and not x.is_contiguous():  # channels-last: image by image stays in the core's cache
+    if x.device.type == "cpu" and not x.is_contiguous():  # channels last: one image at a time stays in a core's cache
         for i in which.tolist():
             x[i] = x[i].flip(2)
         return x

@@ -1,7 +1,7 @@
-"""Where things lie that are made once and used again: file indices on disk, decoded images in shared memory.
+"""The folders of what is made once and used again: indices of files on disk, decoded images in shared memory.
 
-Both are made again when they are missing, damaged or out of date, and may be deleted at any time.
-RAYSWEEP_CACHE names one folder for both.
+Both are made again when they are missing, damaged or out of date, and may be deleted at any time. The environment
+variable RAYSWEEP_CACHE names one folder for both.
 """
 
 import contextlib
@@ -13,14 +13,20 @@ from typing import BinaryIO
 
 
 def index_folder() -> Path:
-    """RAYSWEEP_CACHE, else raysweep/ in the user's cache folder. Raises RuntimeError for a user without a home."""
+    """The folder RAYSWEEP_CACHE, else raysweep/ in the user's cache folder.
+
+    Raises RuntimeError for a user without a home.
+    """
     if chosen := os.environ.get("RAYSWEEP_CACHE"):
         return Path(chosen)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "raysweep"
 
 
 def shared_memory_folders() -> Iterator[Path]:
-    """RAYSWEEP_CACHE, else raysweep-<user id>/ in /dev/shm and in the temporary folder, if nobody else has access."""
+    """Yield the folder RAYSWEEP_CACHE, else raysweep-<user id>/ in /dev/shm and in the temporary folder.
+
+    The latter are made if need be, and left out where somebody else has access to them.
+    """
     chosen = os.environ.get("RAYSWEEP_CACHE")
     own = f"raysweep-{os.getuid()}"
     for folder in [Path(chosen)] if chosen else [Path("/dev/shm", own), Path(tempfile.gettempdir(), own)]:

@@ -1,4 +1,4 @@
-"""How many images a run trains on and is validated on, from the files' names and labels alone. No torch."""
+"""Counts the images that a run trains on and is validated on, from names and labels of files alone. No torch."""
 
 import functools
 from collections import Counter
@@ -6,17 +6,18 @@ from collections.abc import Sequence
 
 import pyarrow.parquet as pq
 
-from trainables.data.catalog import CIFAR_LABEL, DataError, DataInfo, image_files
+from trainables.data.cifar import CIFAR
+from trainables.data.info import DataError, DataInfo, image_files
 from trainables.data.subset import class_share
 
-DIGITS = (151, 161, 143, 131, 147, 154, 150, 136, 127, 138)
-"""Training images of each class of the embedded digits."""
+IMAGES_OF_EACH_DIGIT = (151, 161, 143, 131, 147, 154, 150, 136, 127, 138)
+"""Number of training images of each class of the embedded digits."""
 OWN_SPLIT = 0.1
-"""Part held out of folders that bring no validation images."""
+"""Fraction that is held out of the images of folders that bring no validation images."""
 
 
 def image_counts(info: DataInfo, *, train_size: float, val_split: float) -> tuple[int, int]:
-    """(training, validation) images that `loading.load` chooses. Raises DataError as it does."""
+    """How many (training, validation) images `loading.load` chooses. Raises DataError as that one does."""
     if info.layout == "classes" and not val_split:
         val_split = OWN_SPLIT
     members = _class_sizes(info)
@@ -31,9 +32,9 @@ def image_counts(info: DataInfo, *, train_size: float, val_split: float) -> tupl
 
 
 def images_of_an_epoch(images: int, *, global_batch_size: int, world_size: int) -> int:
-    """Those of `images` that an epoch trains on: the last batch is left out where a worker would get fewer than two.
+    """How many of `images` an epoch trains on; the last batch is left out where a worker would get fewer than two.
 
-    Raises DataError where that leaves none.
+    Raises DataError where no batch is left.
     """
     last = images % global_batch_size
     used = images - last if last < 2 * world_size else images
@@ -44,15 +45,15 @@ def images_of_an_epoch(images: int, *, global_batch_size: int, world_size: int) 
 
 @functools.lru_cache(maxsize=8)
 def _class_sizes(info: DataInfo) -> tuple[int, ...]:
-    """Training images of each class that has any."""
+    """Number of training images of each class that has any."""
     if info.layout == "embedded":
-        return DIGITS
+        return IMAGES_OF_EACH_DIGIT
     if info.layout in ("torchvision", "published"):
         share, more = divmod(info.n_train, info.num_classes)
         return tuple(share + (i < more) for i in range(info.num_classes))
     labels: Sequence[int]
     if info.layout == "parquet":
-        column = CIFAR_LABEL[info.dataset]
+        column = CIFAR[info.dataset].label
         labels = [label for file in info.train for label in pq.read_table(file, columns=[column])[column].to_pylist()]
     else:
         labels = image_files(info.train[0], info.classes)[1]

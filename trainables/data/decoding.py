@@ -1,8 +1,8 @@
-"""From the bytes of an image file to the pixels that training and evaluation take, uint8 [size, size, 3].
+"""Decodes image files to the pixels that training and evaluation take, uint8 [size, size, 3].
 
 libjpeg-turbo (simplejpeg) decodes plain JPEGs, only down to the last row that the crop needs; Pillow decodes everything
 else. Both give the pixels of torchvision's ImageFolder: EXIF rotation is ignored, greyscale, CMYK and palette images
-become RGB, the format is told from the content. What is drawn depends on the image's size alone, not on the decoder.
+become RGB, and the format is told from the content. Random draws depend on the image's size, not on the decoder.
 """
 
 import io
@@ -15,10 +15,10 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from trainables.data.catalog import DataError
+from trainables.data.info import DataError
 
 _MARGIN = 16
-"""Rows decoded below a crop: smoothed chroma takes up to four rows from below."""
+"""Rows that are decoded below a crop, since smoothed chroma takes up to four rows from below."""
 
 _thread = threading.local()
 
@@ -34,7 +34,10 @@ def training_crop(data: bytes, size: int, draw: random.Random, *, name: str) -> 
 
 
 def evaluation_crop(data: bytes, size: int, *, name: str) -> np.ndarray:
-    """torchvision's Resize(256), CenterCrop(224), in proportion for other sizes. Raises DataError as above."""
+    """The crop of torchvision's Resize(256) and CenterCrop(224), in proportion for other sizes, [size, size, 3].
+
+    Raises DataError for an unreadable file.
+    """
     shape = _plain_jpeg(data)
     pixels = _decode_rows(data, *shape, shape[0], name) if shape else _decode_whole(data, name)
     height, width = pixels.shape[:2]
@@ -48,7 +51,8 @@ def evaluation_crop(data: bytes, size: int, *, name: str) -> np.ndarray:
 def crop_box(width: int, height: int, draw: random.Random) -> tuple[int, int, int, int]:
     """(top, left, height, width) as torchvision's RandomResizedCrop draws them.
 
-    8 to 100 % of the area, aspect ratio 3/4 to 4/3; where ten draws do not fit, the largest central crop.
+    The box has 8 to 100 % of the area and an aspect ratio of 3/4 to 4/3. Where ten draws do not fit into the image, it
+    is the largest central one.
     """
     for _ in range(10):
         area = width * height * draw.uniform(0.08, 1.0)
@@ -61,7 +65,7 @@ def crop_box(width: int, height: int, draw: random.Random) -> tuple[int, int, in
 
 
 def read_file(path: str) -> bytes:
-    """The bytes of a file. Raises DataError, which names it."""
+    """The bytes of a file. Raises DataError, which names the file, where it cannot be read."""
     try:
         with open(path, "rb") as stream:
             return stream.read()
@@ -86,7 +90,7 @@ def _decode_whole(data: bytes, name: str) -> np.ndarray:
 
 
 def _plain_jpeg(data: bytes) -> tuple[int, int] | None:
-    """(height, width) of a JPEG for the fast decoder: complete, in grey, YCbCr or RGB; None for any other file."""
+    """(height, width) of a JPEG that the fast decoder takes, a complete one in grey, YCbCr or RGB; else None."""
     import simplejpeg
 
     if not (data.startswith(b"\xff\xd8") and data.endswith(b"\xff\xd9")):
@@ -99,9 +103,9 @@ def _plain_jpeg(data: bytes) -> tuple[int, int] | None:
 
 
 def _decode_rows(data: bytes | bytearray, height: int, width: int, rows: int, name: str) -> np.ndarray:
-    """[n, width, 3] of a plain JPEG of `height` rows, with n >= rows; valid until this thread decodes another.
+    """The first n >= rows rows of a plain JPEG, [n, width, 3], valid until this thread decodes another one.
 
-    Like Pillow, does not mind what libjpeg only warns of (a file cut short has no end marker and never comes here).
+    What libjpeg only warns of is accepted, as by Pillow; a file cut short has no end marker and never comes here.
     """
     import simplejpeg
 
@@ -116,27 +120,30 @@ def _decode_rows(data: bytes | bytearray, height: int, width: int, rows: int, na
 
 
 def _buffer(size: int) -> np.ndarray:
-    """Memory of this thread, overwritten by its next image: fresh pages cost more than the colour conversion."""
+    """Memory that this thread uses again for its next image; fresh pages cost more than the colour conversion."""
     if getattr(_thread, "buffer", None) is None or len(_thread.buffer) < size:
         _thread.buffer = np.empty(size, np.uint8)
     return _thread.buffer
 
 
 def _height_field(data: bytes) -> int | None:
-    """Where a JPEG says how many rows it has, if it has a single scan from top to bottom, which then can end early."""
+    """Index of the bytes in which a JPEG says how many rows it has, if decoding may end early, else None.
+
+    It may where a single scan goes from top to bottom with all colour components at once.
+    """
     at, field, components = 2, None, 0
     while at + 10 < len(data) and data[at] == 0xFF:
         marker = data[at + 1]
-        if marker == 0xDA:  # the scan begins: with all components at once?
+        if marker == 0xDA:  # start of scan
             return field if data[at + 4] == components else None
-        if marker in (0xC0, 0xC1):  # sequential, Huffman
+        if marker in (0xC0, 0xC1):  # start of a sequential frame with Huffman coding
             field, components = at + 5, data[at + 9]
         at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
     return None
 
 
 def _resize(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Bilinear with antialiasing as in Pillow, whose result it meets within one level: [h, w, 3] to another h, w."""
+    """Resize [h, w, 3] bilinearly with antialiasing, to within one level of what Pillow gives."""
     image = torch.from_numpy(pixels).permute(2, 0, 1)[None]
     resized = F.interpolate(image, (height, width), mode="bilinear", antialias=True)
     return resized[0].permute(1, 2, 0).numpy()

@@ -1,7 +1,8 @@
-"""The names of all files below a folder: listed once, kept in the user's cache folder, used again while they hold.
+"""Lists the names of all files below a folder once, and keeps them in the user's cache folder.
 
-A stored index holds as long as no directory has another modification time than when it was listed: one `stat` for each
-directory in place of a listing of a million names. Anything wrong with it means that the folder is listed again.
+A stored index is used again as long as each directory has the modification time that it had when it was listed. That
+takes one `stat` for each directory in place of a listing of a million names. A folder whose index is damaged or out of
+date is listed again.
 """
 
 import contextlib
@@ -14,10 +15,11 @@ from pathlib import Path
 from trainables.data.cache import index_folder, publish
 
 Directory = tuple[str, int, list[str]]
-"""Path relative to the folder ("" for itself), modification time in ns, names of the files in it, sorted."""
+"""Path relative to the folder ("" for itself), modification time in ns, and the sorted names of the files in it."""
 
 SETTLED_NS = 2_000_000_000
-"""A directory that changed less than this before it was listed may change again without another time stamp."""
+"""A directory that changed fewer nanoseconds before it was listed may change again without another time stamp, so its
+index is not stored."""
 
 
 def listing(folder: Path) -> list[Directory]:
@@ -38,12 +40,13 @@ def listing(folder: Path) -> list[Directory]:
 
 
 def _scan(root: str) -> list[Directory]:
+    """List all directories below `root`."""
     directories = []
     pending = [""]
     while pending:
         relative = pending.pop()
         path = os.path.join(root, relative) if relative else root
-        mtime = os.stat(path).st_mtime_ns  # before the listing: what comes later changes it
+        mtime = os.stat(path).st_mtime_ns  # read before the listing, so that a later change differs from it
         names = []
         with os.scandir(path) as entries:
             for entry in entries:
@@ -56,6 +59,7 @@ def _scan(root: str) -> list[Directory]:
 
 
 def _stored(store: Path, root: str) -> list[Directory] | None:
+    """The content of a stored index; None where it is missing, damaged or out of date."""
     try:
         checksum, _, body = store.read_bytes().partition(b"\n")
         if checksum.decode() != hashlib.sha256(body).hexdigest():

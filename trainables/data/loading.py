@@ -1,4 +1,4 @@
-"""Which images a run trains on and is validated on: CIFAR and digits in memory, folders as a list of files."""
+"""Chooses the images of a run; those of CIFAR and digits are in memory, those of folders are lists of files."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,43 +7,45 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainables.data.catalog import DataInfo, image_files
 from trainables.data.counts import OWN_SPLIT
-from trainables.data.shared import shared_splits
+from trainables.data.info import DataInfo, image_files
+from trainables.data.shared_memory import shared_splits
 from trainables.data.subset import held_out_split, stratified_subset
 
 
 @dataclass(frozen=True, slots=True)
 class TensorImages:
-    """Chosen images of a split in memory: number i is `pixels[index[i]]`, with `labels[i]`."""
+    """Chosen images of a split in memory; image number i is `pixels[index[i]]` and has the label `labels[i]`."""
 
     pixels: Tensor
-    """All images of the split, uint8 [N, 3, H, W]; shared between processes, not to be written to."""
+    """All images of the split, uint8 [N, 3, H, W]. They are shared between processes and must not be written to."""
     index: Tensor
-    """int64 [n]"""
+    """Positions of the chosen images in `pixels`, int64 [n]."""
     labels: Tensor
-    """int64 [n]"""
+    """Labels of the chosen images, int64 [n]."""
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def first(self, count: int) -> "TensorImages":
-        """The first `count` of them."""
+        """The first `count` of these images."""
         return TensorImages(self.pixels, self.index[:count], self.labels[:count])
 
 
 @dataclass(frozen=True, slots=True)
 class FileImages:
-    """Images on disk: one path for each of `labels` int64 [n]."""
+    """Chosen images on disk."""
 
     paths: list[str]
+    """Path of each image."""
     labels: Tensor
+    """Label of each image, int64 [n]."""
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def first(self, count: int) -> "FileImages":
-        """The first `count` of them."""
+        """The first `count` of these images."""
         return FileImages(self.paths[:count], self.labels[:count])
 
 
@@ -51,9 +53,10 @@ Images = TensorImages | FileImages
 
 
 def load(info: DataInfo, *, train_size: float, val_split: float, seed: int) -> tuple[Images, Images]:
-    """(training, validation) images: the training subset of SCATTERING's rule, and the test set or a held-out part.
+    """The (training, validation) images of a run: a stratified subset, and the test set or a held-out part.
 
-    Raises DataError for unreadable files or more images asked for than there are.
+    `train_size` and `val_split` are those of `ScatteringConfig`. Raises DataError for unreadable files, and where more
+    images are asked for than there are.
     """
     if info.layout == "classes" and not val_split:
         val_split = OWN_SPLIT
@@ -67,7 +70,7 @@ def load(info: DataInfo, *, train_size: float, val_split: float, seed: int) -> t
 
 
 def _splits(info: DataInfo) -> tuple[Images, Images]:
-    """All training and all test images (none for a layout without a split)."""
+    """All training and all test images; there are no test images in a layout without a split."""
     if info.in_memory:
         of_split = shared_splits(info)
         train, test = (of_split[split] for split in ("train", "test"))

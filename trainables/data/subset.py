@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from trainables.data.catalog import DataError
+from trainables.data.info import DataError
 
 
 def stratified_subset(labels: np.ndarray, size: float, seed: int) -> np.ndarray:
@@ -26,7 +26,7 @@ def stratified_subset(labels: np.ndarray, size: float, seed: int) -> np.ndarray:
 
 
 def class_share(members: int, total: int, size: float) -> int:
-    """Images that a subset takes of a class with `members` of `total` images; `size` as above, but for 1.0."""
+    """How many images `stratified_subset` takes of a class with `members` of `total` images; `size` is not 1.0."""
     return max(1, int(size * members) if size < 1 else int(size) * members // total)
 
 

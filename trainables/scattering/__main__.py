@@ -1,6 +1,7 @@
 """`python -m trainables.scattering` or `torchrun --nproc_per_node=N -m trainables.scattering`: one run, no Ray.
 
-Takes the flags of the seed's train.py, prints its progress and leaves best.pt, last.pt and results.json in --save-dir.
+It takes the flags of the original train.py, prints its progress and leaves best.pt, last.pt and results.json in
+--save-dir.
 """
 
 import sys
@@ -29,11 +30,11 @@ def main() -> None:
                 if workers.is_main:
                     print(describe(report), flush=True)
         except (ValueError, FloatingPointError, OSError) as error:
-            fail(error, code=1)  # by the worker that met it; the others end for want of it
+            fail(error, code=1)  # the other workers end when they miss this one
 
 
 def describe(report: dict[str, Any]) -> str:
-    """A report as a line (or a few) for the terminal."""
+    """A report as text for the terminal, of one line or a few."""
     match report["event"]:
         case "start":
             lines = [f"{report['actual_train_samples']} training images, {report['test_samples']} validation images"]

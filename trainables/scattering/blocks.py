@@ -1,4 +1,4 @@
-"""One scattering block: K x K filters, a 2x2 stride-2 kernel, a modulus. Its parameters are those of the definition."""
+"""A scattering block: K x K filters, a 2x2 kernel of stride 2, and a modulus, with the parameters of the definition."""
 
 import math
 
@@ -11,10 +11,11 @@ from trainables.scattering.filtering import lowpass_and_modulus, own_filters, sh
 
 
 class ScatteringBlock(nn.Module):
-    """Maps [B, C, M, N] to [B, C_out, M // 2, N // 2], C_out = C (1 + L), or C where the block is low-pass only.
+    """Maps [B, C, M, N] to [B, C_out, M // 2, N // 2] with C_out = C (1 + L), or C where the block is low-pass only.
 
-    Parameters (g groups, c = C / g channels each): `phi` [C, c, K, K], `psi_real` and `psi_imag` [C L, c, K, K] whose
-    channel C_i L + l is input channel C_i at orientation l, `pool` [2, 2], and for phase_relu `collapse` [C L, 4].
+    With g groups of c = C / g channels, the parameters are `phi` [C, c, K, K], `psi_real` and `psi_imag` [C L, c, K, K]
+    whose channel C_i L + l is input channel C_i at orientation l, `pool` [2, 2], and for phase_relu `collapse`
+    [C L, 4].
     """
 
     def __init__(
@@ -37,8 +38,9 @@ class ScatteringBlock(nn.Module):
             if modulus_type == "phase_relu":
                 self.collapse = nn.Parameter(torch.full((C * L, 4), math.sqrt(0.5)))
         self.pool = nn.Parameter(torch.full((2, 2), 0.25))
-        self._at_wavelet_init: list[int] | None = None
-        self._frozen_collapse: float | None = None
+        self._versions_at_wavelets: list[int] | None = None
+        """The weights' versions at which all channels share one bank of filters; None where they do not."""
+        self._shared_collapse: float | None = None
         self.reset_filters(random_init=random_init)
 
     def _filters(self) -> list[nn.Parameter]:
@@ -61,9 +63,9 @@ class ScatteringBlock(nn.Module):
 
     @torch.no_grad()
     def freeze(self) -> None:
-        """Stop learning. A block whose filters still are the wavelets then filters every channel by the same bank."""
+        """Stop learning. If the filters still are the wavelets, all channels are then filtered by one bank of them."""
         self.requires_grad_(False)
-        self._at_wavelet_init = None
+        self._versions_at_wavelets = None
         matches = []
         for weight, bank in zip(self._filters(), self._wavelet_bank(), strict=True):
             own = own_channel(weight, self.shape)
@@ -77,26 +79,27 @@ class ScatteringBlock(nn.Module):
             self.share_bank(collapse)
 
     def share_bank(self, collapse: float | None) -> None:
-        """Filter every channel by the wavelets, which the filters must be, until a weight changes.
+        """Filter all channels by one bank, the wavelets, until a weight changes.
 
-        `collapse` is the value of all its weights, None without phase_relu.
+        The filters must be the wavelets. `collapse` is the value that all weights of that name have, None without
+        phase_relu.
         """
-        self._at_wavelet_init, self._frozen_collapse = self._versions(), collapse
+        self._versions_at_wavelets, self._shared_collapse = self._versions(), collapse
 
     def unfreeze(self) -> None:
-        """Learn again."""
+        """Let all parameters learn again."""
         self.requires_grad_(True)
-        self._at_wavelet_init = None
+        self._versions_at_wavelets = None
 
     def _versions(self) -> list[int]:
-        """Counters that every change in place increments, an optimiser's step or load_state_dict among them."""
+        """The counters of the weights that each change in place increments, as by an optimiser or load_state_dict."""
         return [w._version for w in (*self._filters(), self.collapse) if w is not None]
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, M, N] -> [B, C_out, M // 2, N // 2]."""
-        if self._at_wavelet_init is not None and self._at_wavelet_init == self._versions():
+        if self._versions_at_wavelets is not None and self._versions_at_wavelets == self._versions():
             bank = torch.cat([own_channel(w.detach(), self.shape)[0, 0] for w in self._filters()])
-            return shared_filters(x, bank, self.pool.detach(), self._frozen_collapse)
+            return shared_filters(x, bank, self.pool.detach(), self._shared_collapse)
         g, L = self.shape.groups, self.L
         weight = torch.cat([w.unflatten(0, (g, -1)) for w in self._filters()], dim=1).flatten(0, 1)
         y = own_filters(x, weight, self.pool, g)
@@ -111,6 +114,6 @@ class ScatteringBlock(nn.Module):
 
 
 def own_channel(weight: Tensor, shape: BlockShape) -> Tensor:
-    """View of [C n, c, K, K] that holds each filter's taps on its own input channel, [g, c, n, K, K]."""
+    """A view [g, c, n, K, K] of weights [C n, c, K, K] that holds each filter's taps on its own input channel."""
     blocks = weight.unflatten(0, (shape.groups, shape.mixing_horizon, -1))  # [g, c, n, c, K, K]
     return blocks.diagonal(dim1=1, dim2=3).permute(0, 4, 1, 2, 3)

@@ -1,8 +1,8 @@
 """The checkpoints of a run, best.pt and last.pt.
 
-Both hold tensors and plain values only, load with `torch.load(weights_only=True)` and into
-`ScatteringNet.load`. last.pt also holds what training needs to go on: optimiser, position, results so far. A frozen
-extractor is left out: it follows from the configuration.
+Both hold tensors and plain values only, so that `torch.load(weights_only=True)` and `ScatteringNet.load` read them.
+last.pt also holds what training needs to go on: optimiser, position, results so far. A frozen extractor is left out,
+since it follows from the configuration.
 """
 
 import pickle
@@ -21,7 +21,7 @@ BEST, LAST = "best.pt", "last.pt"
 
 
 def save(folder: Path, name: str, net: ScatteringNet, **more: Any) -> None:
-    """Write best.pt or last.pt of a run."""
+    """Write best.pt or last.pt of a run, with `more` beside the network."""
     content = {
         "config": asdict(net.config),
         "image_size": net.image_size,
@@ -35,8 +35,8 @@ def save(folder: Path, name: str, net: ScatteringNet, **more: Any) -> None:
 def read(folder: Path, name: str, config: ScatteringConfig, identity: dict[str, Any]) -> dict[str, Any] | None:
     """The content of best.pt or last.pt; None where there is none or it is damaged.
 
-    Raises ValueError where the file is of a run with another configuration or identity (data, workers, version of the
-    arithmetic), OSError where it cannot be read.
+    Raises ValueError where the file belongs to a run with another configuration or identity (data, number of workers,
+    numerics), OSError where it cannot be read.
     """
     file = folder / name
     try:
@@ -51,7 +51,7 @@ def read(folder: Path, name: str, config: ScatteringConfig, identity: dict[str, 
 
 
 def position(config: ScatteringConfig) -> tuple[str, int] | None:
-    """(phase, finished epochs of it) of the checkpoint that a run would go on from; None where there is none."""
+    """Phase and number of finished epochs of the checkpoint that a run would go on from; None where there is none."""
     try:
         content = torch.load(Path(config.save_dir) / LAST, map_location="cpu", weights_only=True, mmap=True)
         return str(content["phase"]), int(content["epoch"])

@@ -1,4 +1,4 @@
-"""The command that does the same run without Ray. Standard library only."""
+"""The shell's command that does the same run without Ray. Standard library only."""
 
 from collections.abc import Callable, Sequence
 
@@ -8,13 +8,17 @@ ORDER = (
     *("dataset", "global_batch_size", "data_dir", "lr_epochs", "print_freq"),
     *("n_blocks", "L", "lowpass_last", "modulus_type", "mixing_horizon", "train_size"),
 )
-"""The flags of the experiments' seed document, in its order."""
+"""The flags of the commands in the original experiments' description, in its order."""
 ALWAYS = ("n_blocks", "L")
-"""What the seed document gives in every command."""
+"""The flags that each of those commands has."""
 
 
 def command(configs: Sequence[ScatteringConfig], num_workers: int, flags: Callable[..., list[str]]) -> list[str]:
-    """The arguments of a run; `flags(config, base, order, always)` writes the fields in which it is not the base."""
+    """The command's arguments for the run of a single configuration.
+
+    `flags(config, base, order, always)` gives the flags of the fields in which `config` differs from `base`, and of
+    those in `always`.
+    """
     (config,) = configs
     torchrun = ["torchrun", f"--nproc_per_node={num_workers}", "-m", "trainables.scattering"]
     return [*torchrun, *flags(config, ScatteringConfig(), ORDER, ALWAYS)]

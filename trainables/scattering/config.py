@@ -1,6 +1,6 @@
 """The configuration of a scattering run, and the arithmetic of its architecture. Standard library only.
 
-The fields are the flags of the experiments' seed document; a run is this configuration plus its data.
+The fields are the flags of the original train.py; a run is determined by its configuration and its data.
 """
 
 import math
@@ -12,21 +12,22 @@ ModulusType = Literal["complex_modulus", "phase_relu"]
 Precision = Literal["float32", "bfloat16", "float16"]
 
 COSMETIC = {"cosmetic": True}
-"""Marks a field that cannot change a run's numbers; it takes no part in the identity of a run."""
+"""Marks a field that cannot change a run's numbers, and so is no part of the run's identity."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BlockShape:
-    """Channels of one block; its convolutions have `groups` groups of `mixing_horizon` input channels each."""
+    """Channels of one block, whose convolutions have `groups` groups of `mixing_horizon` input channels each."""
 
     in_channels: int
     out_channels: int
     groups: int
     lowpass_only: bool
+    """Whether the block has the low-pass path alone."""
 
     @property
     def mixing_horizon(self) -> int:
-        """Input channels that one filter sees: the horizon in force, which may exceed the one asked for."""
+        """Number of input channels that one filter sees, which may exceed the horizon that was asked for."""
         return self.in_channels // self.groups
 
 
@@ -35,39 +36,39 @@ class ScatteringConfig:
     """Two-phase training of a scattering network: a linear head on frozen wavelets, then fine-tuning of everything."""
 
     dataset: DatasetName = "digits"
-    """Which data: digits are embedded; imagefolder is any folder of class folders."""
+    """The data to train on: digits are embedded; imagefolder is any folder of class folders."""
     data_dir: str | None = field(default=None, metadata=COSMETIC)
     """Folder of the data; not needed for digits."""
     train_size: float = 1.0
-    """Part of the training images, stratified by class: a fraction up to 1, or a count (5000) above 1."""
+    """Part of the training images, stratified by class: a fraction up to 1, or a number of images above 1."""
     val_split: float = 0.0
-    """Fraction of the training images held out for validation; 0 validates on the test set, as the authors do."""
+    """Fraction of the training images held out for validation; with 0 the test set validates, as for the authors."""
     image_size: int | None = None
     """Side of the square network input in pixels, for folders of images; None: 224 for folders, else the data's own."""
     augment: bool = True
-    """Random crops and flips while training."""
+    """Whether training images are cropped and flipped at random."""
 
     n_blocks: int = 2
-    """Scattering blocks; each halves the image."""
+    """Number of scattering blocks, each of which halves the image."""
     L: int = 8
-    """Wavelet orientations per block."""
+    """Number of wavelet orientations in a block."""
     kernel_size: int = 7
-    """Side of the filters in pixels; odd, at least 3."""
+    """Side of the filters in pixels, an odd number of at least 3."""
     modulus_type: ModulusType = "complex_modulus"
-    """sqrt(re^2 + im^2), or four rectified phases combined by learnable weights."""
+    """complex_modulus: sqrt(re^2 + im^2); phase_relu: four rectified phases, combined by learnable weights."""
     mixing_horizon: int | None = None
-    """Input channels each filter may see; None: all of them."""
+    """Number of input channels that each filter may see; None: all of them."""
     global_avg_pool: bool = False
-    """Average over space before the classifier."""
+    """Whether the features are averaged over space before the classifier."""
     lowpass_last: bool = False
-    """The last block puts out its low-pass path alone."""
+    """Whether the last block has its low-pass path alone."""
     random_init: bool = False
-    """PyTorch's default initialisation in place of the wavelets."""
+    """Whether filters start from PyTorch's default initialisation in place of the wavelets."""
     joint: bool = False
-    """One phase in which everything learns at lr_head, in place of two."""
+    """Whether there is one phase, in which everything learns at `lr_head`, in place of two."""
 
     epochs: int = 100
-    """Epochs of the fine-tuning phase (or of the joint one); 0 leaves fine-tuning out."""
+    """Epochs of the fine-tuning phase, or of the joint one; 0 leaves fine-tuning out."""
     lr_epochs: int | None = None
     """Epochs of the head phase; None: as many as `epochs`."""
     lr_head: float = 1e-3
@@ -83,32 +84,33 @@ class ScatteringConfig:
     patience: int = 20
     """Epochs without a better validation accuracy after which a phase stops."""
     sync_batch_norm: bool = False
-    """Batch statistics over all workers; otherwise each worker normalises by its own part, as the authors do."""
+    """Whether batch statistics are those of all workers; otherwise each normalises its own part, as the authors do."""
 
     precision: Precision = "float32"
-    """Of convolutions and matrix products (autocast); weights, optimiser and batch statistics stay in float32."""
+    """Type of convolutions and matrix products (autocast); weights, optimiser and batch statistics stay in float32."""
     compile: bool = False
-    """torch.compile the network where everything learns: up to a minute at the start of the phase."""
+    """Whether torch.compile compiles the network where everything learns, which takes up to a minute first."""
     micro_batch: int | None = None
-    """Most images that one worker passes at once; the gradients of a step are summed over such parts. None: all."""
+    """The most images that a worker passes through the network at once; a step sums the gradients of such parts. None:
+    all of its share."""
     batch_parts: int = field(default=1, metadata=COSMETIC)
-    """Parts into which a worker cuts its micro-batches for want of memory; the sweep sets it, results say so. Batch
+    """Parts into which a worker cuts its micro-batches; a sweep raises it for want of memory, and results say so. Batch
     statistics are those of the parts, so it is not quite the same run."""
     feature_cache_gb: float = field(default=2.0, metadata=COSMETIC)
-    """Memory per worker (in units of 2^30 bytes) in which the head phase may keep the validation images' features."""
+    """Memory of a worker, in units of 2^30 bytes, in which the head phase may keep the validation images' features."""
     half_cache: bool = False
-    """Keep those features in half precision."""
+    """Whether those features are kept in half precision."""
 
     seed: int = 42
     """Seed of the subset, the initialisation, the order of the images and the augmentation."""
     workers: int | None = field(default=None, metadata=COSMETIC)
-    """Threads that load images from folders, per training process; None: one per CPU thread it holds."""
+    """Threads of each worker that load images from folders; None: as many as torch computes with."""
     save_dir: str = field(default="runs", metadata=COSMETIC)
-    """Folder of the checkpoints (best.pt, last.pt) and of results.json."""
+    """Folder of the checkpoints best.pt and last.pt and of results.json."""
     checkpoint_minutes: float = field(default=10.0, metadata=COSMETIC)
-    """Minutes after which a checkpoint is written within an epoch, too; 0: after every step."""
+    """Minutes after which a checkpoint is written within an epoch as well; 0: after each step."""
     print_freq: int = field(default=50, metadata=COSMETIC)
-    """Steps between two progress reports; 0: none."""
+    """Steps between two progress reports; 0: there are none."""
 
     def __post_init__(self) -> None:
         def at_least(minimum: float, *names: str) -> None:
@@ -155,7 +157,7 @@ class ScatteringConfig:
         return () if "finetune" in self.phases else ("lr_extractor", "l2_penalty")
 
     def block_shapes(self, in_channels: int = 3) -> tuple[BlockShape, ...]:
-        """Channels, groups and horizons in force of all blocks."""
+        """Channels and groups of all blocks."""
         shapes = []
         for i in range(self.n_blocks):
             lowpass_only = self.lowpass_last and i == self.n_blocks - 1
@@ -172,7 +174,7 @@ class ScatteringConfig:
         return tuple(shapes)
 
     def final_channels(self) -> int:
-        """Channels after the last block: 3 (1 + L)^n, or 3 (1 + L)^(n - 1) with `lowpass_last`."""
+        """Number of channels after the last block: 3 (1 + L)^n, or 3 (1 + L)^(n - 1) with `lowpass_last`."""
         return self.block_shapes()[-1].out_channels
 
     def final_size(self, image_size: int) -> int:
@@ -186,21 +188,21 @@ class ScatteringConfig:
         return image_size >> self.n_blocks
 
     def feature_cache_bytes(self, image_size: int, images: int) -> int:
-        """Size of the features of `images` images in the cache's precision."""
+        """Bytes of the features of so many images in the cache's precision."""
         side = 1 if self.global_avg_pool else self.final_size(image_size)
         return images * self.final_channels() * side * side * (2 if self.half_cache else 4)
 
     def n_classifier_weights(self, image_size: int, num_classes: int) -> int:
-        """Weights of the linear layer alone, without its bias and without the norm (the seed's table)."""
+        """Number of weights of the linear layer alone, without its bias and without the norm."""
         side = 1 if self.global_avg_pool else self.final_size(image_size)
         return self.final_channels() * side * side * num_classes
 
     def n_params_classifier(self, image_size: int, num_classes: int) -> int:
-        """Parameters of norm (two per channel) and linear layer (weights and bias)."""
+        """Number of parameters of norm (two for each channel) and linear layer (weights and bias)."""
         return 2 * self.final_channels() + self.n_classifier_weights(image_size, num_classes) + num_classes
 
     def n_params_extractor(self) -> int:
-        """Parameters of all blocks: filters, the 2x2 kernels and, for phase_relu, the weights of the collapse."""
+        """Number of parameters of all blocks: filters, 2x2 kernels and, for phase_relu, the weights of the collapse."""
         total = 0
         for shape in self.block_shapes():
             oriented = 0 if shape.lowpass_only else shape.in_channels * self.L
@@ -212,9 +214,9 @@ class ScatteringConfig:
 
 
 def num_groups(channels: int, mixing_horizon: int | None) -> int:
-    """Groups of a block's convolutions: channels // horizon, lowered until it divides the channels.
+    """Number of groups of a block's convolutions: channels // horizon, lowered until it divides the channels.
 
-    So the horizon in force, channels / groups, can be larger than the one asked for (27 asked at 75 channels: 75).
+    So the horizon in force, channels / groups, can be larger than the one asked for, such as 75 for 27 at 75 channels.
     """
     if mixing_horizon is None or mixing_horizon >= channels:
         return 1

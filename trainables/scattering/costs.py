@@ -1,4 +1,7 @@
-"""What a scattering run computes and holds, from its own modules on tensors without memory (`trainables.costing`)."""
+"""Works out what a scattering run computes and holds, with its own modules on tensors without memory.
+
+See `trainables.costing`.
+"""
 
 import functools
 import math
@@ -23,11 +26,12 @@ CPU = torch.device("cpu")
 
 
 def cost(config: ScatteringConfig, num_workers: int, device: str = "cpu") -> dict[str, Any]:
-    """Operations for an image and peak memory of a worker on "cpu" or "cuda"; nothing of the run's size is allocated.
+    """Operations for an image, and peak memory of a worker on "cpu" or "cuda", worked out without that memory.
 
-    `flops_forward` and `flops_train` (forward and backward of a step at the run's batch, for each of its images) are of
-    the last phase; `phases` has all. `memory_bytes` and its parts `memory` are of the phase with the highest peak, or
-    of the end of the process where that is higher.
+    `flops_forward` is for a forward pass and `flops_train` for a step of training (forward and backward), both in the
+    last phase; `phases` has these of all phases. `memory_bytes`, with its parts `memory`, belongs to the phase with the
+    highest peak, or to the end of the process where that is higher. Raises DataError for data that are not there, and
+    ValueError where the blocks use up the image.
     """
     info = locate(config.dataset, config.data_dir, config.image_size)
     around = _around_tensors(config, info, num_workers) if device == "cpu" else {}
@@ -50,7 +54,7 @@ def cost(config: ScatteringConfig, num_workers: int, device: str = "cpu") -> dic
 
 
 def _around_tensors(config: ScatteringConfig, info: DataInfo, num_workers: int) -> dict[str, int]:
-    """What the process of a worker holds on a CPU beside the tensors of training."""
+    """Bytes that a worker's process holds on a CPU beside the tensors of training, by part."""
     data = data_bytes(info)
     if not info.in_memory:
         batches_read = BATCHES_AHEAD + 2  # one more is being submitted, one being normalised
@@ -60,34 +64,39 @@ def _around_tensors(config: ScatteringConfig, info: DataInfo, num_workers: int) 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Costs:
+    """The costs of one phase."""
+
     flops: dict[str, float]
+    """Operations for an image, "flops_forward" and "flops_train"."""
     memory: dict[str, int]
+    """Bytes by part when a worker holds the most."""
     most_small: int
-    """What small blocks have taken so far in the process."""
+    """Bytes that the process holds for small blocks, from then on."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Phase:
-    """One phase as one worker sees it; runs that differ in seed or train size alone have the same."""
+    """A phase as one worker sees it; runs that differ in seed or train size alone have the same."""
 
     config: ScatteringConfig
-    """Of a single worker, whose batch is this one's share: it is cut as several workers cut theirs."""
+    """That of a run with a single worker, whose batch is the share of one of several; parts of it are as large."""
     phase: str
     image_size: int
     num_classes: int
     n_validation: int
+    """Validation images of this worker."""
     several_workers: bool
     device: str
 
     @classmethod
     def of(cls, config: ScatteringConfig, info: DataInfo, phase: str, num_workers: int, device: str) -> "_Phase":
-        """Raises ValueError where the blocks use up the image."""
+        """The phase of a run; data and seed are left out of `config`."""
         held_out = config.val_split or (0.1 if info.layout == "classes" else 0.0)
         return cls(
             config=replace(
                 config,
                 global_batch_size=math.ceil(config.global_batch_size / num_workers),
-                compile=False,  # what a compiler keeps is not known beforehand
+                compile=False,  # what compiled code keeps in memory is not known beforehand
                 **{"train_size": 1.0, "val_split": 0.0, "seed": 0, "data_dir": None, "save_dir": ""},
             ),
             phase=phase,
@@ -100,7 +109,7 @@ class _Phase:
 
     @functools.lru_cache(maxsize=256)  # noqa: B019
     def costs(self, most_small: int) -> _Costs:
-        """Operations for an image and peak memory, where small blocks took `most_small` bytes in earlier phases."""
+        """The phase's costs, where the process holds `most_small` bytes for small blocks from earlier phases."""
         config = self.config
         with shapes_only(self.device) as memory:
             net = self._net()
@@ -109,7 +118,7 @@ class _Phase:
             anchor = [p.detach() for p in initial_blocks(config).parameters()] if pull else None
             step = Step(net, optimizer, config, Workers(rank=0, world_size=1, device=CPU), anchor=anchor)
             buckets = Buckets(net) if self.several_workers else None
-            with mock.patch.object(filtering, "chunks", _all_at_once):  # and the optimiser's state appears
+            with mock.patch.object(filtering, "chunks", _all_at_once):  # the optimiser's state is made by this as well
                 flops = self._flops(step)
             memory.restart(parts_of(net, [optimizer], buckets), most_small=most_small)
             features = self._features() if self.phase == "head" and config.head_epochs > 1 else []
@@ -124,6 +133,8 @@ class _Phase:
         return _Costs(flops=flops, memory=memory.at_peak, most_small=memory.most_small)
 
     def _net(self) -> ScatteringNet:
+        """The network as a phase finds it. In the head phase its wavelets are shared, which `freeze` would find out by
+        reading the weights."""
         net = ScatteringNet(self.config, image_size=self.image_size, num_classes=self.num_classes)
         if self.phase == "head":
             for p in net.extractor_parameters():
@@ -134,9 +145,11 @@ class _Phase:
         return net.train()
 
     def _images(self, n: int) -> tuple[Tensor, Tensor]:
+        """A batch of images [n, 3, H, W] and labels [n]."""
         return torch.empty(n, 3, self.image_size, self.image_size), torch.zeros(n, dtype=torch.int64)
 
     def _flops(self, step: Step) -> dict[str, float]:
+        """Operations for an image, forward and in a step of training."""
         config = self.config
         share = config.global_batch_size
         part = math.ceil(share / micro_batches(share, 1, config.micro_batch, config.batch_parts))
@@ -156,19 +169,16 @@ class _Phase:
         step.optimizer.zero_grad()
 
     def _features(self) -> list[Tensor]:
-        """Of the validation images, where they fit the budget."""
-        size, n, share = (
-            self.config.feature_cache_bytes(self.image_size, 1),
-            self.n_validation,
-            self.config.global_batch_size,
-        )
+        """The features of the validation images; none where they exceed `feature_cache_gb`."""
+        size = self.config.feature_cache_bytes(self.image_size, 1)
+        n, share = self.n_validation, self.config.global_batch_size
         if n * size > self.config.feature_cache_gb * 2**30:
             return []
         return [torch.empty(min(share, n - first) * size, dtype=torch.uint8) for first in range(0, n, share)]
 
     @torch.no_grad()
     def _validate(self, net: ScatteringNet) -> None:
-        """One batch."""
+        """Validate on one batch."""
         net.eval()
         x, _ = self._images(min(self.config.global_batch_size, self.n_validation))
         with autocast(self.config, CPU):
@@ -177,13 +187,13 @@ class _Phase:
 
 @torch.no_grad()
 def _compare(net: ScatteringNet) -> None:
-    """As at the end of a run with its beginning, in double precision."""
+    """Compare the extractor with its initial state in double precision, as at the end of a run."""
     for p, p0 in zip(net.extractor_parameters(), initial_blocks(net.config).parameters(), strict=True):
         (p - p0).double().square_().sum()
 
 
-# Shared filters work on a few channels at a time, of up to 19,683. The operations of all chunks are those of a single
-# large one, and they need the memory of one of them.
+# Shared filters work on a few of up to 19,683 channels at a time. All of these chunks together take the operations of a
+# single large one and the memory of a single small one.
 
 
 def _all_at_once(C: int, channel_bytes: int) -> list[slice]:

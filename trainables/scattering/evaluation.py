@@ -1,4 +1,4 @@
-"""Loss and accuracy on the validation images; while the extractor is frozen, from features that are computed once."""
+"""Measures loss and accuracy on the validation images, whose features are kept while the extractor is frozen."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from trainables.control import Control
+from trainables.control import RunControl
 from trainables.data.batches import Batches
 from trainables.distributed import Workers
 from trainables.scattering.config import ScatteringConfig
@@ -15,34 +15,43 @@ from trainables.scattering.step import autocast
 
 
 class Validation:
-    """Measures `net` on all images of `batches`, each counted once over all workers."""
+    """Measures a network on all images of `batches`, each of which is counted once over all workers."""
 
     def __init__(
-        self, net: ScatteringNet, batches: Batches, config: ScatteringConfig, workers: Workers, control: Control
+        self, net: ScatteringNet, batches: Batches, config: ScatteringConfig, workers: Workers, control: RunControl
     ) -> None:
         self.net, self.batches, self.config, self.workers, self.control = net, batches, config, workers, control
         self._features: list[tuple[Tensor, Tensor]] | None = None
 
     def cache_bytes(self) -> int:
-        """Size of the features of this worker's images in the cache's precision."""
+        """Bytes of the features of this worker's images in the cache's precision."""
         own = -(-len(self.batches.images) // self.workers.world_size)
         return self.config.feature_cache_bytes(self.net.image_size, own)
 
     def fits_cache(self) -> bool:
-        """Whether the features stay within the budget."""
+        """Whether the features fit into `feature_cache_gb`."""
         return self.cache_bytes() <= self.config.feature_cache_gb * 2**30
+
+    def features_come_from(self) -> str:
+        """How the head phase comes by the features of the validation images, for the results."""
+        size = f"{self.cache_bytes() / 2**20:.0f} MB"
+        if "head" not in self.config.phases:
+            return "computed"
+        if self.fits_cache():
+            return f"cached ({size}{' in half precision' if self.config.half_cache else ''})"
+        return f"computed in every epoch ({size} exceed feature_cache_gb={self.config.feature_cache_gb:g})"
 
     @property
     def has_features(self) -> bool:
-        """Whether the features are in the cache already."""
+        """Whether the features have been computed and kept."""
         return self._features is not None
 
     @torch.inference_mode()
     def __call__(self, *, frozen: bool) -> dict[str, float]:
-        """Mean loss, top-1 and top-5 accuracy in percent; `frozen` where the extractor never learnt so far."""
+        """Mean loss, top-1 and top-5 accuracy in percent; `frozen` says that the extractor has not learnt so far."""
         net, workers = self.net, self.workers
         if not frozen:
-            self._features = None  # of no more use
+            self._features = None  # frees their memory: the extractor is not frozen again
         workers.broadcast(list(net.buffers()))
         net.eval()
         sums = torch.zeros(3, dtype=torch.float64, device=workers.device)
@@ -58,14 +67,16 @@ class Validation:
         return {"val_loss": loss / n, "val_acc": 100 * top1 / n, "val_acc5": 100 * top5 / n}
 
     def _computed(self) -> Iterator[tuple[Tensor, Tensor]]:
-        for x, labels in self.control.each(self.batches.validation()):
+        """Yield features [B, C, h, w] and labels [B], computed from the images."""
+        for x, labels in self.control.with_heartbeats(self.batches.validation()):
             with autocast(self.config, self.workers.device):
                 features = self.net.features(x)
             yield features, labels
 
     def _cached(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the same from the cache, which is filled the first time."""
         if self._features is None:
             dtype = torch.float16 if self.config.half_cache else torch.float32
             self._features = [(features.to(dtype), labels) for features, labels in self._computed()]
-        for features, labels in self.control.each(self._features):
+        for features, labels in self.control.with_heartbeats(self._features):
             yield features.float(), labels

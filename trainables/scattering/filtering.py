@@ -1,11 +1,11 @@
-"""The arithmetic of a scattering block, cast the way the machine at hand does it fast. Exact: no term is left out.
+"""The arithmetic of a scattering block, in the form that is fastest on the device; no term of it is left out.
 
 The definition filters at full resolution and then applies the 2x2 kernel p with stride 2. With w the filter, h = K // 2
 and x zero outside the image,
 
     y[i] = sum_a p[a] sum_k w[k] x[2i + a + k - h]
 
-which can be summed in two orders, both at a quarter of the positions and without any map at full resolution:
+which can be summed in two orders, both of which compute a quarter of the positions and no map at full resolution:
 
     pooled first   y[i] = sum_k w[k] u[2i + k - h],   u[j] = sum_a p[a] x[j + a]     K^2 multiplications for an output
     fused kernel   y[i] = sum_m (p * w)[m] x[2i + m - h]                             (K + 1)^2, but no gradient of u
@@ -22,20 +22,20 @@ from torch import Tensor
 from trainables.device import on_cpu
 
 EPSILON = 1e-8
-"""Under the root of the modulus, as in the original."""
+"""Added under the root of the modulus, as in the original."""
 
 CHUNK_BYTES = 8 * 2**20
-"""Shared filters work on as many channels at a time as keep the pooled images within this size (a CPU's caches)."""
+"""Shared filters work on as many channels at a time as have images of at most this size, which a CPU's caches hold."""
 
 LARGE_WEIGHTS = 12 * 2**20
-"""Weights of one group that a CPU's caches no longer hold."""
+"""Number of weights in a group from which on a CPU's caches do not hold them."""
 
 
 def own_filters(x: Tensor, weight: Tensor, pool: Tensor, groups: int) -> Tensor:
     """Filter [B, C, M, N] by weights [O, C / groups, K, K] and the 2x2 kernel: [B, O, M // 2, N // 2]."""
     if on_cpu(x) or (groups == 1 and _compute_dtype(x) != torch.float32):
         x = x.contiguous(memory_format=torch.channels_last)
-    if torch.is_grad_enabled() and weight.requires_grad and not x.requires_grad:  # images: no gradient of u either
+    if torch.is_grad_enabled() and weight.requires_grad and not x.requires_grad:  # x are images: u needs no gradient
         return F.conv2d(x, _fused(weight, pool), stride=2, padding=weight.shape[-1] // 2, groups=groups)
     C = x.shape[1]
     u = F.conv2d(x, pool.expand(C, 1, 2, 2), padding=1, groups=C)
@@ -50,7 +50,7 @@ def shared_filters(x: Tensor, bank: Tensor, pool: Tensor, collapse: float | None
     """Low-pass and modulus of [B, C, M, N] where all channels have the same filters: [B, C (1 + L), M // 2, N // 2].
 
     `bank` [1 + 2L, K, K] holds phi and the real and imaginary parts of psi, or phi alone. `collapse` is the one weight
-    of all phases of phase ReLU, None for the complex modulus. Without gradients.
+    of all phases of phase ReLU, None for the complex modulus. There are no gradients.
     """
     x = x.to(_compute_dtype(x))
     fused = _fused(bank[:, None], pool).to(x.dtype)
@@ -67,16 +67,16 @@ def shared_filters(x: Tensor, bank: Tensor, pool: Tensor, collapse: float | None
 
 
 def chunks(C: int, channel_bytes: int) -> list[slice]:
-    """The channels that shared filters work on at a time."""
+    """Parts of C channels, whose images have `channel_bytes` each, that shared filters work on at a time."""
     step = max(1, CHUNK_BYTES // channel_bytes)
     return [slice(start, min(start + step, C)) for start in range(0, C, step)]
 
 
 def _shared_filters_on_cpu(x: Tensor, fused: Tensor, collapse: float | None) -> Tensor:
-    """The images of a batch lie innermost in memory, [C, M, N, B].
+    """The same with the images of a batch innermost in memory, [C, M, N, B].
 
-    A vector instruction then filters 16 of them at once, the library's depthwise convolution does it at full speed, and
-    a block's output is the next one's input as it is.
+    A vector instruction then filters 16 of them at once, the library's depthwise convolution reaches its full speed,
+    and a block's output is the next one's input as it is.
     """
     B, C, M, N = x.shape
     L = len(fused) // 2
@@ -105,7 +105,7 @@ def lowpass_and_modulus(y: Tensor, groups: int, L: int) -> Tensor:
 
     Returns [B, C (1 + L), M, N]: the low-pass path of all channels, then the modulus of all channels and orientations.
     """
-    if y.dtype == torch.float16:  # which holds neither the squares of large values nor epsilon
+    if y.dtype == torch.float16:  # its range has neither the squares of large values nor epsilon
         y = y.float()
     return _LowpassAndModulus.apply(y, groups, L)
 
@@ -119,7 +119,7 @@ def split_groups(y: Tensor, groups: int, L: int) -> tuple[Tensor, Tensor, Tensor
 
 
 def _compute_dtype(x: Tensor) -> torch.dtype:
-    """What autocast, where it is on, makes of a floating-point tensor."""
+    """The type that autocast, where it is on, gives to a floating-point tensor."""
     device = x.device.type
     known = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
     return torch.get_autocast_dtype(device) if known else x.dtype
@@ -132,7 +132,7 @@ def _fused(weight: Tensor, pool: Tensor) -> Tensor:
 
 
 def _used_taps(weight: Tensor, u: Tensor) -> tuple[Tensor, tuple[int, int]]:
-    """Weights without the outer taps that only ever meet the padding of a small u, and the padding that is left."""
+    """The weights without the outer taps that only meet the padding of a small u, and the padding that is left."""
     K = weight.shape[-1]
     rows, cols = (max(0, K // 2 + 2 - size) for size in u.shape[-2:])
     return weight[..., rows : K - rows, cols : K - cols], (K // 2 - 1 - rows, K // 2 - 1 - cols)
@@ -143,7 +143,7 @@ def _modulus(re: Tensor, im: Tensor, collapse: float | None, *, out: Tensor) -> 
     if collapse is not None:
         torch.add(re.abs_(), im.abs_(), out=out)
         out.mul_(collapse)
-    elif out.dtype == torch.float16:  # as above
+    elif out.dtype == torch.float16:  # see lowpass_and_modulus
         out.copy_(re.float().square_().addcmul_(im.float(), im.float()).add_(EPSILON).sqrt_())
     else:
         torch.addcmul(re.new_tensor(EPSILON), re, re, out=out)
@@ -151,7 +151,7 @@ def _modulus(re: Tensor, im: Tensor, collapse: float | None, *, out: Tensor) -> 
 
 
 class _LowpassAndModulus(torch.autograd.Function):
-    """One pass forth and one back over maps that autograd would copy several times."""
+    """Reads and writes the maps once forward and once backward, where autograd would copy them several times."""
 
     @staticmethod
     def forward(ctx: Any, y: Tensor, groups: int, L: int) -> Tensor:
@@ -192,7 +192,7 @@ def _backward_as_matrix_product(u: Tensor, weight: Tensor, groups: int) -> bool:
 
 
 class _MatrixBackward(torch.autograd.Function):
-    """conv2d of stride 2 whose gradients are two matrix products for each group."""
+    """A conv2d of stride 2 whose gradients are two matrix products for each group."""
 
     @staticmethod
     def forward(ctx: Any, u: Tensor, weight: Tensor, padding: tuple[int, int], groups: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""Morlet and Gabor filters on a K x K grid: pure functions, float32 tensors.
+"""Morlet and Gabor filters on a K x K grid, as pure functions.
 
 The grid is centred, (x, y) = mgrid[-half : half + 1]^2 with half = K // 2, first axis x. With R the rotation by theta,
 
@@ -16,7 +16,9 @@ import torch
 from torch import Tensor
 
 SIGMA = 0.8
+"""Width of the envelope in pixels."""
 XI = 3 * math.pi / 4
+"""Frequency of the wave in radians for a pixel."""
 
 
 def gabor(K: int, *, theta: float, xi: float, slant: float, sigma: float = SIGMA) -> np.ndarray:
@@ -42,7 +44,7 @@ def orientations(L: int) -> list[float]:
 
 
 def lowpass(K: int) -> Tensor:
-    """phi: the real part of an isotropic Gabor filter at frequency zero, float32 [K, K]."""
+    """The low-pass filter phi, the real part of an isotropic Gabor filter at frequency zero, float32 [K, K]."""
     return torch.from_numpy(gabor(K, theta=0.0, xi=0.0, slant=1.0).real.astype(np.float32))
 
 

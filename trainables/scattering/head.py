@@ -1,12 +1,13 @@
-"""Norm and classifier on features that need no gradient, without ever forming the normalised features.
+"""Norm and classifier on features that need no gradient, without forming the normalised features.
 
 With mean m and standard deviation s of the batch (or the running ones), gamma and beta of the norm, W and b of the
 linear layer,
 
     logits = W (gamma (f - m) / s + beta) + b = (W gamma / s) (f - m) + (W beta + b)
 
-so the features are read twice in training and once in evaluation, where norm and linear layer one after the other read
-and write them several times, forth and back. The gradients of gamma, beta, W and b are those of the definition.
+so the features are read twice in training and once in evaluation, whereas norm and linear layer one after the other
+read and write them several times, forward and backward. The gradients of gamma, beta, W and b are those of the
+definition.
 """
 
 import torch
@@ -14,7 +15,10 @@ from torch import Tensor, nn
 
 
 def classify(features: Tensor, norm: nn.BatchNorm2d, linear: nn.Linear) -> Tensor:
-    """Logits [B, classes] of [B, C, h, w]; in training by batch statistics, which also move the running ones."""
+    """Logits [B, classes] of features [B, C, h, w].
+
+    In training, batch statistics normalise and update the running ones, which normalise in evaluation.
+    """
     B, C = features.shape[:2]
     rows = features.float().permute(1, 2, 3, 0).reshape(C, -1)  # [C, h w B]; no copy where the images lie innermost
     if norm.training:

@@ -15,7 +15,7 @@ from trainables.scattering.config import ScatteringConfig
 
 
 class ScatteringNet(nn.Module):
-    """Blocks ("extractor"), optional global average pool, BatchNorm2d, flatten, Linear ("classifier").
+    """Consists of blocks (the extractor), an optional global average pool, BatchNorm2d, and Linear (the classifier).
 
     The initial weights follow from the configuration and its seed alone. Raises ValueError where the blocks use up
     the image.
@@ -41,7 +41,7 @@ class ScatteringNet(nn.Module):
 
     def classify(self, features: Tensor) -> Tensor:
         """Logits [B, classes] of `features`."""
-        few_classes = self.num_classes <= len(features)  # otherwise the weights are what to touch least
+        few_classes = self.num_classes <= len(features)  # otherwise the weights are larger than the features
         if few_classes and not features.requires_grad and type(self.norm) is nn.BatchNorm2d:
             return head.classify(features, self.norm, self.classifier)
         return self.classifier(self.norm(features).flatten(1))
@@ -69,7 +69,7 @@ class ScatteringNet(nn.Module):
             block.unfreeze()
 
     def block_summary(self) -> list[dict[str, Any]]:
-        """One row for each block: channels, horizon in force and asked for, whether it is low-pass only."""
+        """A row for each block: its channels, its horizon and the one asked for, and whether it is low-pass only."""
         return [
             {
                 "block": i,
@@ -83,7 +83,7 @@ class ScatteringNet(nn.Module):
         ]
 
     def parameter_counts(self) -> dict[str, int]:
-        """Numbers of parameters: extractor, classifier (norm and linear), total, trainable."""
+        """Numbers of parameters of the extractor and the classifier (norm and linear layer), in all, and trainable."""
         extractor = sum(p.numel() for p in self.extractor_parameters())
         classifier = sum(p.numel() for p in self.head_parameters())
         trainable = sum(p.numel() for p in self.parameters() if p.requires_grad)
@@ -95,14 +95,17 @@ class ScatteringNet(nn.Module):
         }
 
     def learnt_state(self) -> dict[str, Tensor]:
-        """state_dict without a frozen extractor, whose weights follow from the configuration."""
+        """The state_dict, but without a frozen extractor, whose weights follow from the configuration."""
         state = self.state_dict()
         if not any(p.requires_grad for p in self.extractor_parameters()):
             state = {name: value for name, value in state.items() if not name.startswith("blocks.")}
         return state
 
     def load_learnt_state(self, state: dict[str, Tensor]) -> None:
-        """Inverse of `learnt_state`, on a network whose extractor is at its initial state where `state` has none."""
+        """Load what `learnt_state` returned. Without an extractor in it, this network's must be at its initial state.
+
+        Raises ValueError for the state of another network.
+        """
         missing, unexpected = self.load_state_dict(state, strict=False)
         foreign = unexpected + [name for name in missing if not name.startswith("blocks.")]
         absent = [name for name in missing if name.startswith("blocks.")]
@@ -111,7 +114,7 @@ class ScatteringNet(nn.Module):
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "ScatteringNet":
-        """The network of a run, in evaluation mode: `path` is a run's folder, its best.pt or its last.pt.
+        """Load the network of a run, in evaluation mode; `path` is the run's folder, its best.pt or its last.pt.
 
         Nothing is unpickled but tensors and plain values. Raises FileNotFoundError, or ValueError for another file.
         """

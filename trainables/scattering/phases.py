@@ -1,4 +1,4 @@
-"""What learns in a phase, and at which rates."""
+"""Begins a phase: which parameters learn in it, and at which rates."""
 
 import torch
 from torch import Tensor
@@ -10,7 +10,7 @@ from trainables.scattering.step import Step, make_optimizer
 
 
 def begin_phase(net: ScatteringNet, config: ScatteringConfig, workers: Workers, phase: str) -> Step:
-    """Let learn what learns in a phase ("head", "finetune" or "joint"), and return what trains it, step by step."""
+    """Let the parameters of a phase ("head", "finetune" or "joint") learn, and return what trains them step by step."""
     if phase == "head":
         net.freeze_extractor()
     else:
@@ -21,5 +21,5 @@ def begin_phase(net: ScatteringNet, config: ScatteringConfig, workers: Workers, 
 
 
 def anchor(config: ScatteringConfig, device: torch.device) -> list[Tensor]:
-    """The extractor before fine-tuning, which is its initial state: the head phase leaves it alone."""
+    """The extractor's parameters before fine-tuning: the initial ones, as the head phase does not change them."""
     return [p.detach().to(device) for p in initial_blocks(config).parameters()]

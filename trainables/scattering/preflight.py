@@ -1,4 +1,4 @@
-"""What can be known about a run before it starts, without torch: whether it can run at all, and how large it is."""
+"""Checks without torch, before a run starts, whether it can run, and says how large it is."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from trainables.scattering.config import ScatteringConfig
 HORIZON = 27
 """The mixing horizon of the seed document's experiments."""
 NUMERICS = 2
-"""Goes up when the same configuration starts to give other numbers, so that older runs are not taken for new ones."""
+"""Goes up when the same configuration starts to give other numbers, so that older runs do not count as new ones."""
 
 
 RATE_FIELDS = (
@@ -17,7 +17,7 @@ RATE_FIELDS = (
     *("global_avg_pool", "lowpass_last", "random_init", "joint", "global_batch_size", "sync_batch_norm", "precision"),
     *("compile", "micro_batch", "batch_parts", "half_cache", "workers"),
 )
-"""Fields on which it depends how many images pass in a second."""
+"""The fields on which the images per second depend."""
 
 TRAITS = {"longer": ("epochs", "lr_epochs"), "batch_parts": "batch_parts"}
 """What whoever runs trainings may rely on: the fields of which more is the same training for longer, and the one that
@@ -28,7 +28,7 @@ BYTES_OF_A_PARAMETER = 24
 
 
 def check(config: ScatteringConfig, num_workers: int) -> dict[str, Any]:
-    """Facts about the run: data, sizes, images of each phase. Raises ValueError, in a line, for one that cannot run."""
+    """Facts about the run: data, sizes, images of each phase. Raises ValueError, in one line, if it cannot be."""
     if config.global_batch_size % num_workers:
         below = config.global_batch_size // num_workers * num_workers
         near = f"{below} or {below + num_workers}" if below else f"{num_workers}"
@@ -81,9 +81,11 @@ def remedies(config: ScatteringConfig, num_workers: int) -> list[dict[str, Any]]
 
 
 def _phases(config: ScatteringConfig, info: DataInfo, num_workers: int) -> list[dict[str, Any]]:
-    """What each phase passes through the network: epochs, at most and at least (by `patience`), and in each of them
-    training and validation images; `validation_images_once` before the first epoch; `cached` where the validation
-    images' features are kept from the first epoch on.
+    """What each phase passes through the network.
+
+    A phase has at most `epochs` and, by `patience`, at least `least_epochs`, each with so many training and validation
+    images; `validation_images_once` are validated before the first epoch. `cached` says whether the validation images'
+    features are kept from the first epoch on.
     """
     chosen, validated = image_counts(info, train_size=config.train_size, val_split=config.val_split)
     trained = images_of_an_epoch(chosen, global_batch_size=config.global_batch_size, world_size=num_workers)

@@ -1,4 +1,4 @@
-"""One step of the optimiser: forward, backward, over the micro-batches of all workers."""
+"""One step of the optimiser: forward and backward over the micro-batches of all workers, then the update."""
 
 import math
 from contextlib import AbstractContextManager, nullcontext
@@ -22,17 +22,17 @@ def autocast(config: ScatteringConfig, device: torch.device) -> AbstractContextM
 
 
 def micro_batches(batch_size: int, world_size: int, micro_batch: int | None, batch_parts: int = 1) -> int:
-    """Into how many parts every worker cuts its share of a global batch: the same number on all of them.
+    """Number of parts into which every worker cuts its share of a global batch, the same on all of them.
 
-    `batch_parts` times as many as `micro_batch` asks for. No part has fewer than two images, which batch norm needs,
-    so a part may exceed `micro_batch` by one image.
+    There are `batch_parts` times as many as `micro_batch` asks for. No part has fewer than two images, which batch norm
+    needs, so a part may exceed `micro_batch` by one image.
     """
     smallest, largest = batch_size // world_size, math.ceil(batch_size / world_size)
     return min(batch_parts * math.ceil(largest / (micro_batch or largest)), max(1, smallest // 2))
 
 
 def make_optimizer(net: ScatteringNet, config: ScatteringConfig, phase: str) -> torch.optim.Optimizer:
-    """AdamW on what learns in a phase: norm and classifier at `lr_head`, and the blocks unless it is the head phase."""
+    """AdamW for the parameters of a phase: norm and classifier at `lr_head`, and the blocks but in the head phase."""
     groups: list[dict[str, Any]] = [{"params": net.head_parameters(), "lr": config.lr_head}]
     if phase != "head":
         rate = config.lr_extractor if phase == "finetune" else config.lr_head
@@ -57,8 +57,8 @@ class Step:
         self._ddp: DistributedDataParallel | None = None
         if workers.world_size > 1:
             # Running statistics play no part in training; validation takes those of the main worker, as DDP would.
-            # All workers start from the same seed or file; a broadcast would touch the frozen filters, which then
-            # no longer count as the wavelets they are.
+            # All workers start from the same seed or file. A broadcast would change the versions of the frozen filters,
+            # which then no longer count as wavelets.
             self._ddp = DistributedDataParallel(
                 net,
                 forward_sync_buffers=False,
@@ -88,22 +88,22 @@ class Step:
         return total
 
     def state(self) -> dict[str, Any]:
-        """What the next step depends on besides weights and optimiser: the scale of float16's gradients."""
+        """What the next step depends on beside weights and optimiser, which is the scale of float16's gradients."""
         return self._scaler.state_dict()
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Inverse of `state`."""
+        """Load what `state` returned."""
         self._scaler.load_state_dict(state)
 
     def _backward(self, x: Tensor, labels: Tensor, batch_size: int) -> Tensor:
         with autocast(self.config, self.workers.device):
             loss = F.cross_entropy(self.model(x), labels, reduction="sum")
-        # The mean over the global batch: workers may hold unequal parts of it, and DDP averages over workers.
+        # The loss is the mean over the global batch, of which workers may hold unequal parts; DDP averages over them.
         self._scaler.scale(loss * (self.workers.world_size / batch_size)).backward()
         return loss.detach()
 
     def _pull_to_anchor(self) -> Tensor:
-        """Add the gradient of l2_penalty * sum ||theta - theta_0||^2 over the extractor; returns that sum."""
+        """Add the gradient of l2_penalty * sum ||theta - theta_0||^2 over the extractor. Returns that sum."""
         scale = self._scaler.get_scale() if self._scaler.is_enabled() else 1.0
         penalty = self.config.l2_penalty
         total = torch.zeros((), device=self.workers.device)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from tests.conftest import ROOT
-from trainables.data import shared
+from trainables.data import shared_memory
 from trainables.data.catalog import locate
 
 
@@ -16,11 +16,11 @@ def cache(tmp_path, monkeypatch):
 
 
 def test_small_images_are_decoded_once(cache, monkeypatch):
-    first = shared.shared_splits(locate("digits", None))
+    first = shared_memory.shared_splits(locate("digits", None))
     (file,) = cache.iterdir()
     assert file.stat().st_mode & 0o777 == 0o600
-    monkeypatch.setattr(shared, "read_splits", lambda info: pytest.fail("decoded again"))
-    again = shared.shared_splits(locate("digits", None))
+    monkeypatch.setattr(shared_memory, "read_splits", lambda info: pytest.fail("decoded again"))
+    again = shared_memory.shared_splits(locate("digits", None))
     for split, n in (("train", 1438), ("test", 359)):
         for one, other in zip(first[split], again[split], strict=True):
             assert torch.equal(one, other)
@@ -32,7 +32,7 @@ def test_two_processes_map_one_file(cache):
     program = """
 import sys
 from trainables.data.catalog import locate
-from trainables.data.shared import shared_splits
+from trainables.data.shared_memory import shared_splits
 pixels = shared_splits(locate("digits", None))["train"][0]
 print(pixels.sum().item(), flush=True)
 sys.stdin.readline()
@@ -48,7 +48,7 @@ sys.stdin.readline()
 """
     if not sys.platform.startswith("linux"):
         pytest.skip("reads /proc")
-    shared.shared_splits(locate("digits", None))
+    shared_memory.shared_splits(locate("digits", None))
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     both = [subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, **pipes) for _ in range(2)]
     sums = [process.stdout.readline() for process in both]
@@ -65,36 +65,36 @@ sys.stdin.readline()
 
 def test_a_process_cannot_change_what_the_others_see(cache):
     info = locate("digits", None)
-    mine = shared.shared_splits(info)["train"][0]
+    mine = shared_memory.shared_splits(info)["train"][0]
     mine.zero_()
-    assert shared.shared_splits(info)["train"][0].any()
+    assert shared_memory.shared_splits(info)["train"][0].any()
 
 
 @pytest.mark.parametrize("damage", ["cut", "changed", "empty"])
 def test_a_damaged_file_is_made_again(cache, damage):
     info = locate("digits", None)
-    expected = shared.shared_splits(info)["test"][0].clone()
+    expected = shared_memory.shared_splits(info)["test"][0].clone()
     (file,) = cache.iterdir()
     content = bytearray(file.read_bytes())
     content[-5] ^= 1
     file.unlink()
     file.write_bytes({"cut": content[:-100], "changed": content, "empty": b""}[damage])
-    assert torch.equal(shared.shared_splits(info)["test"][0], expected)
+    assert torch.equal(shared_memory.shared_splits(info)["test"][0], expected)
 
 
 def test_other_content_replaces_the_file_of_the_earlier_one(cache, monkeypatch):
     info = locate("digits", None)
-    shared.shared_splits(info)
+    shared_memory.shared_splits(info)
     before = list(cache.iterdir())
-    monkeypatch.setattr(shared, "_FORMAT", 0)
-    shared.shared_splits(info)
+    monkeypatch.setattr(shared_memory, "_FORMAT", 0)
+    shared_memory.shared_splits(info)
     (after,) = cache.iterdir()
     assert after not in before
 
 
 def test_without_a_folder_that_has_room_the_process_keeps_its_own(cache, monkeypatch):
-    expected = shared.shared_splits(locate("digits", None))
-    monkeypatch.setattr(shared, "shared_memory_folders", lambda: iter(()))
-    alone = shared.shared_splits(locate("digits", None))
+    expected = shared_memory.shared_splits(locate("digits", None))
+    monkeypatch.setattr(shared_memory, "shared_memory_folders", lambda: iter(()))
+    alone = shared_memory.shared_splits(locate("digits", None))
     assert torch.equal(alone["train"][0], expected["train"][0])
     assert torch.equal(alone["test"][1], expected["test"][1])

@@ -1,4 +1,4 @@
-"""Reading CIFAR and digits: every layout becomes labels and pixels of the training and of the test images.
+"""Reads CIFAR and the digits, which fit into memory, from any layout of their files.
 
 A file that cannot be read is a DataError that names it.
 """
@@ -11,23 +11,21 @@ import numpy as np
 import pyarrow.parquet as pq
 import torch
 
-from trainables.data.catalog import CIFAR_LABEL, DataError, DataInfo
+from trainables.data.cifar import CIFAR
 from trainables.data.decoding import decode
+from trainables.data.info import DataError, DataInfo
 
 Split = tuple[np.ndarray, np.ndarray]
 """Pixels uint8 [N, 3, 32, 32] and labels int64 [N]."""
 
 
 def read_splits(info: DataInfo) -> dict[str, Split]:
-    """All images of "train" and "test" of a dataset that fits into memory."""
+    """All images of "train" and of "test". Raises DataError for unreadable files."""
     if info.layout == "embedded":
         return _digits()
     read = _from_pickles if info.layout == "torchvision" else _from_parquet
-    label = CIFAR_LABEL[info.dataset]
+    label = CIFAR[info.dataset].label
     return {split: read(files, label) for split, files in (("train", info.train), ("test", info.test))}
-
-
-# Digits
 
 
 def _digits() -> dict[str, Split]:
@@ -43,9 +41,6 @@ def _digits() -> dict[str, Split]:
     return {split: (pixels[of_split], labels[of_split]) for split, of_split in (("train", ~is_test), ("test", is_test))}
 
 
-# CIFAR
-
-
 class _ArrayUnpickler(pickle.Unpickler):
     """Reads CIFAR's pickles, which hold numpy arrays and plain values, and refuses anything else."""
 
@@ -57,7 +52,7 @@ class _ArrayUnpickler(pickle.Unpickler):
 
 
 def _from_pickles(files: tuple[Path, ...], label: str) -> Split:
-    """torchvision's files."""
+    """Read torchvision's files."""
     key = "labels" if label == "label" else f"{label}s"
     pixels, labels = [], []
     for file in files:
@@ -75,7 +70,7 @@ def _from_pickles(files: tuple[Path, ...], label: str) -> Split:
 
 
 def _from_parquet(files: tuple[Path, ...], label: str) -> Split:
-    """Hugging Face's files: a table of PNGs, too small for threads to be of use."""
+    """Read Hugging Face's files, tables of PNGs that are too small for threads to be of use."""
     pixels, labels = [], []
     for file in files:
         table = pq.read_table(file)

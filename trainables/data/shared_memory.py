@@ -1,11 +1,12 @@
-"""CIFAR and digits decoded once on each machine: every process maps the same file, so there is one copy in memory.
+"""Decodes CIFAR and digits once on each machine: all processes map the same file, so memory holds a single copy.
 
-The file lies in /dev/shm/raysweep-<user id>/ (`cache.shared_memory_folders`) until the machine restarts or somebody
-deletes it; a running process keeps what it has mapped. Its name holds the dataset, where its files lie, and their
-fingerprint, sizes and times: other content is another file, which replaces that of the earlier content. Without a
-folder that has room the arrays belong to the process alone.
+The file lies in /dev/shm/raysweep-<user id>/ (see `cache.shared_memory_folders`) until the machine restarts or somebody
+deletes it; a running process keeps what it has mapped. Its name follows from the dataset, the folder of its files, and
+their fingerprint and times, so other content has a file of its own, which replaces that of the earlier content. Where
+no folder has room, each process has its own copy.
 
-Layout: a header of 4096 bytes (JSON: SHA-256 of the rest, images of each split), labels int64, pixels uint8.
+The file consists of a header of 4096 bytes (in JSON, the SHA-256 of the rest and the number of images of each split),
+the labels as int64 and the pixels as uint8.
 """
 
 import contextlib
@@ -21,14 +22,14 @@ import torch
 from torch import Tensor
 
 from trainables.data.cache import publish, shared_memory_folders
-from trainables.data.catalog import DataInfo
-from trainables.data.sources import Split, read_splits
+from trainables.data.info import DataInfo
+from trainables.data.small_datasets import Split, read_splits
 
 _HEADER_BYTES = 4096
 _FORMAT = 1
 
 Tensors = dict[str, tuple[Tensor, Tensor]]
-"""Of "train" and "test": pixels uint8 [N, 3, H, W] and labels int64 [N]."""
+"""Pixels uint8 [N, 3, H, W] and labels int64 [N] of "train" and of "test"."""
 
 
 def shared_splits(info: DataInfo) -> Tensors:
@@ -52,7 +53,7 @@ def shared_splits(info: DataInfo) -> Tensors:
 
 
 def _file_name(info: DataInfo) -> tuple[str, str]:
-    """(what all builds from these paths begin with, the name for their present content)."""
+    """The name of the file for the present content, after the prefix that files for other content have as well."""
     files = (*info.train, *info.test)
     place = hashlib.sha256("\n".join(map(os.path.abspath, files)).encode()).hexdigest()[:12]
     version = importlib.metadata.version("scikit-learn") if info.layout == "embedded" else ""
@@ -62,7 +63,7 @@ def _file_name(info: DataInfo) -> tuple[str, str]:
 
 
 def _share(splits: dict[str, Split], path: Path, image_size: int) -> Tensors | None:
-    """Write the file and map it; None where there is no room or no permission."""
+    """Write the file and map it. Returns None where there is no room or no permission."""
     arrays = [np.ascontiguousarray(splits[split][part]) for part in (1, 0) for split in ("train", "test")]
     checksum = hashlib.sha256()
     for array in arrays:
@@ -79,7 +80,7 @@ def _share(splits: dict[str, Split], path: Path, image_size: int) -> Tensors | N
 
 
 def _map(path: Path, image_size: int) -> Tensors | None:
-    """The tensors of a file, copied on write; None if it is missing, foreign or damaged."""
+    """The tensors of a file, copied on write; None if it is missing, damaged or another user's."""
     shape = (-1, 3, image_size, image_size)
     with contextlib.suppress(OSError, RuntimeError, ValueError, KeyError, TypeError):
         if path.stat().st_uid != os.getuid():

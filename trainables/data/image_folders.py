@@ -1,0 +1,63 @@
+"""ImageNet and other images that lie in one folder for each class, with or without a split. No torch."""
+
+from pathlib import Path
+
+from trainables.data.info import DataError, DataInfo, image_files
+
+FOLDER_IMAGE_SIZE = 224
+"""Side in pixels that the images of folders get unless the configuration says otherwise."""
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+"""Mean and standard deviation of ImageNet's colour channels, by which all images of folders are normalised."""
+VALIDATION_FOLDERS = ("val", "test", "valid", "validation")
+"""Names that the folder of the validation images may have; ImageNet's has one of the first two."""
+
+
+def find_image_folders(dataset: str, root: Path, image_size: int) -> DataInfo:
+    """Find the class folders of "imagenet" or "imagefolder" below a folder.
+
+    "imagenet" needs train/ and val/; "imagefolder" may do without a split. Raises DataError where classes or images
+    are missing.
+    """
+    train, test = _splits(dataset, root)
+    classes = _class_folders(train)
+    if test is not None:
+        unknown = sorted(set(_class_folders(test)) - set(classes))
+        if unknown:
+            raise DataError(f"{test / unknown[0]} is a class without training images in {train}")
+    n_test = len(image_files(test, classes)[0]) if test else 0
+    if len(classes) < 2:
+        raise DataError(f"{train} holds {len(classes)} class folder(s); at least 2 are needed")
+    return DataInfo(
+        dataset=dataset,
+        layout="folders" if test else "classes",
+        train=(train,),
+        test=(test,) if test else (),
+        image_size=image_size,
+        classes=classes,
+        n_train=len(image_files(train, classes)[0]),
+        n_test=n_test,
+        mean=IMAGENET_MEAN,
+        std=IMAGENET_STD,
+        flip=True,
+    )
+
+
+def _splits(dataset: str, root: Path) -> tuple[Path, Path | None]:
+    """The folders of training and of validation images; `root` itself and None where there is no split."""
+    names = VALIDATION_FOLDERS[:2] if dataset == "imagenet" else VALIDATION_FOLDERS
+    test = next((root / name for name in names if (root / name).is_dir()), None)
+    if (root / "train").is_dir() and test is not None:
+        return root / "train", test
+    if dataset == "imagenet" or (root / "train").is_dir():
+        missing = "val" if (root / "train").is_dir() else "train"
+        raise DataError(f"{root / missing} is missing: images are expected in {root}/train and {root}/val")
+    return root, None
+
+
+def _class_folders(folder: Path) -> tuple[str, ...]:
+    """Names of the class folders, sorted."""
+    names = sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
+    if not names:
+        raise DataError(f"{folder} holds no class folders")
+    return tuple(names)

@@ -1,0 +1,109 @@
+"""A dataset that has been found: its sizes, its classes, its files, and what tells it from other datasets. No torch."""
+
+import functools
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from trainables.data.index import listing
+
+IN_MEMORY = ("digits", "cifar10", "cifar100")
+"""The datasets that are kept whole in memory, all of 32x32 pixels."""
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")  # torchvision's
+
+
+class DataError(ValueError):
+    """The data are missing, incomplete or unreadable; the message names the file or folder."""
+
+    failure_kind = "data"
+    """Tells whoever runs a training that it failed for its data."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DataInfo:
+    """A dataset that was found: enough to build a network for it and to tell it from others."""
+
+    dataset: str
+    layout: str
+    """How the files lie: "embedded", "torchvision", "parquet", "folders" (train/ and val/), "classes" (no split), or
+    "published", which means that they are not on this machine (see `trainables.data.catalog.published_sizes`)."""
+    train: tuple[Path, ...]
+    """Files or folders of the training images."""
+    test: tuple[Path, ...]
+    """Files or folders of the test images; empty where the data bring no split."""
+    image_size: int
+    """Side in pixels of the square images that a network gets."""
+    classes: tuple[str, ...]
+    """Names of the classes; the label of an image is the index of its class."""
+    n_train: int
+    """Number of training images."""
+    n_test: int
+    """Number of test images; 0 where the data bring no split."""
+    mean: tuple[float, float, float]
+    """Mean of each colour channel over the training images, whose values are in 0 .. 1."""
+    std: tuple[float, float, float]
+    """Standard deviation of each colour channel."""
+    flip: bool
+    """Whether a mirrored image shows the same class."""
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        return len(self.classes)
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether all images are kept in one uint8 tensor; otherwise they are read from their files batch by batch."""
+        return self.dataset in IN_MEMORY
+
+    def fingerprint(self) -> str:
+        """A hash that changes when other files, other classes or another layout lie in the data folder.
+
+        It stays the same when the folder moves.
+        """
+        return _fingerprint(self)
+
+
+@functools.lru_cache(maxsize=8)
+def _fingerprint(info: DataInfo) -> str:
+    """Cached since a plan asks once for each run, and ImageNet has 1.3 million names."""
+    files = []
+    for path in (*info.train, *info.test):
+        if path.is_file():
+            files.append(f"{path.name}:{path.stat().st_size}")
+        else:
+            files += [file.removeprefix(f"{path}{os.sep}") for file in image_files(path, info.classes)[0]]
+    text = "\n".join([info.dataset, info.layout, *info.classes, *sorted(files)])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@functools.lru_cache(maxsize=8)
+def image_files(folder: Path, classes: tuple[str, ...]) -> tuple[list[str], list[int]]:
+    """The image files in the class folders of `folder` in ImageFolder's order (class, then path), and their labels.
+
+    A class may have no folder at all. Raises DataError for a class folder without images.
+    """
+    try:
+        directories = listing(folder)
+    except OSError as error:
+        raise DataError(f"{error.filename or folder} cannot be read ({error.strerror})") from None
+    of_class: dict[str, list[tuple[str, list[str]]]] = {name: [] for name in classes}
+    for relative, _, names in directories:
+        of_class.setdefault(relative.partition(os.sep)[0], []).append((relative, names))
+    paths: list[str] = []
+    labels: list[int] = []
+    for label, name in enumerate(classes):
+        files = [
+            f"{folder}{os.sep}{relative}{os.sep}{file}"
+            for relative, names in of_class[name]
+            for file in names
+            if file.lower().endswith(IMAGE_SUFFIXES)
+        ]
+        if not files and of_class[name]:
+            raise DataError(f"{folder / name} holds no images ({', '.join(IMAGE_SUFFIXES)})")
+        paths += files
+        labels += [label] * len(files)
+    if not paths:
+        raise DataError(f"{folder} holds no images")
+    return paths, labels
