@@ -21,14 +21,17 @@ from raysweep.messages import PlanError, one_line
 ROOT = Path(__file__).resolve().parents[1]
 """The folder of this project's packages."""
 
+_beside: list[str] = []
+"""The folders beside `ROOT` that `import_from` has been given, here or by the process that has sent us a run."""
+
 _imported: dict[Path, tuple[str, ModuleType]] = {}
 """By file, what `import_file` has imported: the hash of its text, and the module."""
 
 
 def folders() -> list[str]:
-    """The folders from which all processes import modules, after those of their own Python: the project's, then those
-    of the files that `import_file` has imported."""
-    return list(dict.fromkeys(map(str, [ROOT, *(file.parent for file in _imported)])))
+    """The folders from which all processes import modules, after those of their own Python: that of the project, then
+    those of the files that `import_file` has imported."""
+    return [str(ROOT), *_beside]
 
 
 def import_from(folders: Sequence[str], but_not_from: str = "") -> None:
@@ -38,6 +41,7 @@ def import_from(folders: Sequence[str], but_not_from: str = "") -> None:
     """
     sys.path[:] = [folder for folder in sys.path if folder != but_not_from]
     sys.path += [folder for folder in folders if folder not in sys.path]
+    _beside.extend(folder for folder in folders if folder not in (str(ROOT), *_beside))
 
 
 class Folders:

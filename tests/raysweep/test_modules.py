@@ -18,6 +18,7 @@ def _leaves_nothing(monkeypatch):
     """What a test imports is forgotten after it."""
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setattr(modules, "_imported", {})
+    monkeypatch.setattr(modules, "_beside", [])
     yield
     for name in [name for name in sys.modules if name.startswith("own_")]:
         del sys.modules[name]
@@ -62,12 +63,17 @@ def test_a_file_is_imported_once_under_its_own_name_with_what_lies_beside_it(tmp
 
 
 def test_an_object_of_an_imported_class_is_unpickled_by_a_process_that_knows_nothing_of_it(tmp_path):
-    """Its folder goes before it in the pickle, though the process has neither path nor environment for it."""
+    """Its folder goes before it in the pickle, though the process has neither path nor environment for it; and so on,
+    from a trial's process to its workers'."""
     file = write(tmp_path / "far away", "own_space.py", "class Config:\n    width = 3\n")
     pickled = pickle.dumps(Carrier(modules.import_file(file).Config()))
-    code = "import pickle, sys; print(pickle.load(sys.stdin.buffer).content.width)"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, input=pickled, capture_output=True, check=False)
-    assert done.stdout.decode().strip() == "3", done.stderr.decode()
+    hand_on = "import pickle, sys; sys.stdout.buffer.write(pickle.dumps(pickle.load(sys.stdin.buffer)))"
+    use = "import pickle, sys; print(pickle.load(sys.stdin.buffer).content.width)"
+    for code in (hand_on, use):
+        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, input=pickled, capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr.decode()
+        pickled = done.stdout
+    assert pickled.decode().strip() == "3"
 
 
 def test_what_python_finds_elsewhere_goes_first(tmp_path):

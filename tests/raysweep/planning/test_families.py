@@ -51,6 +51,7 @@ def space(tmp_path, monkeypatch):
     """Writes the file of a family, which is forgotten after the test."""
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setattr(modules, "_imported", {})
+    monkeypatch.setattr(modules, "_beside", [])
 
     def write(text, name="own_space.py"):
         (tmp_path / name).write_text(text)
