@@ -38,17 +38,17 @@ class Phase(TypedDict):
     phase: str
     """Its name, as in the reports of its epochs."""
     epochs: float
-    """At most; the last one may be a part of an epoch."""
+    """How many it has at most; the last one may be a part of an epoch."""
     least_epochs: NotRequired[float]
-    """Those that early stopping leaves at least; as many as `epochs` if left out."""
+    """How many early stopping leaves at least; as many as `epochs` if left out."""
     patience: NotRequired[int]
     """After so many epochs without a better `val_acc` the phase stops early; it does not if left out."""
     train_images: int
-    """In an epoch, over all workers."""
+    """The training images of an epoch, over all workers."""
     validation_images: NotRequired[int]
-    """In an epoch, over all workers; 0 if left out."""
+    """The validation images of an epoch, over all workers; 0 if left out."""
     validation_images_once: NotRequired[int]
-    """Beside those of the epochs, before or after them; 0 if left out."""
+    """The validation images that pass before the first epoch or after the last one; 0 if left out."""
     cached: NotRequired[bool]
     """Whether what the first epoch computes of the validation images is kept for the others; False if left out."""
 
@@ -57,23 +57,23 @@ class Facts(TypedDict):
     """What `check` knows of a run before it starts. What it says beside this is recorded with the run."""
 
     data: str
-    """What tells the data from others, such as a hash of their files' names and sizes. A part of the run's identity."""
+    """What tells the data from others, such as a hash of their files' names and sizes; a part of the run's identity."""
     numerics: int
-    """Goes up when the same configuration starts to give other numbers. A part of the run's identity."""
+    """A number that goes up when the same configuration starts to give other results; a part of the run's identity."""
     no_effect: NotRequired[Sequence[str]]
-    """Fields of this configuration that cannot change its numbers, beside those that are `cosmetic`."""
+    """The fields of this configuration that cannot change its results, beside those that are `cosmetic`."""
     phases: NotRequired[Sequence[Phase]]
-    """In the order of training. If left out, the run's time is not forecast from images."""
+    """The phases in the order of training. If they are left out, the run's time is not forecast from images."""
     rate_fields: NotRequired[Sequence[str]]
-    """Fields on which it depends how many images pass in a second; all but the seed if left out."""
+    """The fields on which it depends how many images pass in a second; all but the seed if left out."""
     image_size: NotRequired[int]
     num_classes: NotRequired[int]
     final_channels: NotRequired[int]
     final_size: NotRequired[int]
-    """Channels, and height and width in pixels, of what the classifier is given."""
+    """Shape of what the classifier is given: channels, and height and width in pixels."""
     n_params_extractor: NotRequired[int]
     n_params_classifier: NotRequired[int]
-    """Numbers of parameters."""
+    """How many parameters there are in front of the classifier, and in it."""
 
 
 class PhaseCosts(TypedDict):
@@ -82,9 +82,9 @@ class PhaseCosts(TypedDict):
     phase: str
     flops_forward: float
     flops_train: float
-    """Floating-point operations for each image: of a forward pass, and of a step of training (forward, backward)."""
+    """Floating-point operations for each image: of a forward pass, and of a step of training, forward and backward."""
     memory_bytes: float
-    """The most that a worker holds, on a GPU of the GPU's memory."""
+    """The most that a worker holds: of its GPU's memory, or without one of the machine's."""
 
 
 class Costs(TypedDict):
@@ -113,18 +113,19 @@ class StartReport(TypedDict):
     event: Literal["start"]
     resumed_at: NotRequired[tuple[str, int, int] | None]
     """Where a run goes on: the phase, how many of its epochs are done, and steps of the next; None at the beginning.
-    Then `PHASE_epochs` says how many epochs each earlier phase took."""
+    A run that goes on says by fields `PHASE_epochs` how many epochs each earlier phase took."""
     actual_train_samples: NotRequired[int]
+    """How many training images the run has."""
 
 
 class ProgressReport(TypedDict):
-    """A report within an epoch, which a sweep leaves alone: for the trainable's own command."""
+    """A report within an epoch, for the trainable's own command; a sweep leaves it alone."""
 
     event: Literal["progress"]
 
 
 class EpochReport(TypedDict):
-    """An epoch has ended, and its checkpoint is on disk. Numbers beside these are shown as metrics of one's own."""
+    """An epoch has ended, and its checkpoint is on disk. Further numbers are tracked as metrics of one's own."""
 
     event: Literal["epoch"]
     phase: str
@@ -133,13 +134,13 @@ class EpochReport(TypedDict):
     epochs: float
     """How many the phase has at most."""
     images_per_second: float
-    """Of training, over all workers."""
+    """The speed of training, over all workers."""
     seconds: NotRequired[float]
-    """What the epoch took with validation and checkpoint; if left out, the time since the last report."""
+    """What the epoch took with validation and checkpoint; the time since the last report if left out."""
     train_loss: NotRequired[Measured]
     val_acc: NotRequired[Measured]
     best_acc: NotRequired[Measured]
-    """In percent, of this epoch and of the best one of the phase so far."""
+    """Accuracies in percent: of this epoch, and of the best one of the phase so far."""
 
 
 class Results(TypedDict, total=False):
@@ -150,14 +151,14 @@ class Results(TypedDict, total=False):
     """
 
     final_acc: Measured
-    """In percent."""
+    """The accuracy of the run in percent."""
     seconds: float
-    """Of the whole run, its interruptions left out."""
+    """What the whole run took, its interruptions left out."""
     device_name: str
-    """What its rates hold for: the GPU, or the processor as `raysweep.forecasts.machine` names it."""
+    """What the rates hold for: the name of the GPU, or of the processor as `raysweep.forecasts.machine` gives it."""
     peak_memory_bytes: float
     device_memory_bytes: float
-    """The most that a worker held of its GPU's memory, and all of that; by these, later runs share a GPU."""
+    """The most that a worker held of its GPU's memory, and all that there is; by these, later runs share a GPU."""
 
 
 class ResultReport(TypedDict):
@@ -166,7 +167,7 @@ class ResultReport(TypedDict):
     event: Literal["result"]
     results: Results
     curves: NotRequired[Mapping[str, Sequence[Mapping[str, Any]]]]
-    """By phase, what was measured in each epoch; recorded for plots."""
+    """What was measured in each epoch, by phase. It is recorded, and plotted."""
 
 
 class StoppedReport(TypedDict):
@@ -255,4 +256,4 @@ class Traits:
     """The field that says into how many parts each batch is cut, which must be `cosmetic`. A run that finds too little
     memory is tried again with twice as many. "": there is none."""
     most_batch_parts: int = 4
-    """After which the run fails."""
+    """With so many parts, a run that finds too little memory fails."""

@@ -92,7 +92,8 @@ class LoadedTrainable:
         facts: Facts = self._call("check", Facts, config, num_workers)
         self._require("check: no_effect", _no_field(facts.get("no_effect", ()), config))
         self._require("check: rate_fields", _no_field(facts.get("rate_fields", ()), config))
-        self._require("TRAITS: batch_parts", _no_field(filter(None, [self.traits.batch_parts]), config))
+        if parts := self.traits.batch_parts:
+            self._require("TRAITS: batch_parts", _no_field([parts], config) or _not_cosmetic(parts, config))
         if "phases" not in facts:
             return facts
         return {**facts, "phases": [_completed(phase) for phase in facts["phases"]]}
@@ -190,6 +191,12 @@ class LoadedTrainable:
 def spoken_changes(changes: Mapping[str, Any]) -> str:
     """Changed fields of a configuration as messages name them, such as `mixing_horizon=27`."""
     return ", ".join(f"{name}={value}" for name, value in changes.items())
+
+
+def _not_cosmetic(name: str, config: Any) -> str:
+    """Why a field of a configuration takes part in the identity of a run; "" where it does not."""
+    known = {field.name: field.metadata.get("cosmetic") for field in dataclasses.fields(config)}
+    return "" if known[name] else f"{name!r} of {type(config).__name__} is not marked as cosmetic"
 
 
 @functools.cache

@@ -207,6 +207,11 @@ def test_wrong_facts_end_the_plan(written, tmp_path, facts, wrong):
             lambda t: t.check(UsersConfig(), 1),
             "TRAITS: batch_parts: UsersConfig has no field 'parts'",
         ),
+        (
+            "TRAITS = {'batch_parts': 'width'}",
+            lambda t: t.check(UsersConfig(), 1),
+            "TRAITS: batch_parts: 'width' of UsersConfig is not marked as cosmetic",
+        ),
     ],
 )
 def test_wrong_answers_of_other_functions_are_told(written, source, call, wrong):
