@@ -23,7 +23,7 @@ FIRST_STEP = 1.1
 MOST_VALUES = 12
 """Values over which the probability of error is shared: six growing steps and six halvings, from 1 to 200."""
 
-Results = Mapping[float, Sequence[float]]
+ByValue = Mapping[float, Sequence[float]]
 """The metric of the runs at each value of the field."""
 
 
@@ -62,7 +62,7 @@ class Answer:
         return all(end.sure for end in (self.reaches, self.short) if end)
 
 
-def next_step(search: Search, target: float, results: Results, start: float, most_runs: int) -> Request | Answer:
+def next_step(search: Search, target: float, results: ByValue, start: float, most_runs: int) -> Request | Answer:
     """What to run next, or the answer. `most_runs` is how many there can be at one value.
 
     A value whose interval has not decided by then is judged by its mean.
@@ -77,7 +77,7 @@ def next_step(search: Search, target: float, results: Results, start: float, mos
     return Request(value, min(look, most_runs))
 
 
-def answer_so_far(search: Search, target: float, results: Results) -> Answer:
+def answer_so_far(search: Search, target: float, results: ByValue) -> Answer:
     """The bracket that the results support, by intervals where they decide and by means elsewhere."""
     return _bracket(search, {value: _judge(search, target, results, value, 0) for value in results})
 
@@ -87,7 +87,7 @@ def additive_prediction(base: float, alone: Sequence[float]) -> float:
     return base - sum(base - value for value in alone)
 
 
-def _judge(search: Search, target: float, results: Results, value: float, most_runs: int) -> Judgement | None:
+def _judge(search: Search, target: float, results: ByValue, value: float, most_runs: int) -> Judgement | None:
     """None where the runs cannot tell yet."""
     runs = results[value]
     if not runs:

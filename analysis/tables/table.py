@@ -1,7 +1,6 @@
 """A table as data, and as what people read it in: terminal, notebook, CSV, Markdown, LaTeX, HTML."""
 
 import html
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +10,7 @@ import pandas as pd
 from rich.markup import escape
 from rich.table import Table as RichTable
 
-Form = int | str | None
-"""How a number is written: digits after the point; "g": as many as it has; "n": a count with commas; "M": in
-millions or thousands; "s": a time; "p": a p-value; "%": a fraction as percent with its sign; "+": two digits with the
-sign; None: a text."""
+from analysis.numbers import Form, written
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -127,33 +123,6 @@ class Table:
 
 
 PAGE = '<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>{title}</title>\n{body}\n</html>\n'
-
-
-def written(value: Any, form: Form) -> str:
-    """A value as a text; what is missing is an empty one."""
-    if value is None or (not isinstance(value, str | list | tuple | dict) and pd.isna(value)):
-        return ""
-    if form is None or isinstance(value, str):
-        return "yes" if value is True else "no" if value is False else str(value)
-    number = float(value)
-    if not math.isfinite(number):
-        return str(number)
-    match form:
-        case "g":
-            return f"{number:g}"
-        case "n":
-            return f"{number:,.0f}"
-        case "M":
-            return f"{number / 1e6:.3g}M" if number >= 999_500 else f"{number / 1e3:.3g}K"
-        case "s":
-            return f"{number / 3600:.1f} h" if number >= 3600 else f"{number:.0f} s"
-        case "p":
-            return f"{number:.4f}" if number >= 0.0001 else "<0.0001"
-        case "%":
-            return f"{100 * number:+.1f} %"
-        case "+":
-            return f"{number:+.2f}"
-    return f"{number:,.{form}f}"
 
 
 def _side(column: Column) -> str:

@@ -14,7 +14,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from raysweep.ledger import FINISHED, Ledger, Record
+from analysis.reading.families import original
+from raysweep.ledger import FINISHED, Ledger, Record, write_declarations
 
 PATTERN = "results_*.json"
 
@@ -92,6 +93,7 @@ def import_results(ledger: Ledger, sources: Sequence[str | Path]) -> Imported:
             done.records += 1
     if done.records:
         ledger.write_frame()
+        write_declarations(ledger, [original()])
     return done
 
 
