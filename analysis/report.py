@@ -4,7 +4,7 @@ import base64
 import html
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from string import Template
 
@@ -71,7 +71,7 @@ def html_report(results: Results, answers: Sequence[Verdict], tables: Sequence[T
 def markdown_report(
     results: Results, answers: Sequence[Verdict], tables: Sequence[Table], plots: Sequence[Plot]
 ) -> str:
-    """The same as report.html, with the plots as links to their files."""
+    """What report.html says, with the plots as links to their files."""
     lines = [f"# Results of {results.location}", "", overview(results), ""]
     lines += [f"- {notice}" for notice in results.notices]
     lines += ["", "## Answers", ""]
@@ -141,7 +141,14 @@ def provenance(results: Results) -> Iterator[tuple[str, str]]:
     hashes = [asked.hash for asked in results.questions]
     if hashes:
         yield "questions", f"{len(hashes)} written down: {', '.join(hashes[:4])}{', ...' * (len(hashes) > 4)}"
-    yield "analysis", f"raysweep {version('raysweep')}, scipy {version('scipy')}, pandas {pd.__version__}"
+    yield "analysis", f"raysweep {_own_version()}, scipy {version('scipy')}, pandas {pd.__version__}"
+
+
+def _own_version() -> str:
+    try:
+        return version("raysweep")
+    except PackageNotFoundError:  # run from a checkout that nobody installed
+        return "of a checkout"
 
 
 def _looked(answers: Sequence[Verdict]) -> bool:

@@ -174,7 +174,7 @@ class SampleSize:
 
     n: int
     power: float | None
-    """None where it cannot be said."""
+    """The power; None where it cannot be said."""
 
 
 def seeds_for_difference(
@@ -276,7 +276,7 @@ def _signed_sums(values: Any) -> Any:
 
 @lru_cache(maxsize=1000)
 def _quantile(probability: float, degrees: int) -> float:
-    """Of Student's distribution; a search asks for the same ones again and again."""
+    """A quantile of Student's distribution, kept because a search asks for the same ones again and again."""
     from scipy.stats import t
 
     return float(t.ppf(probability, degrees))

@@ -1,4 +1,4 @@
-"""From which value of a field on a metric's mean reaches a target: a sequential search, as pure functions of results.
+"""A sequential search for the value of a field from which on a metric's mean reaches a target, as pure functions.
 
 The mean is taken to grow with the field. Each value is judged at the looks of the search, by the mean of its runs and
 a one-sided Student interval: it reaches the target once their mean does and the true mean is no lower than the target
@@ -42,7 +42,7 @@ class Judgement:
     value: float
     reaches: bool
     sure: bool
-    """By the interval; otherwise by the mean alone, because there are no more runs."""
+    """Whether the interval decided; if not, the mean alone did, because there are no more runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +50,9 @@ class Answer:
     """The bracket: the smallest value that reaches the target and the largest below it that falls short."""
 
     reaches: Judgement | None
-    """None where no value does."""
+    """The smallest value that reaches the target; None where no value does."""
     short: Judgement | None
-    """None where no value does: the smallest allowed reaches the target already."""
+    """The largest value below it that falls short; None where even the smallest allowed reaches the target."""
     closed: bool
     """Whether the search is over."""
 
@@ -88,7 +88,7 @@ def additive_prediction(base: float, alone: Sequence[float]) -> float:
 
 
 def _judge(search: Search, target: float, results: ByValue, value: float, most_runs: int) -> Judgement | None:
-    """None where the runs cannot tell yet."""
+    """Judges a value by its runs; None where they cannot tell yet."""
     runs = results[value]
     if not runs:
         return None

@@ -17,8 +17,9 @@ ADDITIVE = {
     **{f"without_{x}": ("only_A", *(f"only_A{y}" for y in "BCDEF" if y != x)) for x in "BCDEF"},
     "all_on": ("only_A", *(f"only_A{x}" for x in "BCDEF")),
 }
-"""For each setting of several switches, a base and what adds one of the others to it. With whitening the base is
-whitening alone ("training speedups accumulate additively", arXiv 2404.00498, figure 3), otherwise nothing."""
+"""For each experiment with several switches on, the base of a sum, and the experiments that add one of the others to
+it. With whitening the base is whitening alone ("training speedups accumulate additively", arXiv 2404.00498, figure 3),
+otherwise nothing."""
 
 
 def letters_on(name: str) -> str:

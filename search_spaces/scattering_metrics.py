@@ -63,7 +63,7 @@ CONFOUNDS = Confounds(
 )
 
 RECIPES = ("random_init", "joint", "epochs", "lr_epochs", "lr_extractor", "l2_penalty", "half_cache")
-"""In what wavelets in two phases and a random init trained jointly differ by their recipes."""
+"""The fields in which wavelets in two phases and a random init trained jointly differ by their recipes."""
 
 IMPLIED = (
     ImpliedQuestions(

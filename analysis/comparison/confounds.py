@@ -1,4 +1,4 @@
-"""In what the arms of a comparison differ beyond the question's factor, and where that makes it senseless."""
+"""Finds in what the arms of a comparison differ beyond the question's factor, and where that makes it senseless."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class Confounding:
 
 
 def confounding(question: Question, contrast: Contrast, setting: Setting) -> Confounding:
-    """In what the runs that a contrast compares differ, by what they hold and by what their family says of them."""
+    """What the runs that a contrast compares differ in, by what they hold and by what their family says of them."""
     rows, declared = contrast.rows or {}, setting.families.confounds
     about_time = question.kind == "time"
     if refused := "; ".join(_refusals(rows, about_time)):

@@ -172,7 +172,7 @@ def _front(points: pd.DataFrame) -> pd.DataFrame:
 
 
 OFFSETS = ((5, 4), (5, -11), (5, 14), (-40, -11), (-40, 6))
-"""Of names beside their points, in turn, in points."""
+"""Where names stand beside their points, in turn, in points."""
 
 
 def accuracy_against_time(timed: pd.DataFrame, dataset: str, title: str, name: str) -> Plot | None:

@@ -1,1 +1,1 @@
-"""From a results folder, or the authors' files, to runs that may be compared."""
+"""Reads a results folder, or the authors' files, into runs that may be compared."""

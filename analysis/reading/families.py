@@ -56,7 +56,7 @@ class Families:
         return next((metric for metric in known if metric.name == name), None)
 
     def metric(self, name: str) -> Metric:
-        """The same; without a unit where nobody has declared it."""
+        """The metric of this name; one without a unit where nobody has declared it."""
         return self.declared(name) or Metric(name=name, unit="")
 
     @property

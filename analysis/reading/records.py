@@ -122,7 +122,7 @@ def _is_moment(value: object) -> bool:
 
 
 def _curves(curves: object) -> Entry:
-    """By phase, the points that are numbers by name."""
+    """The points of each phase, as far as they are numbers by name."""
     if not isinstance(curves, dict):
         return {}
     return {phase: list(_points(curve)) for phase, curve in curves.items() if isinstance(curve, list)}

@@ -29,7 +29,7 @@ from raysweep.ledger import (
 )
 
 WAYS = ("num_workers", "numerics")
-"""In which one experiment may have been run several times with the same seed."""
+"""Ways in which one experiment may have been run several times with the same seed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +73,7 @@ class Results:
 
     @classmethod
     def read(cls, location: str | os.PathLike[str], runs: Sequence[str] | None = None) -> "Results":
-        """From a results folder or its URL; with `runs`, of these alone."""
+        """Reads a results folder, given its path or URL; with `runs`, these alone."""
         ledger = open_ledger(location)
         notices: list[str] = []
         families = completed(sound_families(_read(lambda: read_declarations(ledger), notices), notices))
@@ -103,7 +103,7 @@ class Results:
 
     @cached_property
     def settings(self) -> list[Setting]:
-        """In the order of their first runs. What is found on the way goes into `notices`."""
+        """The settings, in the order of their first runs. What is found on the way goes into `notices`."""
         frame = self.frame
         counts = frame["dataset"].value_counts(sort=False)
         if len(counts) > 1:
@@ -118,7 +118,7 @@ class Results:
 
     @cached_property
     def across(self) -> dict[str, Setting]:
-        """By dataset: the runs of all its settings, for questions whose arms are not in one of them.
+        """The runs of all settings of each dataset, for questions whose arms are not in one of them.
 
         Of each experiment it has those of the setting with most seeds, of several the last.
         """
@@ -207,6 +207,6 @@ def _title(rows: pd.DataFrame, ways: Sequence[str]) -> str:
 
 
 def _spoken(run: Any) -> str:
-    """Of a record or a row."""
+    """What a message calls a record or a row."""
     seed = run["seed"]
     return f"{run['experiment']} {'without a seed' if seed is None or pd.isna(seed) else f'seed {seed}'}"

@@ -29,7 +29,7 @@ class Table:
     """Rows of full precision; shown are the `columns`, in files for scripts all that the rows have."""
 
     name: str
-    """Of its files."""
+    """Its files are called so."""
     title: str
     rows: pd.DataFrame
     columns: Sequence[Column]
@@ -38,7 +38,7 @@ class Table:
 
     @classmethod
     def of(cls, rows: Sequence[Mapping[str, Any]], **parts: Any) -> "Table":
-        """From rows as mappings, which have the columns' names even where there is none."""
+        """Makes a table of rows as mappings; where there is none, it has the columns' names."""
         frame = pd.DataFrame(list(rows))
         known = [column.name for column in parts["columns"]]
         return cls(rows=frame if len(frame.columns) else pd.DataFrame(columns=known), **parts)
@@ -52,7 +52,7 @@ class Table:
             yield [written(value, form) for value, form in zip(values, forms, strict=True)]
 
     def rich(self) -> RichTable:
-        """For the terminal."""
+        """The table as the terminal shows it."""
         table = RichTable(title=escape(self.title), title_justify="left")
         for column in self.columns:
             justify: Any = "left" if column.form is None else "right"

@@ -148,7 +148,7 @@ def _unit(test: UncorrectedTest) -> str:
 
 
 def _on_scale(test: UncorrectedTest, value: float) -> float:
-    """From the scale of the contrast to that of the estimate."""
+    """A value on the scale of the contrast, on that of the estimate."""
     return math.expm1(value) if test.question.kind == "time" else value
 
 

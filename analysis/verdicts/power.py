@@ -22,13 +22,13 @@ class SeedsNeeded:
     seeds: int
     """Pairs in addition to those that there are."""
     power: float | None
-    """Of the test with all of them, if the variance stays what it was; None where one seed shows none."""
+    """The power of the test with all of them if the variance stays what it was; None where one seed shows none."""
     effect: str
     """What they would show."""
     hours: float | None
-    """Of training, over all their runs; None where no run says how long it took."""
+    """Hours of training, over all their runs; None where no run says how long it took."""
     command: str
-    """"" where the runs are the authors' own."""
+    """What runs them; "" where the runs are the authors' own."""
     seeds_for_smallest: int | None = None
     """Where they would show a difference as large as the one seen: how many would show the smallest that matters."""
 
@@ -129,7 +129,7 @@ class _Experiment:
     """Seeds that are not to be tried again."""
     tried: frozenset[int]
     seconds: float
-    """Mean of a run; NaN where none says how long it took."""
+    """The mean duration of a run; NaN where none says how long it took."""
 
 
 def _experiments(test: UncorrectedTest) -> list[_Experiment]:
@@ -159,7 +159,7 @@ def _next_seeds(experiments: Sequence[_Experiment], paired: Sequence[int], more:
 
 
 def _hours(experiments: Sequence[_Experiment], seeds: Sequence[int]) -> float | None:
-    """Of training, for the runs of these seeds that there are not yet."""
+    """Hours of training, for the runs of these seeds that there are not yet."""
     hours = sum(e.seconds * len(set(seeds) - e.finished) for e in experiments) / 3600
     return None if math.isnan(hours) else hours
 

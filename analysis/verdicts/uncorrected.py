@@ -117,7 +117,7 @@ def _p_of_equal(test: UncorrectedTest) -> float:
 
 
 def _gains(test: UncorrectedTest, equal: Contrast) -> list[float]:
-    """By how much the arm is better in the metric that has to be equal, pair by pair."""
+    """How much better the arm is in the metric that has to be equal, pair by pair."""
     sign = -1 if test.setting.families.metric(equal.metric).better == "lower" else 1
     return [sign * value for value in equal.values]
 

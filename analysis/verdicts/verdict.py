@@ -14,7 +14,7 @@ class Verdict:
     """The answer to a question in one metric, for one arm, in one setting."""
 
     question: str
-    """Its name."""
+    """The name of the question."""
     text: str
     kind: str
     setting: str
@@ -25,7 +25,7 @@ class Verdict:
     reason: str = ""
     """Why it is not more than undecided, refused or open; or that a difference is too small to matter."""
     estimate: float | None = None
-    """In `unit`; a time or a speed is compared by arm over baseline less 1."""
+    """The effect in `unit`; a time or a speed is compared by arm over baseline less 1."""
     unit: str = ""
     """The unit of the estimate: that of the metric, or points for percentages that are subtracted."""
     interval: Interval | None = None
@@ -55,7 +55,7 @@ class Verdict:
     confounded: bool = False
     """Whether the arms differ in more of their configurations than the factor."""
     flags: tuple[str, ...] = ()
-    """In what the arms differ beyond the factor, and whether the question came after its results."""
+    """Sentences on what the arms differ in beyond the factor, and on a question that came after its results."""
     lost: tuple[str, ...] = ()
     """Runs of the arms that failed, diverged or are missing."""
     over: str = ""

@@ -54,7 +54,7 @@ class Experiment:
         require_name(self.name, "experiment")
 
     def at(self, name: str, value: Any) -> "Experiment":
-        """The same with another value of one field of the configuration, as `only_A@21`."""
+        """This experiment with another value of one field of its configuration, called as `only_A@21`."""
         spoken = f"{value:g}" if isinstance(value, float) else value
         return replace(self, name=f"{self.name}@{spoken}", config=replace(self.config, **{name: value}))
 

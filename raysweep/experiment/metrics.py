@@ -17,7 +17,7 @@ class Metric:
     unit: str
     """`%`, `points` for a difference of percentages, `s`, `images/s`, `parameters`, ...; "" where there is none."""
     better: Direction | None = "higher"
-    """None where neither higher nor lower values are better."""
+    """Which values are the better ones; None where neither are."""
     resolution: int = 0
     """How many accuracies, each rounded to one of the `test_samples` of the results, a value is made of: 1 for an
     accuracy, 2 for a difference of two. What lies below one test image counts as variance. 0: the value is no count."""
@@ -63,7 +63,7 @@ class InForce:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Confounds:
-    """In what runs of a family may differ beyond a question's factor, apart from the fields of their configurations.
+    """What runs of a family may differ in beyond a question's factor, apart from the fields of their configurations.
 
     An answer says so where its arms do.
     """

@@ -24,12 +24,12 @@ class Search:
     ratio: float = 1.05
     """The search ends where the two values are no further apart than this factor."""
     tolerance: float = 0.05
-    """In the unit of the metric. Half of it costs four times the runs."""
+    """Stated in the unit of the metric. Half of it costs four times the runs."""
     confidence: float = 0.95
     looks: tuple[int, ...] = (3, 5, 8, 12, 18, 27, 40, 60, 90)
     """Numbers of runs at which a value is judged, until the interval of their mean decides."""
     additive: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """By experiment: a base, and the experiments that add one of its changes to that base."""
+    """For each experiment, a base, and the experiments that add one of its changes to that base."""
     published: Mapping[str, float] = field(default_factory=dict)
     """The authors' value by experiment."""
 
@@ -67,14 +67,15 @@ class Question:
 
     name: str
     text: str
-    """With a question mark, so that "yes" says the arm is better, or, of an equivalence, that there is none."""
+    """What is asked, with a question mark: "yes" says that the arm is better, or, of an equivalence, that there is no
+    difference that matters."""
     arms: tuple[Arm, ...]
-    """What is compared; of an interaction, one change, another, and both together; of a trend, the members of the
-    series."""
+    """What is compared. An interaction has three: one change, another, and both together. A trend has the members of
+    its series."""
     metrics: tuple[str, ...]
     """Fields of the results."""
     baseline: Arm = ""
-    """What is compared with; of a trend, a series that is subtracted. None where the question is about a target."""
+    """What is compared with; for a trend, a series that is subtracted. A question about a target has none."""
     kind: Kind = "difference"
     """difference    arm minus baseline
     equivalence   whether that is within `smallest_effect` of zero
@@ -84,19 +85,19 @@ class Question:
     target        whether a mean reaches `target`
     search        from where on it does"""
     better: Direction | None = None
-    """Which values of the metrics are the better ones; of a trend, "higher" asks whether it rises. None: as the metrics
-    themselves say."""
+    """Which values of the metrics are the better ones; "higher" asks whether a trend rises. None: the metrics
+    themselves say it."""
     smallest_effect: float = 0.5
     """The smallest difference that matters, in the unit of the metrics (points; of a trend, points per doubling); of
     times and speeds, as a fraction of the baseline's."""
     factor: tuple[str, ...] = ()
     """Fields of the configuration in which the arms differ on purpose. Any other difference is said in the answer."""
     equal: str = ""
-    """Of a question about time: the metric in which the arms must be equal for it to make sense."""
+    """The metric in which the arms must be equal for a question about time to make sense."""
     equal_within: float = 0.5
     """How far apart that metric may be, in its unit."""
     over: str = "train_size"
-    """Of a trend: the field of the configuration."""
+    """The field of the configuration that a trend is over."""
     family: str = ""
     """Questions of a family have their p-values corrected together (Holm); "": those of one file of search_spaces."""
     note: str = ""
@@ -104,9 +105,9 @@ class Question:
     isolated_by: str = ""
     """Arguments of run_sweep.py for runs that differ in the factor alone, where the arms cannot."""
     target: float | None = None
-    """In the unit of the metric."""
+    """The target, in the unit of the metric."""
     search: Search | None = None
-    """Of a question of that kind."""
+    """How the value is found, for a question of that kind."""
     dataset: str | None = None
     """The data that it is about; None: any."""
 

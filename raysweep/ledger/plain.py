@@ -1,4 +1,4 @@
-"""From plain data, as JSON files hold them, back to the frozen dataclasses that were written."""
+"""Makes frozen dataclasses again from the plain data that JSON files hold of them."""
 
 import math
 import types
@@ -64,7 +64,7 @@ def _read_scalar(hint: Any, value: Any) -> Any:
 
 
 def _read_sequence(parts: tuple[Any, ...], value: Any) -> Any:
-    """Of a tuple of any length, or of one with a type for each of its values."""
+    """Reads a tuple of any length, or one with a type for each of its values."""
     if not isinstance(value, list | tuple):
         return MISFIT
     if parts[-1] is not Ellipsis and len(parts) != len(value):
