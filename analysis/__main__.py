@@ -51,9 +51,9 @@ def show(arguments: Sequence[str]) -> int:
     )
     args = parser.parse_args(arguments)
     require_results(args.results)
-    from analysis.results import Results
+    from analysis.reading.results import Results
     from analysis.terminal import print_results
-    from analysis.verdicts import verdicts
+    from analysis.verdicts.answers import verdicts
 
     if args.out:
         if args.out.exists() and not args.out.is_dir():
@@ -75,7 +75,7 @@ def take_in(arguments: Sequence[str]) -> int:
     parser.add_argument("results", metavar="RESULTS", help="the results folder, which is made if need be")
     parser.add_argument("sources", metavar="SOURCE", nargs="+", help="result files, or folders that hold some")
     args = parser.parse_args(arguments)
-    from analysis.original import import_results
+    from analysis.reading.original import import_results
 
     done = import_results(open_ledger(args.results), args.sources)
     for line in done.skipped:

@@ -1,11 +1,11 @@
 """What notebooks/results.ipynb shows: answers, tables and plots that render themselves."""
 
 from analysis.plots import Plot, all_plots
-from analysis.results import Results
-from analysis.table import Table
-from analysis.tables import all_tables
-from analysis.verdicts import verdicts
-from analysis.wording import Verdicts
+from analysis.reading.results import Results
+from analysis.tables.overall import all_tables
+from analysis.tables.table import Table
+from analysis.verdicts.answers import verdicts
+from analysis.verdicts.wording import Verdicts
 
 
 def answers(results: Results) -> Verdicts:

@@ -4,18 +4,28 @@ import base64
 import html
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from string import Template
 
 import pandas as pd
 
+from analysis.numbers import count
 from analysis.plots import Plot, all_plots
-from analysis.results import Results, count, searched
-from analysis.table import Table
-from analysis.tables import all_tables
-from analysis.verdicts import OPEN, Verdict
-from analysis.wording import LOOKS, answer, basis, by_question, estimate, further, html_of, remarks
+from analysis.reading.results import Results, searched
+from analysis.tables.overall import all_tables
+from analysis.tables.table import Table
+from analysis.verdicts.verdict import OPEN, Verdict
+from analysis.verdicts.wording import (
+    LOOKS,
+    answer,
+    basis,
+    by_question,
+    estimate,
+    html_of,
+    remarks,
+    what_would_settle,
+)
 
 MOST_ROWS = 400
 """Rows of a table that the report shows; the files have all."""
@@ -61,7 +71,7 @@ def html_report(results: Results, answers: Sequence[Verdict], tables: Sequence[T
 def markdown_report(
     results: Results, answers: Sequence[Verdict], tables: Sequence[Table], plots: Sequence[Plot]
 ) -> str:
-    """The same as report.html, with the plots as links to their files."""
+    """What report.html says, with the plots as links to their files."""
     lines = [f"# Results of {results.location}", "", overview(results), ""]
     lines += [f"- {notice}" for notice in results.notices]
     lines += ["", "## Answers", ""]
@@ -70,9 +80,9 @@ def markdown_report(
         for v in answered.verdicts:
             said = ", ".join(filter(None, [estimate(v), basis(v)]))
             lines.append(f"- **{v.metric}: {answer(v)}** {said}")
-            lines += [f"  - {text}" for text in filter(None, [*remarks(v), further(v)])]
-            if v.more and v.more.command:
-                lines.append(f"  - `{v.more.command}`")
+            lines += [f"  - {text}" for text in filter(None, [*remarks(v), what_would_settle(v)])]
+            if v.needed and v.needed.command:
+                lines.append(f"  - `{v.needed.command}`")
         lines.append("")
     lines += [LOOKS, ""] * _looked(answers)
     lines += ["## Tables", "", *(table.markdown() for table in tables if 0 < len(table.rows) <= MOST_ROWS)]
@@ -128,15 +138,22 @@ def provenance(results: Results) -> Iterator[tuple[str, str]]:
         times = results.frame["finished"].dropna().astype(str)
         if len(times):
             yield "finished", f"{times.min()} to {times.max()}"
-    hashes = [str(question.get("hash", "")) for question in results.questions]
+    hashes = [asked.hash for asked in results.questions]
     if hashes:
         yield "questions", f"{len(hashes)} written down: {', '.join(hashes[:4])}{', ...' * (len(hashes) > 4)}"
-    yield "analysis", f"raysweep {version('raysweep')}, scipy {version('scipy')}, pandas {pd.__version__}"
+    yield "analysis", f"raysweep {_own_version()}, scipy {version('scipy')}, pandas {pd.__version__}"
+
+
+def _own_version() -> str:
+    try:
+        return version("raysweep")
+    except PackageNotFoundError:  # run from a checkout that nobody installed
+        return "of a checkout"
 
 
 def _looked(answers: Sequence[Verdict]) -> bool:
     """Whether an answer asks for more seeds than those that it has seen the spread of."""
-    return any(v.more and v.n > 1 for v in answers)
+    return any(v.needed and v.n > 1 for v in answers)
 
 
 def _answers(answers: Sequence[Verdict]) -> str:

@@ -169,15 +169,17 @@ def holm(p_values: Sequence[float], tests: int | None = None) -> list[float]:
 
 
 @dataclass(frozen=True, slots=True)
-class Needed:
+class SampleSize:
     """How many runs a test needs, and the power that it then has."""
 
     n: int
     power: float | None
-    """None where it cannot be said."""
+    """The power; None where it cannot be said."""
 
 
-def seeds_for_difference(deviation: float, effect: float, level: float = ALPHA, power: float = POWER) -> Needed | None:
+def seeds_for_difference(
+    deviation: float, effect: float, level: float = ALPHA, power: float = POWER
+) -> SampleSize | None:
     """Pairs with which the two-sided paired t-test at `level` sees a true difference of `effect` with `power`.
 
     `deviation` is the standard deviation of the differences. None where it takes more than 100,000.
@@ -185,7 +187,9 @@ def seeds_for_difference(deviation: float, effect: float, level: float = ALPHA, 
     return _fewest(lambda n: t_power(n, deviation, effect, level), power)
 
 
-def seeds_for_equivalence(deviation: float, margin: float, level: float = ALPHA, power: float = POWER) -> Needed | None:
+def seeds_for_equivalence(
+    deviation: float, margin: float, level: float = ALPHA, power: float = POWER
+) -> SampleSize | None:
     """Pairs with which two one-sided tests at `level` show that a true difference of zero is within `margin`."""
     return _fewest(lambda n: equivalence_power(n, deviation, margin, level), power)
 
@@ -247,7 +251,7 @@ def half_width(deviation: float, n: int, confidence: float) -> float:
     return _quantile((1 + confidence) / 2, n - 1) * deviation / math.sqrt(n)
 
 
-def _fewest(power_of: Callable[[int], float], power: float) -> Needed | None:
+def _fewest(power_of: Callable[[int], float], power: float) -> SampleSize | None:
     """The smallest number from two on whose power is enough; it grows with the number."""
     low, high = 1, 2
     while power_of(high) < power:
@@ -257,7 +261,7 @@ def _fewest(power_of: Callable[[int], float], power: float) -> Needed | None:
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if power_of(middle) >= power else (middle, high)
-    return Needed(high, power_of(high))
+    return SampleSize(high, power_of(high))
 
 
 def _signed_sums(values: Any) -> Any:
@@ -272,7 +276,7 @@ def _signed_sums(values: Any) -> Any:
 
 @lru_cache(maxsize=1000)
 def _quantile(probability: float, degrees: int) -> float:
-    """Of Student's distribution; a search asks for the same ones again and again."""
+    """A quantile of Student's distribution, kept because a search asks for the same ones again and again."""
     from scipy.stats import t
 
     return float(t.ppf(probability, degrees))

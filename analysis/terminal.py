@@ -9,12 +9,14 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from analysis.airbench import cascade_table, search_tables, timed_runs
-from analysis.results import Results, searched
-from analysis.scattering import filter_change_table, significance_table
-from analysis.tables import runs_table
-from analysis.verdicts import EQUIVALENT, NO, OPEN, REFUSED, UNDECIDED, YES, Verdict, verdicts
-from analysis.wording import LOOKS, Answered, basis, by_question, further, headline, remarks
+from analysis.reading.results import Results, searched
+from analysis.tables.airbench import cascade_table, timed_runs
+from analysis.tables.overall import runs_table
+from analysis.tables.scattering import filter_change_table, significance_table
+from analysis.tables.searches import search_tables
+from analysis.verdicts.answers import verdicts
+from analysis.verdicts.verdict import EQUIVALENT, NO, OPEN, REFUSED, UNDECIDED, YES, Verdict
+from analysis.verdicts.wording import LOOKS, Answered, basis, by_question, headline, remarks, what_would_settle
 
 COLORS = {YES: "green", NO: "red", EQUIVALENT: "cyan", UNDECIDED: "yellow", REFUSED: "magenta", OPEN: "yellow"}
 
@@ -64,7 +66,7 @@ def print_results(results: Results, console: Console | None = None, answers: lis
     for answered in by_question([v for v in answers if v.setting not in titles]):
         console.print(answered.setting, style="italic")
         _print_answer(answered, console)
-    if any(v.more and v.n > 1 for v in answers):
+    if any(v.needed and v.n > 1 for v in answers):
         console.print(Text(LOOKS, style="dim"))
 
 
@@ -82,10 +84,14 @@ def _print_answer(answered: Answered, console: Console) -> None:
         console.print(line)
         for text in filter(None, [basis(v), *remarks(v)]):
             console.print(Padding(Text(text, style="dim"), (0, 0, 0, 4), expand=False))
-        command = v.more.command if v.more else ""
-        if following and following.more and (further(following), following.more.command) == (further(v), command):
+        command = v.needed.command if v.needed else ""
+        if (
+            following
+            and following.needed
+            and (what_would_settle(following), following.needed.command) == (what_would_settle(v), command)
+        ):
             continue  # it is said once for all metrics
-        if text := further(v):
+        if text := what_would_settle(v):
             console.print(Padding(Text(text, style="dim"), (0, 0, 0, 4), expand=False))
         if command:
             console.print(Text(f"      {command}", style="dim"), soft_wrap=True)

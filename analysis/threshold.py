@@ -1,4 +1,4 @@
-"""From which value of a field on a metric's mean reaches a target: a sequential search, as pure functions of results.
+"""A sequential search for the value of a field from which on a metric's mean reaches a target, as pure functions.
 
 The mean is taken to grow with the field. Each value is judged at the looks of the search, by the mean of its runs and
 a one-sided Student interval: it reaches the target once their mean does and the true mean is no lower than the target
@@ -23,7 +23,7 @@ FIRST_STEP = 1.1
 MOST_VALUES = 12
 """Values over which the probability of error is shared: six growing steps and six halvings, from 1 to 200."""
 
-Results = Mapping[float, Sequence[float]]
+ByValue = Mapping[float, Sequence[float]]
 """The metric of the runs at each value of the field."""
 
 
@@ -42,7 +42,7 @@ class Judgement:
     value: float
     reaches: bool
     sure: bool
-    """By the interval; otherwise by the mean alone, because there are no more runs."""
+    """Whether the interval decided; if not, the mean alone did, because there are no more runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +50,9 @@ class Answer:
     """The bracket: the smallest value that reaches the target and the largest below it that falls short."""
 
     reaches: Judgement | None
-    """None where no value does."""
+    """The smallest value that reaches the target; None where no value does."""
     short: Judgement | None
-    """None where no value does: the smallest allowed reaches the target already."""
+    """The largest value below it that falls short; None where even the smallest allowed reaches the target."""
     closed: bool
     """Whether the search is over."""
 
@@ -62,7 +62,7 @@ class Answer:
         return all(end.sure for end in (self.reaches, self.short) if end)
 
 
-def next_step(search: Search, target: float, results: Results, start: float, most_runs: int) -> Request | Answer:
+def next_step(search: Search, target: float, results: ByValue, start: float, most_runs: int) -> Request | Answer:
     """What to run next, or the answer. `most_runs` is how many there can be at one value.
 
     A value whose interval has not decided by then is judged by its mean.
@@ -77,7 +77,7 @@ def next_step(search: Search, target: float, results: Results, start: float, mos
     return Request(value, min(look, most_runs))
 
 
-def answer_so_far(search: Search, target: float, results: Results) -> Answer:
+def answer_so_far(search: Search, target: float, results: ByValue) -> Answer:
     """The bracket that the results support, by intervals where they decide and by means elsewhere."""
     return _bracket(search, {value: _judge(search, target, results, value, 0) for value in results})
 
@@ -87,8 +87,8 @@ def additive_prediction(base: float, alone: Sequence[float]) -> float:
     return base - sum(base - value for value in alone)
 
 
-def _judge(search: Search, target: float, results: Results, value: float, most_runs: int) -> Judgement | None:
-    """None where the runs cannot tell yet."""
+def _judge(search: Search, target: float, results: ByValue, value: float, most_runs: int) -> Judgement | None:
+    """Judges a value by its runs; None where they cannot tell yet."""
     runs = results[value]
     if not runs:
         return None

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from raysweep import Experiment, Family, Group, Question
+from raysweep import Experiment, Family, Group, Metric, Question
 from search_spaces.axes import Axes, tune_space
 from trainables.cli import parse
 
@@ -113,6 +113,7 @@ FAMILY = Family(
         _question("hidden", "hidden", "final_acc", "Does a hidden layer classify more tumours correctly?"),
         _question("weighted", "malignant_weight", "recall", "Does a weight find more of the malignant tumours?"),
     ),
+    metrics=(Metric(name="final_acc", unit="%", resolution=1, label="accuracy"), Metric(name="recall", unit="%")),
 )
 
 if __name__ == "__main__":  # what --print-commands prints: one run without Ray

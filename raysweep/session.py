@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from raysweep.cache import cache_folder
 from raysweep.experiment import Family
 from raysweep.forecasts import forecasts, machine_of, past_error, show_plan, with_predictions
-from raysweep.ledger import SETTLED, Ledger, Record, hold_or_offer, open_ledger, write_plan
+from raysweep.ledger import SETTLED, Ledger, Record, hold_or_offer, open_ledger
 from raysweep.live import Status, choose_view
 from raysweep.messages import PlanError
 from raysweep.planning import (
@@ -126,7 +126,7 @@ def run(setup: Setup, plans: Iterator[list[PlannedRun]], handed_over: HandedOver
             runs, expected = _foresee(setup, runs, before)
             planned = [run.record() for run in runs]
             todo = _to_do(setup, runs, planned, before)
-            write_plan(ledger, planned, setup.spec.questions)
+            setup.spec.write_plan(ledger, planned)
             if not todo:
                 continue
             try:

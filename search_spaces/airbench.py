@@ -17,8 +17,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any, get_args
 
-from raysweep.experiment import Experiment, Family, Group, Question, Search
+from raysweep.experiment import Confounds, Experiment, Family, Group, Metric, Question, Search
 from search_spaces import image_data
+from search_spaces.airbench_switches import ADDITIVE, EPOCHS_TO_94, SPOKEN_SWITCHES, SWITCHES, letters_on, purpose
 from search_spaces.axes import Axes, Follows, points, tune_space
 from trainables.airbench import ABLATIONS, AirbenchConfig
 from trainables.airbench.config import DatasetName
@@ -65,26 +66,6 @@ CASCADE = {
 }
 """Each step and what it adds to the one before."""
 
-SWITCHES = {"A": "whiten", "B": "dirac", "C": "scalebias", "D": "lookahead", "E": "tta", "F": "flip"}
-SPOKEN_SWITCHES = ", ".join(f"{letter} {name}" for letter, name in SWITCHES.items())
-
-EPOCHS_TO_94 = {
-    **{"all_on": 9.9, "all_off": 34.0},
-    **{f"without_{x}": n for x, n in zip(SWITCHES, (22.0, 12.7, 14.2, 10.7, 11.2, 10.8), strict=True)},
-    **{f"only_{x}": n for x, n in zip(SWITCHES, (21.0, 29.5, 40.0, 33.0, 29.5, 33.0), strict=True)},
-    **{f"only_A{x}": n for x, n in zip("BCDEF", (18.0, 16.5, 20.2, 18.1, 20.5), strict=True)},
-}
-"""The author's epochs to 94 % by switches; only_AB is his step dirac, only_AF is "20 to 21"."""
-
-ADDITIVE = {
-    **{f"only_A{x}": ("all_off", "only_A", f"only_{x}") for x in "BCDEF"},
-    "without_A": ("all_off", *(f"only_{x}" for x in "BCDEF")),
-    **{f"without_{x}": ("only_A", *(f"only_A{y}" for y in "BCDEF" if y != x)) for x in "BCDEF"},
-    "all_on": ("only_A", *(f"only_A{x}" for x in "BCDEF")),
-}
-"""For each setting of several switches, a base and what adds one of the others to it. With whitening the base is
-whitening alone ("training speedups accumulate additively", arXiv 2404.00498, figure 3), otherwise nothing."""
-
 OPEN = {
     "freeze": CASCADE["freeze"],
     "fastbn": "freeze with fast BatchNorm (momentum 0.6)",
@@ -115,18 +96,6 @@ def switched(on: str) -> AirbenchConfig:
     return replace(BASE, **point)
 
 
-def _letters(name: str) -> str:
-    if name in ("all_on", "all_off"):
-        return "".join(SWITCHES) if name == "all_on" else ""
-    how, _, letters = name.partition("_")
-    return letters if how == "only" else "".join(letter for letter in SWITCHES if letter != letters)
-
-
-def _why(name: str) -> str:
-    names = [SWITCHES[letter] for letter in _letters(name)]
-    return f"switches {_letters(name)}: {', '.join(names)}" if names else "all switches off"
-
-
 def _experiment(name: str, config: AirbenchConfig, priority: int, why: str) -> Experiment:
     return Experiment(
         name=name,
@@ -148,8 +117,8 @@ def _experiments() -> tuple[Experiment, ...]:
     configs = {**ABLATIONS, **_open_points}
     made += [_experiment(n, configs[n], len(steps) + 1, why) for n, why in OPEN.items() if n not in CASCADE]
     for name, epochs in EPOCHS_TO_94.items():
-        config = replace(switched(_letters(name)), epochs=epochs)
-        made.append(_experiment(name, config, len(steps) + 2, _why(name)))
+        config = replace(switched(letters_on(name)), epochs=epochs)
+        made.append(_experiment(name, config, len(steps) + 2, purpose(name)))
     return tuple(made)
 
 
@@ -179,13 +148,24 @@ def _changes(before: str, after: str) -> tuple[str, ...]:
     return tuple(f.name for f in fields(AirbenchConfig) if getattr(one, f.name) != getattr(other, f.name))
 
 
+METRICS = (
+    Metric(name="final_acc", unit="%", resolution=1, label="accuracy"),
+    Metric(name="acc_single_view", unit="%", resolution=1),
+    Metric(name="train_seconds", unit="s", better="lower", label="seconds", digits=1),
+    Metric(name="train_images_per_second", unit="images/s", digits=0),
+    Metric(name="pflop", unit="PFLOP", better="lower", digits=3),
+    Metric(name="seconds", unit="s", better="lower"),
+)
+"""`train_seconds` is the author's clock (whitening, training, evaluation); `seconds` also holds loading and warm-up."""
+
+CONFOUNDS = Confounds(conditions={"batch_norm_images": "images of a batch norm", "computed_in": "computed in"})
+
 MATTERS = 0.1
 """Points of accuracy; a run's standard deviation is about 0.14."""
 
 SPEED: dict[str, Any] = {
     "kind": "time",
     "metrics": ("train_seconds",),
-    "better": "lower",
     "equal": "final_acc",
     "equal_within": MATTERS,
 }
@@ -194,7 +174,7 @@ SPEED: dict[str, Any] = {
 
 def _step_question(before: str, step: str) -> Question:
     return Question(
-        name=f"airbench_{step}",
+        name="airbench_tta_step" if step == "tta" else f"airbench_{step}",  # airbench_tta asks about six views alone
         text=f"Is {step} ({CASCADE[step]}) faster than {before} at the same accuracy?",
         baseline=before,
         arms=(step,),
@@ -292,6 +272,9 @@ FAMILY = Family(
     datasets=get_args(DatasetName),
     locate=image_data.locate,
     elsewhere=image_data.elsewhere,
+    metrics=METRICS,
+    columns=("final_acc", "train_seconds"),
+    confounds=CONFOUNDS,
     # 1,438 images make eleven batches of 128. A mirrored digit is none, so the steps run and their order means nothing.
     embedded={"batch_size": 128},
 )

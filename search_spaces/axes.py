@@ -1,4 +1,4 @@
-"""From the values of a family's axes to its points, or to a Ray Tune search space."""
+"""Makes the points of a family, or a Ray Tune search space, from the values of its axes."""
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence

@@ -15,6 +15,7 @@ from raysweep.experiment import Experiment, Family, Filter, Group, Question
 from search_spaces import image_data
 from search_spaces.axes import Axes, points, tune_space
 from search_spaces.scattering_grid import TRAINABLE, architecture_name, configure, run_name
+from search_spaces.scattering_metrics import COLUMNS, CONFOUNDS, IMPLIED, METRICS
 from trainables.scattering import ScatteringConfig
 from trainables.scattering.config import DatasetName
 
@@ -139,5 +140,9 @@ FAMILY = Family(
     datasets=get_args(DatasetName),
     locate=image_data.locate,
     elsewhere=image_data.elsewhere,
+    metrics=METRICS,
+    columns=COLUMNS,
+    confounds=CONFOUNDS,
+    implied=IMPLIED,
     embedded={"lr_epochs": 5, "epochs": 5},
 )

@@ -14,6 +14,7 @@ from raysweep.experiment import Experiment, Family, Filter, Group, Question
 from search_spaces import image_data
 from search_spaces.axes import Axes, points, tune_space
 from search_spaces.scattering_grid import TRAINABLE, configure, run_name
+from search_spaces.scattering_metrics import COLUMNS, CONFOUNDS, IMPLIED, METRICS
 from trainables.scattering import ScatteringConfig
 from trainables.scattering.config import DatasetName
 
@@ -216,6 +217,10 @@ FAMILY = Family(
     datasets=get_args(DatasetName),
     locate=image_data.locate,
     elsewhere=image_data.elsewhere,
+    metrics=METRICS,
+    columns=COLUMNS,
+    confounds=CONFOUNDS,
+    implied=IMPLIED,
     # 1,438 images make 12 steps of 128: a few epochs with small steps for filters that see up to 1,875 channels.
     # They show that everything runs, and answer nothing about ImageNet.
     embedded={"global_batch_size": 128, "lr_epochs": 5, "epochs": 2, "lr_extractor": 1e-5},

@@ -141,8 +141,9 @@ def test_commands_are_printed_for_a_machine_that_has_the_data(capsys):
         == 0
     )
     lines = capsys.readouterr().out.splitlines()
+    said = [line for line in lines[::2] if line[:3] in ("# C", "# A", "# B")]
     why = ("C: 4 blocks, the baseline: every other question needs it", "A: 5 blocks", "B: 5 blocks, horizon 27")
-    assert lines[::2] == [f"# {name} (priority {n})" for name, n in zip(why, (0, 1, 4), strict=True)]
+    assert said == [f"# {name} (priority {n})" for name, n in zip(why, (0, 1, 4), strict=True)]
     start = "torchrun --nproc_per_node=8 -m trainables.scattering --dataset imagenet"
     assert all(line.startswith(start) for line in lines[1::2])
 

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from analysis.airbench import timed_runs
 from analysis.plots.curves import learning_curves
 from analysis.plots.effects import accuracy_against_cost, accuracy_against_time, forest
 from analysis.plots.scattering import scattering_plots
 from analysis.plots.style import Plot
-from analysis.results import Results
-from analysis.verdicts import Verdict
+from analysis.reading.results import Results
+from analysis.tables.airbench import timed_runs
+from analysis.verdicts.verdict import Verdict
 
 MOST_SETTINGS = 4
 """Settings that have plots: those with the most runs."""

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from analysis.comparison.cells import cells
 from analysis.plots.style import Plot, look, panels
-from analysis.results import Setting, searched
-from analysis.scattering import cells
+from analysis.reading.results import Setting, searched
 
 MOST_LINES, MOST_PANELS = 8, 9
 
@@ -24,9 +24,8 @@ def learning_curves(setting: Setting, name: str) -> Plot | None:
     if runs.empty:
         return None
     labels = runs["experiment"].copy()
-    for cell in cells(setting):
-        arch, _, other = cell.arch.partition("_against")
-        for label, part in ((arch, cell.wavelets), (f"{arch}_rand{other}", cell.random)):
+    for cell in (cell for implied in setting.families.implied for cell in cells(setting, implied)):
+        for label, part in ((cell.arm_label, cell.arm), (cell.baseline_label, cell.baseline)):
             labels.loc[labels.index.intersection(part.index)] = label
     alone = len(set(labels)) == runs["experiment"].nunique() or "train_size" not in runs
     if alone:

@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.lines import Line2D
 
-from analysis.anchors import AIRBENCH, AIRBENCH_DATA
-from analysis.comparison import metric_of
-from analysis.further import duration_of
+from analysis.comparison.runs import metric_of
 from analysis.plots.style import PUBLISHED, Plot, cost_axis, look, panels
-from analysis.results import Setting, searched
+from analysis.published import AIRBENCH, AIRBENCH_DATA
+from analysis.reading.results import Setting, searched
 from analysis.statistics import mean_interval
-from analysis.verdicts import EQUIVALENT, NO, UNDECIDED, YES, Verdict
+from analysis.verdicts.power import duration_of
+from analysis.verdicts.verdict import EQUIVALENT, NO, UNDECIDED, YES, Verdict
 
 ANSWERS = {YES: ("#0072B2", "o"), NO: ("#D55E00", "s"), EQUIVALENT: ("#009E73", "D"), UNDECIDED: ("0.45", "^")}
 
@@ -94,9 +94,9 @@ def _row_name(v: Verdict, with_setting: bool, with_arm: bool) -> str:
 
 
 def _unit(v: Verdict) -> str:
-    if v.relative:
-        return "%"
-    return f"points per doubling of the {v.over.replace('_', ' ')}" if v.kind == "trend" else "points"
+    """What the axis of an effect says: its unit, or the metric where that has none."""
+    unit = v.unit or v.metric
+    return f"{unit} per doubling of the {v.over.replace('_', ' ')}" if v.kind == "trend" else unit
 
 
 def accuracy_against_cost(setting: Setting, name: str) -> Plot | None:
@@ -172,7 +172,7 @@ def _front(points: pd.DataFrame) -> pd.DataFrame:
 
 
 OFFSETS = ((5, 4), (5, -11), (5, 14), (-40, -11), (-40, 6))
-"""Of names beside their points, in turn, in points."""
+"""Where names stand beside their points, in turn, in points."""
 
 
 def accuracy_against_time(timed: pd.DataFrame, dataset: str, title: str, name: str) -> Plot | None:

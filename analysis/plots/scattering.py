@@ -5,11 +5,12 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from analysis.anchors import SCATTERING, SCATTERING_DATA, TRAIN_SIZES
-from analysis.comparison import metric_of
+from analysis.comparison.cells import Cell
+from analysis.comparison.runs import metric_of
 from analysis.plots.style import PUBLISHED, Plot, band, log_axis, look, panels, short
-from analysis.results import Results, Setting
-from analysis.scattering import Cell, cells, significance_table
+from analysis.published import SCATTERING, SCATTERING_DATA, TRAIN_SIZES
+from analysis.reading.results import Results, Setting
+from analysis.tables.scattering import images_of, scattering_cells, significance_table
 
 MOST_ARCHITECTURES = 8
 
@@ -25,7 +26,9 @@ SERIES = (
 
 def data_efficiency(setting: Setting, name: str) -> Plot | None:
     """Accuracy by train size: random, frozen and fine-tuned, a panel for each architecture; None for one size."""
-    by_arch = {arch: parts for arch, parts in by_architecture(setting).items() if len({c.images for c in parts}) > 1}
+    by_arch = {
+        arch: parts for arch, parts in by_architecture(setting).items() if len({images_of(c) for c in parts}) > 1
+    }
     if not by_arch:
         return None
     published = False
@@ -33,9 +36,9 @@ def data_efficiency(setting: Setting, name: str) -> Plot | None:
         for ax, (arch, parts) in zip(axes, by_arch.items(), strict=True):
             for i, (metric, random, label, anchor) in enumerate(SERIES):
                 known = [
-                    (cell.images, values.tolist())
+                    (images_of(cell), values.tolist())
                     for cell in parts
-                    if len(values := metric_of(cell.side(random), metric))
+                    if len(values := metric_of(cell.baseline if random else cell.arm, metric))
                 ]
                 if known:
                     x, samples = zip(*known, strict=True)
@@ -46,7 +49,7 @@ def data_efficiency(setting: Setting, name: str) -> Plot | None:
                     dash = "--" if random else "-"
                     ax.plot([50_000 * size for size in TRAIN_SIZES], theirs, linestyle=dash, **PUBLISHED)
             anchored = [50_000 * size for size in TRAIN_SIZES] if published else []
-            log_axis(ax, [*(cell.images for cell in parts), *anchored])
+            log_axis(ax, [*map(images_of, parts), *anchored])
             ax.set_title(arch)
             ax.set_xlabel("training images")
         axes[0].set_ylabel("accuracy, %")
@@ -96,7 +99,7 @@ def gain_by_size(setting: Setting, name: str) -> Plot | None:
     """The gain of fine-tuning by train size, with bands; None for one size."""
     lines = {}
     for arch, parts in by_architecture(setting).items():
-        known = [(c.images, v.tolist()) for c in parts if len(v := metric_of(c.wavelets, "finetune_gain"))]
+        known = [(images_of(c), v.tolist()) for c in parts if len(v := metric_of(c.arm, "finetune_gain"))]
         if len(known) > 1:
             lines[arch] = known
     if not lines:
@@ -120,10 +123,10 @@ def gain_by_size(setting: Setting, name: str) -> Plot | None:
 
 def filter_change(setting: Setting, name: str) -> Plot | None:
     """How far the filters moved against what it gained, a point for each run."""
-    found = {arch.partition("_against")[0]: parts for arch, parts in by_architecture(setting).items()}
+    found = {parts[0].arm_label: parts for parts in by_architecture(setting).values()}
     with panels() as (figure, (ax,)):
         for i, (arch, parts) in enumerate(found.items()):
-            runs = pd.concat([cell.wavelets for cell in parts])
+            runs = pd.concat([cell.arm for cell in parts])
             moved, gained = metric_of(runs, "filter_delta_relative"), metric_of(runs, "finetune_gain")
             both = moved.index.intersection(gained.index)
             if len(both):
@@ -148,12 +151,11 @@ def filter_change(setting: Setting, name: str) -> Plot | None:
 def heat_map(setting: Setting, name: str) -> Plot | None:
     """Final accuracy of each architecture and init at each train size; None for one size."""
     values: dict[str, dict[float, float]] = {}
-    for cell in cells(setting):
-        arch, _, other = cell.arch.partition("_against")
-        for label, runs in ((arch, cell.wavelets), (f"{arch}_rand{other}", cell.random)):
+    for cell in scattering_cells(setting):
+        for label, runs in ((cell.arm_label, cell.arm), (cell.baseline_label, cell.baseline)):
             accuracies = metric_of(runs, "final_acc")
             if len(accuracies):
-                values.setdefault(label, {})[cell.images] = float(accuracies.mean())
+                values.setdefault(label, {})[images_of(cell)] = float(accuracies.mean())
     table = pd.DataFrame.from_dict(values, orient="index").sort_index(axis="columns").sort_index().head(MOST_ROWS)
     if len(table.columns) < 2:
         return None
@@ -192,8 +194,8 @@ def _has_anchors(setting: Setting) -> bool:
 def by_architecture(setting: Setting) -> dict[str, list[Cell]]:
     """The architectures with most train sizes, each with its cells by the number of training images."""
     found: dict[str, list[Cell]] = {}
-    for cell in sorted(cells(setting), key=lambda cell: cell.images):
-        found.setdefault(cell.arch, []).append(cell)
+    for cell in sorted(scattering_cells(setting), key=images_of):
+        found.setdefault(cell.label, []).append(cell)
     largest = sorted(found.items(), key=lambda item: (-len(item[1]), item[0]))[:MOST_ARCHITECTURES]
     return dict(sorted(largest))
 

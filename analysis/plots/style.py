@@ -50,7 +50,7 @@ class Plot:
     """A figure with its name and what it shows."""
 
     name: str
-    """Of its files."""
+    """Its files are called so."""
     title: str
     caption: str
     figure: Figure

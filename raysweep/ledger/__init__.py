@@ -5,11 +5,13 @@ from typing import TYPE_CHECKING
 from raysweep.lazy import exporting
 
 if TYPE_CHECKING:
+    from raysweep.ledger.declarations import read_declaration, read_declarations, write_declarations
     from raysweep.ledger.documents import damage_of, read_document
     from raysweep.ledger.durable import write_json
     from raysweep.ledger.inbox import hold_or_offer, take_commands
     from raysweep.ledger.opening import load_results, open_ledger, open_to_watch
     from raysweep.ledger.plan import read_plan, read_questions, write_plan
+    from raysweep.ledger.questions import WrittenQuestion, read_question
     from raysweep.ledger.records import (
         DIVERGED,
         FAILED,
@@ -26,11 +28,13 @@ if TYPE_CHECKING:
 __getattr__, __all__ = exporting(
     __name__,
     {
+        "declarations": ("read_declaration", "read_declarations", "write_declarations"),
         "documents": ("damage_of", "read_document"),
         "durable": ("write_json",),
         "inbox": ("hold_or_offer", "take_commands"),
         "opening": ("load_results", "open_ledger", "open_to_watch"),
         "plan": ("read_plan", "read_questions", "write_plan"),
+        "questions": ("WrittenQuestion", "read_question"),
         "records": (
             "DIVERGED",
             "FAILED",

@@ -1,17 +1,19 @@
 """What a sweep set out to run, and why: RESULTS/plan.json and RESULTS/questions.json."""
 
 import datetime
+from collections.abc import Sequence
 from typing import Any
 
+from raysweep.experiment import Question
 from raysweep.ledger.documents import damage_of, read_document, write_document
-from raysweep.ledger.questions import is_altered, write_down
+from raysweep.ledger.questions import write_down
 from raysweep.ledger.records import FINISHED, Ledger, Record
 from raysweep.ledger.store import LedgerError, Store
 
 PLAN, QUESTIONS = "plan.json", "questions.json"
 
 
-def write_plan(ledger: Ledger, plan: list[Record], questions: list[Record], *, joining: bool = False) -> None:
+def write_plan(ledger: Ledger, plan: list[Record], questions: Sequence[Question], *, joining: bool = False) -> None:
     """Record what a sweep sets out to run; its questions join those of earlier sweeps.
 
     With `joining`, its runs join the plan that is there.
@@ -21,7 +23,7 @@ def write_plan(ledger: Ledger, plan: list[Record], questions: list[Record], *, j
         plan = [*(run for run in read_plan(ledger) if run["run"] not in names), *plan]
     write_document(ledger.store, PLAN, plan)
     try:
-        earlier = _written(ledger.store)
+        earlier = read_questions(ledger)
     except LedgerError:
         earlier = []  # damaged; those of this sweep take its place
     finished = (record for record in ledger.records() if record["status"] == FINISHED)
@@ -36,17 +38,10 @@ def read_plan(ledger: Ledger) -> list[Record]:
 
 
 def read_questions(ledger: Ledger) -> list[Record]:
-    """The questions that were written down; `altered` are those that are not any more what was.
-
-    Raises LedgerError where they are damaged.
-    """
-    return [{**question, "altered": is_altered(question)} for question in _written(ledger.store)]
-
-
-def _written(store: Store) -> list[Record]:
-    questions = _read(store, QUESTIONS)
+    """The entries of questions.json (see `read_question`). Raises LedgerError where they are damaged."""
+    questions = _read(ledger.store, QUESTIONS)
     if not isinstance(questions, list) or not all(isinstance(question, dict) for question in questions):
-        raise damage_of(store, QUESTIONS)
+        raise damage_of(ledger.store, QUESTIONS)
     return questions
 
 

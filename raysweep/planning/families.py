@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from raysweep.experiment import Family
-from raysweep.messages import PlanError, nearest
+from raysweep.messages import PlanError
 from raysweep.modules import import_file
 from raysweep.planning.options import Options
 
@@ -59,7 +59,7 @@ def listed(families: Sequence[Family]) -> Iterator[str]:
 
 
 def _require_usable(family: Family) -> None:
-    """Raises ValueError, in a line, for an experiment whose configuration lacks a field, and for unknown names."""
+    """Raises ValueError, in a line, for a family without experiments, or whose configurations lack a field."""
     if not family.experiments:
         raise ValueError(f"{family.name} has no experiments")
     needed = ["seed", "save_dir", *["dataset"] * (len(family.all_datasets) > 1), *["data_dir"] * bool(family.locate)]
@@ -69,17 +69,6 @@ def _require_usable(family: Family) -> None:
         fields = {field.name for field in dataclasses.fields(experiment.config)}
         if lacking := [name for name in needed if name not in fields]:
             raise ValueError(f"the configuration of {experiment.name} has no field {lacking[0]}")
-    known, questions = [e.name for e in family.experiments], [q.name for q in family.questions]
-    for group in family.groups:
-        for name in group.experiments:
-            if name not in known:
-                raise ValueError(f"group {group.name}: unknown experiment {name!r}{nearest(name, known)}")
-        if group.search and group.search not in questions:
-            raise ValueError(f"group {group.name}: unknown question {group.search!r}{nearest(group.search, questions)}")
-    for question in family.questions:
-        for arm in (question.baseline, *question.arms):
-            if isinstance(arm, str) and arm and arm not in known:
-                raise ValueError(f"question {question.name}: unknown experiment {arm!r}{nearest(arm, known)}")
 
 
 def _line_of(name: str, text: str) -> int:

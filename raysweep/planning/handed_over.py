@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Callable, Sequence
 
 from raysweep.experiment import Family
-from raysweep.ledger import Ledger, take_commands, write_plan
+from raysweep.ledger import Ledger, take_commands
 from raysweep.messages import PlanError
 from raysweep.planning.imported import enter_known
 from raysweep.planning.options import Options, parse_options
@@ -52,5 +52,5 @@ class HandedOver:
         runs = spec.plan(self._ledger, self._resources)
         records = [run.record() for run in runs]
         enter_known(self._ledger, records, imported=options.accept_imported)
-        write_plan(self._ledger, records, spec.questions, joining=True)
+        spec.write_plan(self._ledger, records, joining=True)
         return runs

@@ -4,11 +4,11 @@ import dataclasses
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from raysweep.experiment import Experiment, Family, Question
-from raysweep.ledger import Ledger
+from raysweep.ledger import Ledger, Record, write_declarations, write_plan
 from raysweep.messages import PlanError, nearest
 from raysweep.planning.options import Options
 from raysweep.planning.resources import Resources
@@ -38,10 +38,10 @@ class SweepSpec:
     """Which data these are, as people are told."""
 
     @property
-    def questions(self) -> list[dict[str, Any]]:
+    def questions(self) -> list[Question]:
         """What the runs are to answer, as it is written down."""
         asked = [self.question] if self.question else [q for q in self.family.questions if q.kind != "search"]
-        return [{**asdict(question), "family": question.family or self.family.name} for question in asked]
+        return [self.family.asked(question) for question in asked]
 
     @property
     def selection(self) -> str:
@@ -64,6 +64,14 @@ class SweepSpec:
             group=self.options.group[0] if self.question else "",
             selection=self.selection,
         )
+
+    def write_plan(self, ledger: Ledger, planned: list[Record], *, joining: bool = False) -> None:
+        """Write down what is to run, what it is to answer, and what its family says of the results.
+
+        With `joining`, the runs join the plan that is there.
+        """
+        write_plan(ledger, planned, self.questions, joining=joining)
+        write_declarations(ledger, [self.family.declaration])
 
     def plan(self, ledger: Ledger, resources: Resources) -> list[PlannedRun]:
         """The runs in the order of their admission; of a search, one for each experiment at the value to start from.

@@ -1,9 +1,12 @@
 """Results folders and frames made by hand, for the tests of the analysis."""
 
-from analysis.results import Results
-from analysis.verdicts import verdicts
+import json
+
+from analysis.reading.results import Results
+from analysis.verdicts.answers import verdicts
+from raysweep.experiment import Question
 from raysweep.ledger import frames
-from raysweep.ledger.questions import write_down
+from raysweep.ledger.questions import read_question, write_down
 from raysweep.ledger.records import FAILED, FINISHED
 
 WRITTEN = "2026-01-01T00:00:00+00:00"
@@ -48,10 +51,22 @@ def record(experiment, seed, status=FINISHED, dataset="digits", config=None, **m
     }
 
 
+DEPTH = {"name": "depth", "text": "Does a 5th block help?", "baseline": "C", "arms": ("A",), "metrics": ("head_acc",)}
+
+
 def question(**fields):
     """A question that was written down before its results."""
-    named = {"name": "depth", "text": "Does a 5th block help?", "baseline": "C", "arms": ["A"], "metrics": ["head_acc"]}
-    return write_down([{**named, **fields}], [], [], WRITTEN)[0]
+    return written(Question(**{**DEPTH, **fields}))
+
+
+def written(asked):
+    """The same, of a question that there is."""
+    return read_question(json.loads(json.dumps(write_down([asked], [], [], WRITTEN)[0])))
+
+
+def all_written(family):
+    """The questions of a family, as they are written down before its results."""
+    return [written(family.asked(question)) for question in family.questions]
 
 
 def frame(*records):
@@ -82,4 +97,4 @@ def timed(name, seconds, accuracies, device="A100", **more):
     ]
 
 
-TIME = {"kind": "time", "metrics": ["train_seconds"], "better": "lower", "equal": "final_acc", "equal_within": 0.2}
+TIME = {"kind": "time", "metrics": ("train_seconds",), "better": "lower", "equal": "final_acc", "equal_within": 0.2}

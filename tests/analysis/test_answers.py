@@ -1,11 +1,13 @@
 """What the terminal shows of a results folder, and what it says of bad ones."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
 from analysis.terminal import print_answers
+from raysweep.experiment import Question
 from raysweep.ledger import durable
 from raysweep.ledger.opening import open_ledger
 from raysweep.ledger.plan import write_plan
@@ -13,13 +15,9 @@ from raysweep.ledger.records import FAILED
 from tests.analysis.sweeps import record
 from tests.conftest import run
 
-QUESTION = {
-    "name": "depth",
-    "text": "Does a 5th block help?",
-    "baseline": "C",
-    "arms": ["A"],
-    "metrics": ["head_acc", "finetune_gain"],
-}
+QUESTION = Question(
+    name="depth", text="Does a 5th block help?", baseline="C", arms=("A",), metrics=("head_acc", "finetune_gain")
+)
 
 
 @pytest.fixture
@@ -91,7 +89,7 @@ def test_the_command(ledger):
 
 
 def test_a_question_that_is_changed_after_its_results_is_post_hoc(ledger):
-    write_plan(ledger, [], [{**QUESTION, "smallest_effect": 0.1}])
+    write_plan(ledger, [], [replace(QUESTION, smallest_effect=0.1)])
     assert "post hoc: changed when there were results already" in printed(ledger)
     questions = json.loads((ledger.folder / "questions.json").read_text())
     durable.write_json(ledger.folder / "questions.json", [{**questions[0], "text": "Does it?"}])

@@ -4,8 +4,8 @@ from statistics import fmean
 
 import pytest
 
-from analysis.results import Results
-from analysis.scattering import cells, filter_change_table, significance_table
+from analysis.reading.results import Results
+from analysis.tables.scattering import filter_change_table, scattering_cells, significance_table
 from tests.analysis.sweeps import frame, record
 
 BASE = {"n_blocks": 3, "L": 4, "modulus_type": "complex_modulus", "mixing_horizon": None, "kernel_size": 5}
@@ -56,7 +56,7 @@ def test_an_architecture_has_one_name_at_all_sizes():
     rows = [runs([70.0, 71.0], size) for size in (0.1, 0.5)]
     rows += [runs([80.0, 81.0], 1.0), runs([79.0, 80.0], 1.0, kernel_size=7)]
     (setting,) = Results(frame=frame(*[r for part in rows for r in part])).settings
-    assert [(cell.arch, cell.train_size) for cell in cells(setting)] == [
+    assert [(cell.label, cell.value) for cell in scattering_cells(setting)] == [
         *[("3b_cmod_L4_kernel_size=5", size) for size in (0.1, 0.5, 1.0)],
         ("3b_cmod_L4_kernel_size=7", 1.0),
     ]

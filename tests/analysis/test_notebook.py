@@ -6,7 +6,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from analysis.original import import_results
+from analysis.reading.original import import_results
 from raysweep.ledger.opening import open_ledger
 from tests.analysis.original_files import SAMPLE, write_files
 from tests.conftest import ROOT

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.original import architecture, experiment_name, import_results, read_record
-from analysis.results import Results
-from analysis.scattering import filter_change_table, significance_table
+from analysis.reading.original import architecture, experiment_name, import_results, read_record
+from analysis.reading.results import Results
+from analysis.tables.scattering import filter_change_table, significance_table
 from raysweep import load_results
 from raysweep.ledger.opening import open_ledger
 from search_spaces import cifar_scattering, scattering_grid
@@ -128,7 +128,7 @@ def test_the_names_are_those_of_our_grid():
 
 
 def read_config(given):
-    from analysis.original import _config
+    from analysis.reading.original import _config
 
     return _config(given)
 

@@ -5,10 +5,11 @@ import copy
 import pytest
 
 from analysis.__main__ import main
-from analysis.reading import sound_plan, sound_questions, sound_record
+from analysis.reading.families import undeclared
+from analysis.reading.records import sound_plan, sound_questions, sound_record
 from raysweep.ledger.opening import open_ledger
 from raysweep.ledger.plan import write_plan
-from tests.analysis.sweeps import question, record
+from tests.analysis.sweeps import DEPTH, record
 
 GOOD = record(
     "C",
@@ -30,7 +31,7 @@ GOOD = record(
 )
 def test_a_value_that_is_none_of_its_field_is_left_out(part, field, value):
     notices = []
-    sound = sound_record({**GOOD, part: {**GOOD[part], field: value}}, notices)
+    sound = sound_record({**GOOD, part: {**GOOD[part], field: value}}, undeclared(), notices)
     assert sound[part][field] is None
     assert len(notices) == 1
     assert notices[0].startswith(f"C seed 0: {field} is ")
@@ -75,22 +76,26 @@ WRONG = {
     "has no target": {"kind": "target"},
     "has no smallest_effect": {"smallest_effect": None},
     "does not say over which field its trend is": {"kind": "trend", "over": ""},
-    "does not say which metric has to be equal": {"kind": "time", "equal": None},
+    "has no equal": {"kind": "time", "equal": None},
+    "does not say which metric has to be equal": {"kind": "time", "equal": ""},
+    "has no search": {"kind": "search", "target": 94.0, "search": {"over": "epochs", "limit": [1, 2]}},
+    "is of the unknown better 'more'": {"better": "more"},
+    "says 'later', which this version does not know": {"later": 3},
 }
 
 
 @pytest.mark.parametrize("reason", WRONG)
 def test_a_question_that_cannot_be_answered_is_named(reason):
     notices = []
-    kept = sound_questions([question(name="good"), {**question(), **WRONG[reason]}], notices)
-    assert [q["name"] for q in kept] == ["good"]
+    kept = sound_questions([{**DEPTH, "name": "good"}, {**DEPTH, **WRONG[reason]}], notices)
+    assert [asked.question.name for asked in kept] == ["good"]
     assert len(notices) == 1
     assert notices[0].startswith("question ")
     assert notices[0].endswith(f" {reason}, left out")
 
 
 @pytest.mark.parametrize("content", ["null", '"a"', "[1]", "[{}]", "{}", "["])
-@pytest.mark.parametrize("name", ["questions.json", "plan.json"])
+@pytest.mark.parametrize("name", ["questions.json", "plan.json", "families.json"])
 def test_plans_and_questions_of_any_shape_are_named(name, content, tmp_path, capsys):
     ledger = open_ledger(tmp_path / "results")
     ledger.write(GOOD)
@@ -110,5 +115,5 @@ def test_a_plan_needs_what_tells_its_runs_apart():
 
 def test_what_is_sound_stays_as_it_is():
     notices = []
-    assert sound_record(GOOD, notices) == {**GOOD, "error": "", "started": None, "facts": {}}
+    assert sound_record(GOOD, undeclared(), notices) == {**GOOD, "error": "", "started": None, "facts": {}}
     assert notices == []

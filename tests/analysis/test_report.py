@@ -14,23 +14,17 @@ import pandas as pd
 import pytest
 from matplotlib.image import imread
 
-from analysis.original import import_results
 from analysis.plots import all_plots
+from analysis.reading.original import import_results
+from analysis.reading.results import Results
 from analysis.report import write_report
-from analysis.results import Results
-from analysis.tables import all_tables
-from analysis.verdicts import verdicts
+from analysis.tables.overall import all_tables
+from analysis.verdicts.answers import verdicts
 from raysweep.ledger.opening import open_ledger
-from raysweep.ledger.questions import write_down
 from raysweep.ledger.records import FAILED
 from search_spaces import airbench, cifar_scattering
 from tests.analysis.original_files import SAMPLE, write_files
-from tests.analysis.sweeps import WRITTEN, frame, question, record, runs_of
-
-
-def written(family):
-    asked = [{**asdict(q), "family": q.family or family.name} for q in family.questions]
-    return write_down(asked, [], [], WRITTEN)
+from tests.analysis.sweeps import all_written, frame, question, record, runs_of
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +33,7 @@ def results(tmp_path_factory):
     folder = tmp_path_factory.mktemp("results")
     import_results(open_ledger(folder / "results"), [write_files(SAMPLE, folder / "files")])
     read = Results.read(folder / "results")
-    return Results(frame=read.frame, questions=written(cifar_scattering.FAMILY), location="results")
+    return Results(frame=read.frame, questions=all_written(cifar_scattering.FAMILY), location="results")
 
 
 @pytest.fixture(scope="module")
@@ -190,7 +184,7 @@ def airbench_runs():
 
 
 def test_the_cascade_stands_beside_the_authors(tmp_path):
-    results = Results(frame=frame(*airbench_runs()), questions=written(airbench.FAMILY))
+    results = Results(frame=frame(*airbench_runs()), questions=all_written(airbench.FAMILY))
     write_report(results, verdicts(results), tmp_path)
     rows = list(csv.DictReader(io.StringIO((tmp_path / "tables" / "cascade.csv").read_text())))
     assert [row["experiment"] for row in rows] == ["baseline", "whiten", "dirac"]
@@ -209,7 +203,7 @@ def test_a_search_has_its_table(tmp_path):
         for e, a in ((20.0, 93.5), (21.0, 94.3))
         for s in range(5)
     ]
-    asked = [q for q in written(airbench.FAMILY) if q["kind"] == "search"]
+    asked = [asked for asked in all_written(airbench.FAMILY) if asked.question.kind == "search"]
     tables = all_tables(Results(frame=frame(*rows), questions=asked), [])
     (search,) = [table for table in tables if table.name.startswith("search_")]
     assert search.rows["found"].tolist() == ["21"]
@@ -229,7 +223,7 @@ PARTS = {
 
 @pytest.mark.parametrize("part", PARTS)
 def test_any_part_of_a_sweep_is_reported(part, tmp_path):
-    results = Results(frame=frame(*PARTS[part]), questions=[question(), *written(airbench.FAMILY)])
+    results = Results(frame=frame(*PARTS[part]), questions=[question(), *all_written(airbench.FAMILY)])
     page = Page()
     page.feed(write_report(results, verdicts(results), tmp_path).read_text())
     assert page.open == []
@@ -257,7 +251,7 @@ def test_ten_thousand_runs_are_reported_in_twenty_seconds(tmp_path):
     table = frame(*rows)
     assert len(table) > 10_000
     started = time.perf_counter()
-    results = Results(frame=table, questions=written(cifar_scattering.FAMILY))
+    results = Results(frame=table, questions=all_written(cifar_scattering.FAMILY))
     write_report(results, verdicts(results), tmp_path)
     assert time.perf_counter() - started < 20
     assert (tmp_path / "report.html").stat().st_size < 10_000_000

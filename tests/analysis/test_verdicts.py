@@ -1,13 +1,15 @@
 """What is answered, and what is said with it, on results made by hand; p-values and intervals are scipy's."""
 
 import math
+from dataclasses import replace
 from statistics import fmean
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.wording import answer, basis, further, headline
+from analysis.verdicts.wording import answer, basis, headline, what_would_settle
+from raysweep.experiment import Filter
 from tests.analysis.sweeps import TIME, answered, one, question, record, runs_of, timed
 
 
@@ -39,9 +41,9 @@ def test_one_seed_is_undecided_and_shows_its_difference():
     v = one(runs_of("C", [60.0], seconds=1800.0) + runs_of("A", [62.5], seconds=5400.0), question())
     assert (v.answer, v.estimate, v.interval, v.std) == ("undecided", 2.5, None, None)
     assert headline(v) == "head_acc: undecided (n = 1), +2.50"
-    assert v.more.seeds == 2
-    assert v.more.hours == pytest.approx(4.0)
-    assert v.more.command == "python run_sweep.py --only C,A --seeds 1,2 --results results"
+    assert v.needed.seeds == 2
+    assert v.needed.hours == pytest.approx(4.0)
+    assert v.needed.command == "python run_sweep.py --only C,A --seeds 1,2 --results results"
 
 
 def test_what_is_too_small_to_matter_is_equivalent():
@@ -68,7 +70,7 @@ def test_p_values_are_corrected_over_the_tests_of_a_family():
     base = rng.normal(60, 0.3, 5)
     arms = {name: base + shift + rng.normal(0, 0.3, 5) for name, shift in (("A", 0.5), ("B", 0.6), ("D", 0.0))}
     records = runs_of("C", base) + [r for name, values in arms.items() for r in runs_of(name, values)]
-    asked = [question(name=name, arms=[name], family="f") for name in arms]
+    asked = [question(name=name, arms=(name,), family="f") for name in arms]
     alone = [one(records, q).p for q in asked]
     found = answered(records, *asked)
     assert [v.p for v in found] == pytest.approx(alone)
@@ -77,10 +79,10 @@ def test_p_values_are_corrected_over_the_tests_of_a_family():
     assert [found[i].p_corrected for i in order] == pytest.approx(list(holm))
     # A test that is planned but has no runs yet counts; one that nobody plans does not.
     planned = [{"run": "E-s0", "experiment": "E", "seed": 0, "dataset": "digits", "data": "digits", "set": ""}]
-    more = answered(records, *asked, question(name="E", arms=["E"], family="f"), plan=planned)
+    more = answered(records, *asked, question(name="E", arms=("E",), family="f"), plan=planned)
     assert [v.tests for v in more[:3]] == [4] * 3
     assert more[-1].answer == "open"
-    fewer = answered(records, *asked, question(name="X", arms=["X"], family="f"))
+    fewer = answered(records, *asked, question(name="X", arms=("X",), family="f"))
     assert [v.tests for v in fewer[:3]] == [3] * 3
 
 
@@ -113,7 +115,17 @@ def test_the_trend_is_the_mean_slope_per_doubling():
         for name, size, gains in (("H", 0.1, (5.0, 5.2, 4.9)), ("I", 0.4, (7.1, 7.0, 7.2)), ("C", 1.6, (9.0, 9.3, 9.1)))
         for seed, gain in enumerate(gains)
     ]
-    asked = question(kind="trend", baseline="", arms=["H", "I", "C"], metrics=["finetune_gain"], factor=["train_size"])
+    asked = question(
+        kind="trend",
+        baseline="",
+        arms=(
+            "H",
+            "I",
+            "C",
+        ),
+        metrics=("finetune_gain",),
+        factor=("train_size",),
+    )
     v = one(rows, asked)
     slopes = [(9.0 - 5.0) / 4, (9.3 - 5.2) / 4, (9.1 - 4.9) / 4]  # least squares over -2, 0, 2 doublings
     assert v.estimate == pytest.approx(fmean(slopes))
@@ -128,14 +140,17 @@ def test_the_trend_of_a_difference_between_filters():
         for init, acc in ((False, wavelets), (True, random))
         for seed in range(3)
     ]
-    arms = [{"label": label, "fields": {"random": init}} for label, init in (("wavelets", False), ("random", True))]
+    arms = [Filter(label=label, fields={"random": init}) for label, init in (("wavelets", False), ("random", True))]
     asked = question(
         kind="trend",
         baseline=arms[1],
         arms=[arms[0]],
-        metrics=["final_acc"],
+        metrics=("final_acc",),
         better="lower",
-        factor=["random", "train_size"],
+        factor=(
+            "random",
+            "train_size",
+        ),
     )
     v = one(rows, asked)
     assert v.estimate == pytest.approx(-2.0)
@@ -147,7 +162,16 @@ def test_the_trend_of_a_difference_between_filters():
 def test_an_interaction_is_what_both_do_beyond_each():
     values = {"base": [90, 91], "one": [91, 92], "other": [92, 94], "both": [95, 98]}
     rows = [r for name, accs in values.items() for r in runs_of(name, map(float, accs), "final_acc")]
-    asked = question(kind="interaction", baseline="base", arms=["one", "other", "both"], metrics=["final_acc"])
+    asked = question(
+        kind="interaction",
+        baseline="base",
+        arms=(
+            "one",
+            "other",
+            "both",
+        ),
+        metrics=("final_acc",),
+    )
     v = one(rows, asked)
     # By seed: 95 - 91 - 92 + 90 = 2 and 98 - 92 - 94 + 91 = 3.
     assert v.estimate == pytest.approx(2.5)
@@ -181,7 +205,17 @@ def test_times_of_different_devices_are_refused():
 
 
 def test_a_target_is_reached_where_the_test_says_so():
-    asked = question(kind="target", baseline="", arms=["mirror", "muon", "none"], target=94.0, metrics=["final_acc"])
+    asked = question(
+        kind="target",
+        baseline="",
+        arms=(
+            "mirror",
+            "muon",
+            "none",
+        ),
+        target=94.0,
+        metrics=("final_acc",),
+    )
     rows = runs_of("mirror", [94.2, 94.3, 94.25], "final_acc") + runs_of("muon", [93.9, 94.2, 94.0], "final_acc")
     reached, unclear = answered(rows, asked)
     assert (reached.arm, reached.answer) == ("mirror", "yes")
@@ -198,16 +232,19 @@ def test_what_is_undecided_says_what_would_settle_it():
         runs_of("C", base, selection="--group g", **more) + runs_of("A", arm, selection="--group g", **more), question()
     )
     assert v.answer == "undecided"
-    total = v.more.seeds + 5
+    total = v.needed.seeds + 5
     exact = stats.nct.sf(stats.t.ppf(0.975, total - 1), total - 1, 0.5 * math.sqrt(total) / np.std(arm - base, ddof=1))
-    assert v.more.power == pytest.approx(exact)
-    assert v.more.power >= 0.8
-    assert v.more.hours == pytest.approx(v.more.seeds * 2 * 720 / 3600)
-    assert v.more.command == (
+    assert v.needed.power == pytest.approx(exact)
+    assert v.needed.power >= 0.8
+    assert v.needed.hours == pytest.approx(v.needed.seeds * 2 * 720 / 3600)
+    assert v.needed.command == (
         f"python run_sweep.py --group g --only C,A --seeds 5-{total - 1} --dataset cifar10 --data-dir '/data/cifar 10' "
         "--set epochs=3 --results results"
     )
-    assert f"{v.more.seeds} more seeds would show a difference of 0.5 with {v.more.power:.0%} power" in further(v)
+    assert (
+        f"{v.needed.seeds} more seeds would show a difference of 0.5 with {v.needed.power:.0%} power"
+        in what_would_settle(v)
+    )
 
 
 def test_a_difference_larger_than_matters_is_asked_for_as_large_as_seen():
@@ -215,33 +252,33 @@ def test_a_difference_larger_than_matters_is_asked_for_as_large_as_seen():
     v = one(runs_of("C", [60.0] * 5) + runs_of("A", 60 + differences), question())
     assert (v.answer, v.estimate) == ("undecided", pytest.approx(2.6))
     power = stats.nct.sf(
-        stats.t.ppf(0.975, 4 + v.more.seeds),
-        4 + v.more.seeds,
-        2.6 * math.sqrt(5 + v.more.seeds) / differences.std(ddof=1),
+        stats.t.ppf(0.975, 4 + v.needed.seeds),
+        4 + v.needed.seeds,
+        2.6 * math.sqrt(5 + v.needed.seeds) / differences.std(ddof=1),
     )
-    assert v.more.power == pytest.approx(power)
-    assert f"{v.more.seeds} more seed" in further(v)
-    assert "would show a difference of 2.6, as large as seen, with" in further(v)
-    assert f"{v.more.seeds_for_smallest} for the smallest that matters, 0.5" in further(v)
-    assert v.more.seeds_for_smallest > 10 * v.more.seeds
+    assert v.needed.power == pytest.approx(power)
+    assert f"{v.needed.seeds} more seed" in what_would_settle(v)
+    assert "would show a difference of 2.6, as large as seen, with" in what_would_settle(v)
+    assert f"{v.needed.seeds_for_smallest} for the smallest that matters, 0.5" in what_would_settle(v)
+    assert v.needed.seeds_for_smallest > 10 * v.needed.seeds
 
 
 def test_seeds_that_one_arm_has_come_first():
     rows = runs_of("C", [60.0, 61.0, 62.0, 63.0, 64.0]) + runs_of("A", [60.0, 63.0, 61.0])
-    more = one(rows, question(smallest_effect=1.0)).more
+    more = one(rows, question(smallest_effect=1.0)).needed
     assert f"--seeds 3-{2 + more.seeds} " in more.command
 
 
 def test_questions_that_came_after_their_results_are_post_hoc():
     rows = runs_of("C", [60.0, 61.0]) + runs_of("A", [60.0, 63.0])
     assert not any("post hoc" in flag for flag in one(rows, question()).flags)
-    edited = {**question(), "altered": True}
+    edited = replace(question(), altered=True)
     assert "post hoc: it is not as it was written down" in one(rows, edited).flags
-    late = {**question(), "written": "2026-01-03T00:00:00+00:00"}
+    late = replace(question(), written="2026-01-03T00:00:00+00:00")
     assert "post hoc: written down on 2026-01-03, after results" in one(rows, late).flags
-    seen = {**question(), "seen": ["digits"], "replaces": ["x"]}
+    seen = replace(question(), seen=("digits",), replaces=("x",))
     assert "post hoc: changed when there were results already" in one(rows, seen).flags
-    assert not one(rows, {**question(), "seen": ["cifar10"]}).flags
+    assert not one(rows, replace(question(), seen=("cifar10",))).flags
 
 
 def test_runs_that_no_setting_has_together_are_compared_across_settings():
@@ -296,15 +333,15 @@ def test_runs_that_filters_have_lost_are_counted_by_experiment():
             "config": {"k": 1},
         }
     ]
-    arm = {"label": "all", "fields": {"k": 1}}
-    asked = question(kind="trend", baseline="", arms=[arm], over="size", metrics=["final_acc"])
+    arm = Filter(label="all", fields={"k": 1})
+    asked = question(kind="trend", baseline="", arms=(arm,), over="size", metrics=("final_acc",))
     v = one(rows, asked, plan=plan)
     assert v.lost == ("all: 1 failed (seed 1), 1 missing (seed 0)",)
 
 
 def test_the_run_that_isolates_the_factor_is_compared_across_settings():
     rows = runs_of("C", [60.0, 61.0], config={"L": 4, "h": None}) + runs_of("E", [61.0, 62.5], config={"L": 8, "h": 27})
-    asked = question(arms=["E"], factor=["L"])
+    asked = question(arms=("E",), factor=("L",))
     (confounded,) = answered(rows, asked)
     assert confounded.confounded
     assert confounded.isolated_by == "python run_sweep.py --only E --seeds 0,1 --set h=none --results results"
@@ -317,6 +354,6 @@ def test_the_run_that_isolates_the_factor_is_compared_across_settings():
 def test_advice_leaves_out_seeds_that_diverged_and_takes_those_begun():
     rows = [*runs_of("C", [60.0, 61.0, 62.0], seconds=3600.0), *runs_of("A", [60.0, 63.0, 61.0], seconds=3600.0)]
     rows += [record("C", 10, head_acc=61.0, seconds=3600.0), record("A", 3, "diverged"), record("C", 3, head_acc=61.0)]
-    more = one(rows, question(smallest_effect=1.0)).more
+    more = one(rows, question(smallest_effect=1.0)).needed
     assert f"--seeds 10-{9 + more.seeds} " in more.command  # 10 has been begun; 3 diverged
     assert more.hours == pytest.approx(2 * more.seeds - 1)

@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from raysweep.experiment import Question
 from raysweep.ledger import durable
 from raysweep.ledger.object_store import DEAD
 from raysweep.ledger.opening import load_results, open_ledger, open_to_watch
@@ -26,6 +27,9 @@ from tests.raysweep.sweeps import background, numbers, wait_for
 
 ALONE = {"checkpoint": ("last.pt", "best.pt"), "first_here": True, "meet": lambda: None}
 """What the only worker of a run says of itself."""
+
+DEPTH = Question(name="depth", text="Does a 5th block help?", baseline="C", arms=("A",), metrics=("head_acc",))
+
 HOLD = """
 import sys
 from raysweep.ledger import open_ledger
@@ -46,7 +50,7 @@ def test_what_one_machine_records_the_other_reads(machines, url):
     one.write(record("C-s42-0"))
     assert list(other.records()) == list(one.records()) == [record("C-s42-0")]
     assert other.record("C-s42-0") == record("C-s42-0")
-    write_plan(one, [record()], [{"name": "depth"}])
+    write_plan(one, [record()], [DEPTH])
     assert [question["name"] for question in read_questions(other)] == ["depth"]
     assert list(load_results(url)["run"]) == ["C-s42-0"]
     other.remove("C-s42-0")

@@ -1,11 +1,12 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 
-from raysweep import load_results
+from raysweep import Question, load_results
 from raysweep.ledger.opening import open_ledger
 from raysweep.ledger.plan import read_questions, write_plan
 from raysweep.ledger.records import FAILED, FINISHED, SupersededError, run_key
@@ -169,8 +170,9 @@ def test_one_sweep_at_a_time_holds_a_folder_and_death_lets_go(tmp_path):
 
 def test_questions_of_several_sweeps_stay(tmp_path):
     ledger = open_ledger(tmp_path)
-    write_plan(ledger, [], [{"name": "depth", "text": "old"}, {"name": "other", "text": "?"}])
-    write_plan(ledger, [{"run": "x"}], [{"name": "depth", "text": "new"}])
+    depth = Question(name="depth", text="old", baseline="C", arms=("A",), metrics=("head_acc",))
+    write_plan(ledger, [], [depth, replace(depth, name="other", text="?")])
+    write_plan(ledger, [{"run": "x"}], [replace(depth, text="new")])
     assert [q["text"] for q in read_questions(ledger)] == ["new", "?"]
     assert json.loads((tmp_path / "plan.json").read_text()) == [{"run": "x"}]
 

@@ -15,7 +15,7 @@ EXAMPLE = ROOT / "examples" / "breast_cancer.py"
 TEXT = """
 from dataclasses import dataclass, field
 
-from raysweep import Experiment, Family, Group, Question
+from raysweep import Experiment, Family, Group, Metric, Question
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +41,8 @@ FAMILY = Family(
     dataset="numbers",
     experiments=(SMALL,),
     groups=(Group(name="own-group", experiments=("small",)),),
-    questions=(Question(name="asked", text="Is it?", arms=("small",), metrics=("final_acc",), kind="target"),),
+    questions=(Question(name="asked", text="?", arms=("small",), metrics=("final_acc",), kind="target", target=90.0),),
+    metrics=(Metric(name="final_acc", unit="%"),),
 )
 """
 
@@ -91,9 +92,10 @@ FAMILY = line_of(TEXT, "FAMILY =")
         ("config=Config()", "config={}", FAMILY, "the configuration of small is no object of a dataclass"),
         ('dataset="numbers"', 'dataset="a", datasets=("a", "b")', FAMILY, "small has no field dataset"),
         ('dataset="numbers"', 'dataset="a", locate=print', FAMILY, "small has no field data_dir"),
-        ('("small",)),)', '("smal",)),)', FAMILY, "unknown experiment 'smal'; did you mean 'small'?"),
-        ('arms=("small",)', 'arms=("smal",)', FAMILY, "unknown experiment 'smal'; did you mean 'small'?"),
-        ('("small",)),)', '("small",), search="ask"),)', FAMILY, "unknown question 'ask'; did you mean 'asked'?"),
+        ('("small",)),)', '("smal",)),)', FAMILY, "'smal' in group 'own-group' of own; did you mean 'small'?"),
+        ('arms=("small",)', 'arms=("smal",)', FAMILY, "'smal' in question 'asked' of own; did you mean 'small'?"),
+        ('("small",)),)', '("small",), search="ask"),)', FAMILY, "unknown question 'ask' in group 'own-group' of own"),
+        ('("final_acc",)', '("final_ac",)', FAMILY, "unknown metric 'final_ac' in question 'asked' of own; did you"),
     ],
 )
 def test_a_family_that_cannot_be_used_is_refused_with_its_line(capsys, space, old, new, line, message):

@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 
 from raysweep import load_results
+from search_spaces import cifar_scattering
 from tests.conftest import ROOT, real_data, run_sweep
 from tests.raysweep.sweeps import PAIR, background, numbers, process_of, wait_for
 from tests.raysweep.tracking.reported import shown
@@ -100,8 +101,11 @@ def test_the_plan_and_the_questions_lie_beside_the_results(sweep):
     plan = json.loads((folder / "plan.json").read_text())
     assert [entry["experiment"] for entry in plan] == ["3b_cmod_L4_s10", "3b_cmod_L4_rand_s10"]
     questions = json.loads((folder / "questions.json").read_text())
-    assert len(questions) == 16
+    assert [question["name"] for question in questions] == [q.name for q in cifar_scattering.FAMILY.questions]
     assert all(question["hash"] and question["written"] and question["seen"] == [] for question in questions)
+    (declared,) = json.loads((folder / "families.json").read_text())
+    assert (declared["name"], declared["trainables"]) == ("cifar_scattering", ["trainables.scattering"])
+    assert {"head_acc", "finetune_gain", "seconds"} <= {metric["name"] for metric in declared["metrics"]}
 
 
 @pytest.mark.ray

@@ -4,12 +4,12 @@ from dataclasses import asdict
 
 import pytest
 
-from analysis.comparability import horizon_in_force, stopped_early
-from analysis.results import Results
-from analysis.verdicts import verdicts
-from raysweep.ledger.questions import write_down
+from analysis.comparison.confounds import in_force, stopped_early
+from analysis.reading.results import Results
+from analysis.verdicts.answers import verdicts
 from search_spaces import imagenet_scattering
-from tests.analysis.sweeps import WRITTEN, frame, question, record, runs_of
+from search_spaces.scattering_metrics import CONFOUNDS
+from tests.analysis.sweeps import all_written, frame, question, record, runs_of
 
 CONFIGS = {e.name: e.config for e in imagenet_scattering.FAMILY.experiments}
 
@@ -27,8 +27,7 @@ def seed_run(name, seed=42, **more):
 
 
 def asked(name):
-    (found,) = [asdict(q) for q in imagenet_scattering.QUESTIONS if q.name == name]
-    return write_down([found], [], [], WRITTEN)[0]
+    return next(q for q in all_written(imagenet_scattering.FAMILY) if q.question.name == name)
 
 
 def compared(records, q):
@@ -48,7 +47,7 @@ def test_the_seeds_own_comparisons_of_orientations_are_confounded():
 
 
 def test_with_the_horizon_asked_equal_the_one_in_force_still_differs():
-    q = question(baseline="B", arms=["D"], factor=["L"], dataset="imagenet")
+    q = question(baseline="B", arms=("D",), factor=("L",), dataset="imagenet")
     v = compared([seed_run("B"), seed_run("D")], q)
     assert v.flags == ("also differs in the mixing horizon in force (B 75, D 27)",)
 
@@ -56,13 +55,13 @@ def test_with_the_horizon_asked_equal_the_one_in_force_still_differs():
 @pytest.mark.parametrize("name", ["depth", "horizon", "modulus_4b", "modulus_5b"])
 def test_the_others_differ_in_their_factor_alone(name):
     q = asked(name)
-    v = compared([seed_run(q["baseline"]), seed_run(q["arms"][0])], q)
+    v = compared([seed_run(q.question.baseline), seed_run(q.question.arms[0])], q)
     assert v.flags == ()
     assert v.isolated_by == ""
 
 
 def test_what_would_isolate_the_factor_is_the_arm_with_the_baselines_other_values():
-    q = question(factor=["L"])
+    q = question(factor=("L",))
     rows = runs_of("C", [60.0], config={"L": 4, "lr": 0.1, "gap": False}) + runs_of(
         "A", [61.0], config={"L": 8, "lr": 0.2, "gap": True}
     )
@@ -100,11 +99,12 @@ def test_early_stops_against_the_epoch_limit_are_said():
         *runs_of("C", [60.0, 61.0], "finetune_acc", config=config, finetune_epochs=100, head_epochs=20),
         *runs_of("A", [60.0, 61.0], "finetune_acc", config=config, finetune_epochs=64, head_epochs=20),
     ]
-    v = compared(rows, question(metrics=["finetune_acc"]))
+    v = compared(rows, question(metrics=("finetune_acc",)))
     assert v.flags == ("stopped before the epoch limit: C 0 of 2, A 2 of 2 runs",)
-    assert stopped_early({"epochs": 100, "lr_epochs": 20, "head_epochs": 20}, "head") is False
-    assert stopped_early({"epochs": 100, "head_epochs": 20}, "head") is True
-    assert stopped_early({"epochs": 100}, "finetune") is None
+    head, finetune, _ = CONFOUNDS.phases
+    assert stopped_early({"epochs": 100, "lr_epochs": 20, "head_epochs": 20}, head) is False
+    assert stopped_early({"epochs": 100, "head_epochs": 20}, head) is True
+    assert stopped_early({"epochs": 100}, finetune) is None
 
 
 def test_other_data_are_refused_and_imported_results_are_said():
@@ -113,11 +113,11 @@ def test_other_data_are_refused_and_imported_results_are_said():
     assert v.answer == "open"
     across = verdicts(Results(frame=frame(*rows), questions=[question()]))[-1]
     assert across.flags == ("imported from the authors' own code: A",)
-    assert across.more.command == ""
+    assert across.needed.command == ""
 
 
 def test_of_times_other_machines_of_the_same_kind_are_said():
-    q = question(kind="time", metrics=["train_seconds"], better="lower", equal="head_acc")
+    q = question(kind="time", metrics=("train_seconds",), better="lower", equal="head_acc")
     rows = [
         *runs_of("C", [60.0, 61.0], train_seconds=5.0, device_name="A100", provenance={"hostname": "n1"}),
         *runs_of("A", [60.0, 61.0], train_seconds=4.0, device_name="A100", provenance={"hostname": "n2"}),
@@ -126,15 +126,16 @@ def test_of_times_other_machines_of_the_same_kind_are_said():
 
 
 def test_the_horizon_in_force_is_the_largest_that_restricts():
-    assert {n: horizon_in_force(summary(CONFIGS[n])) for n in "ABCDE"} == {
+    (horizon,) = CONFOUNDS.in_force
+    assert {n: in_force(horizon, summary(CONFIGS[n])) for n in "ABCDE"} == {
         **{"A": "all channels", "B": "75", "C": "all channels", "D": "27", "E": "27"}
     }
-    assert horizon_in_force(None) == ""
+    assert in_force(horizon, None) == ""
 
 
 def test_recipes_of_very_different_length_are_said():
     """The authors' 20 and 150 epochs against 180 count as equal; 6 and 6 against 6 do not."""
-    factor = ["joint", "epochs"]
+    factor = ("joint", "epochs")
 
     def pair(lr_epochs, epochs, joint_epochs):
         return [
@@ -153,5 +154,5 @@ def test_early_stops_after_very_different_epochs_are_said():
         *runs_of("C", [60.0, 61.0], "finetune_acc", config={"epochs": 150}, finetune_epochs=140),
         *runs_of("A", [60.0, 61.0], "finetune_acc", config={"epochs": 150}, finetune_epochs=60),
     ]
-    v = compared(rows, question(metrics=["finetune_acc"]))
+    v = compared(rows, question(metrics=("finetune_acc",)))
     assert v.flags == ("all stopped before the epoch limit, after epochs: C 140, A 60",)

@@ -14,7 +14,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from raysweep.ledger import FINISHED, Ledger, Record
+from analysis.reading.families import original
+from raysweep.ledger import FINISHED, Ledger, Record, write_declarations
 
 PATTERN = "results_*.json"
 
@@ -32,7 +33,7 @@ DEFAULTS: Fields = {
     **{"random_init": False, "joint": False, "lr_epochs": None, "lr_head": 1e-3, "lr_extractor": 1e-4},
     **{"l2_penalty": 0.0, "weight_decay": 1e-4, "patience": 20, "seed": None},
 }
-"""Of flags that a file may lack or have as null (train_size: all images)."""
+"""What flags mean that a file lacks or has as null (train_size: all images)."""
 
 FIXED: Fields = {
     **{"val_split": 0.0, "image_size": None, "augment": True, "sync_batch_norm": False, "half_cache": False},
@@ -44,15 +45,15 @@ COSMETIC = ("data_dir", "save_dir", "workers", "print_freq", "batch_parts")
 UNUSED_BY_JOINT = ("lr_epochs", "lr_extractor", "l2_penalty", "half_cache")
 
 RECIPE = {"kernel_size": 5, "global_batch_size": 128, "lr_epochs": 20, "patience": 20}
-"""Of the authors' CIFAR grid; a run's name says in what else than its architecture it differs from that."""
+"""The recipe of the authors' CIFAR grid; a run's name says in what else than its architecture it differs from that."""
 RECIPE_EPOCHS = {False: 150, True: 180}
-"""In two phases, and joint."""
+"""Its epochs in two phases (False), and in joint training (True)."""
 
 PHASES = {"phase_a": "head", "phase_b": "finetune", "joint": "joint"}
 
 
 class NotOriginalError(ValueError):
-    """A file that is none of the original's results; the message is half a line."""
+    """Raised for a file that is none of the original's results; the message is half a line."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -92,6 +93,7 @@ def import_results(ledger: Ledger, sources: Sequence[str | Path]) -> Imported:
             done.records += 1
     if done.records:
         ledger.write_frame()
+        write_declarations(ledger, [original()])
     return done
 
 

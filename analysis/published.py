@@ -8,11 +8,11 @@ class Published:
     """A mean over runs."""
 
     mean: float
-    """Accuracy in percent."""
+    """The mean accuracy in percent."""
     n: int
-    """Runs."""
+    """The number of runs."""
     seconds: float | None = None
-    """On one A100, without compilation and loading."""
+    """The time on one A100, without compilation and loading."""
 
 
 TRAIN_SIZES = (0.05, 0.1, 0.2, 0.3, 0.5, 1.0)
@@ -45,5 +45,5 @@ AIRBENCH = {
     "tta_on_freeze_11.5": Published(mean=93.98, n=25, seconds=4.53),
     "tta_on_freeze_11": Published(mean=93.97, n=25, seconds=4.4),
 }
-"""By the name of the experiment, at its own epochs on CIFAR-10 (the airbench repository and arXiv 2404.00498)."""
+"""The author's means by experiment, at its own epochs on CIFAR-10 (the airbench repository and arXiv 2404.00498)."""
 AIRBENCH_DATA = SCATTERING_DATA = "cifar10"

@@ -1,7 +1,6 @@
 """A table as data, and as what people read it in: terminal, notebook, CSV, Markdown, LaTeX, HTML."""
 
 import html
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +10,7 @@ import pandas as pd
 from rich.markup import escape
 from rich.table import Table as RichTable
 
-Form = int | str | None
-"""How a number is written: digits after the point; "g": as many as it has; "n": a count with commas; "M": in
-millions or thousands; "s": a time; "p": a p-value; "%": a fraction as percent with its sign; "+": two digits with the
-sign; None: a text."""
+from analysis.numbers import Form, written
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,7 +29,7 @@ class Table:
     """Rows of full precision; shown are the `columns`, in files for scripts all that the rows have."""
 
     name: str
-    """Of its files."""
+    """Its files are called so."""
     title: str
     rows: pd.DataFrame
     columns: Sequence[Column]
@@ -42,7 +38,7 @@ class Table:
 
     @classmethod
     def of(cls, rows: Sequence[Mapping[str, Any]], **parts: Any) -> "Table":
-        """From rows as mappings, which have the columns' names even where there is none."""
+        """Makes a table of rows as mappings; where there is none, it has the columns' names."""
         frame = pd.DataFrame(list(rows))
         known = [column.name for column in parts["columns"]]
         return cls(rows=frame if len(frame.columns) else pd.DataFrame(columns=known), **parts)
@@ -56,7 +52,7 @@ class Table:
             yield [written(value, form) for value, form in zip(values, forms, strict=True)]
 
     def rich(self) -> RichTable:
-        """For the terminal."""
+        """The table as the terminal shows it."""
         table = RichTable(title=escape(self.title), title_justify="left")
         for column in self.columns:
             justify: Any = "left" if column.form is None else "right"
@@ -127,33 +123,6 @@ class Table:
 
 
 PAGE = '<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>{title}</title>\n{body}\n</html>\n'
-
-
-def written(value: Any, form: Form) -> str:
-    """A value as a text; what is missing is an empty one."""
-    if value is None or (not isinstance(value, str | list | tuple | dict) and pd.isna(value)):
-        return ""
-    if form is None or isinstance(value, str):
-        return "yes" if value is True else "no" if value is False else str(value)
-    number = float(value)
-    if not math.isfinite(number):
-        return str(number)
-    match form:
-        case "g":
-            return f"{number:g}"
-        case "n":
-            return f"{number:,.0f}"
-        case "M":
-            return f"{number / 1e6:.3g}M" if number >= 999_500 else f"{number / 1e3:.3g}K"
-        case "s":
-            return f"{number / 3600:.1f} h" if number >= 3600 else f"{number:.0f} s"
-        case "p":
-            return f"{number:.4f}" if number >= 0.0001 else "<0.0001"
-        case "%":
-            return f"{100 * number:+.1f} %"
-        case "+":
-            return f"{number:+.2f}"
-    return f"{number:,.{form}f}"
 
 
 def _side(column: Column) -> str:

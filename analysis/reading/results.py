@@ -14,15 +14,22 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.reading import sound_plan, sound_questions, sound_record
-from raysweep.experiment import Search
-from raysweep.ledger import FINISHED, LedgerError, open_ledger, read_plan, read_questions
-
-Question = Mapping[str, Any]
-"""A question as it lies in questions.json."""
+from analysis.numbers import count
+from analysis.reading.families import Families, completed, undeclared
+from analysis.reading.records import sound_families, sound_plan, sound_questions, sound_record
+from raysweep.experiment import Declaration
+from raysweep.ledger import (
+    FINISHED,
+    LedgerError,
+    WrittenQuestion,
+    open_ledger,
+    read_declarations,
+    read_plan,
+    read_questions,
+)
 
 WAYS = ("num_workers", "numerics")
-"""In which one experiment may have been run several times with the same seed."""
+"""Ways in which one experiment may have been run several times with the same seed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +48,8 @@ class Setting:
     """The columns that are fields of configurations."""
     location: str
     """The results folder."""
+    families: Families
+    """What is said of these results by those who declared what is measured."""
 
     @cached_property
     def experiments(self) -> set[str]:
@@ -54,18 +63,21 @@ class Results:
 
     frame: pd.DataFrame
     """One row for each run that has ended (see `raysweep.load_results`)."""
-    questions: Sequence[Question] = ()
+    questions: Sequence[WrittenQuestion] = ()
     plan: Sequence[Mapping[str, Any]] = ()
+    families: Sequence[Declaration] = field(default_factory=undeclared)
+    """What is said of the results by those who declared what is measured."""
     location: str = "results"
     notices: list[str] = field(default_factory=list)
     """What is wrong with the files, a line each: the rest is reported all the same."""
 
     @classmethod
     def read(cls, location: str | os.PathLike[str], runs: Sequence[str] | None = None) -> "Results":
-        """From a results folder or its URL; with `runs`, of these alone."""
+        """Reads a results folder, given its path or URL; with `runs`, these alone."""
         ledger = open_ledger(location)
         notices: list[str] = []
-        records = [sound_record(r, notices) for r in ledger.records() if runs is None or r["run"] in runs]
+        families = completed(sound_families(_read(lambda: read_declarations(ledger), notices), notices))
+        records = [sound_record(r, families, notices) for r in ledger.records() if runs is None or r["run"] in runs]
         records.sort(key=lambda record: (record["priority"], str(record["finished"])))
         notices = [*(f"damaged record, left out: {file}" for file in ledger.damaged), *notices]
         questions = sound_questions(_read(lambda: read_questions(ledger), notices), notices)
@@ -73,6 +85,7 @@ class Results:
         return cls(
             frame=ledger.frame(failed=True, records=records),
             questions=questions,
+            families=families,
             plan=[entry for entry in plan if runs is None or entry["run"] in runs],
             location=ledger.location,
             notices=notices,
@@ -90,7 +103,7 @@ class Results:
 
     @cached_property
     def settings(self) -> list[Setting]:
-        """In the order of their first runs. What is found on the way goes into `notices`."""
+        """The settings, in the order of their first runs. What is found on the way goes into `notices`."""
         frame = self.frame
         counts = frame["dataset"].value_counts(sort=False)
         if len(counts) > 1:
@@ -105,7 +118,7 @@ class Results:
 
     @cached_property
     def across(self) -> dict[str, Setting]:
-        """By dataset: the runs of all its settings, for questions whose arms are not in one of them.
+        """The runs of all settings of each dataset, for questions whose arms are not in one of them.
 
         Of each experiment it has those of the setting with most seeds, of several the last.
         """
@@ -144,13 +157,7 @@ class Results:
             planned = [p for p in self.plan if all(p.get(k) == first.get(k) for k in ("dataset", "data", "set"))]
             kept_runs = rows.loc[rows.index.isin(done.index.difference(again.index))]
             ended = rows[rows["status"] != FINISHED]
-            yield self._setting(
-                _title(rows, ways),
-                first["dataset"],
-                kept_runs,
-                ended,
-                planned,
-            )
+            yield self._setting(_title(rows, ways), first["dataset"], kept_runs, ended, planned)
 
     def _setting(
         self, title: str, dataset: str, runs: pd.DataFrame, ended: pd.DataFrame, planned: Sequence[Mapping[str, Any]]
@@ -163,22 +170,13 @@ class Results:
             planned=planned,
             config=self.config,
             location=self.location,
+            families=Families.of(pd.concat([runs, ended]), self.families),
         )
 
 
 def searched(runs: pd.DataFrame) -> pd.Series:
     """Which runs are of a search (`only_A@21`), which has a table of its own."""
     return runs["experiment"].str.contains("@", regex=False)
-
-
-def search_of(question: Question) -> Search:
-    """The search of a question of that kind."""
-    return Search(**question["search"])
-
-
-def count(n: int, noun: str) -> str:
-    """`1 seed`, `5 seeds`."""
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
 def _read(read: Callable[[], list[dict[str, Any]]], notices: list[str]) -> list[dict[str, Any]]:
@@ -209,6 +207,6 @@ def _title(rows: pd.DataFrame, ways: Sequence[str]) -> str:
 
 
 def _spoken(run: Any) -> str:
-    """Of a record or a row."""
+    """What a message calls a record or a row."""
     seed = run["seed"]
     return f"{run['experiment']} {'without a seed' if seed is None or pd.isna(seed) else f'seed {seed}'}"

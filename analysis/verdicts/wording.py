@@ -5,16 +5,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from analysis.further import MOST_SEEDS
+from analysis.numbers import with_unit, written
 from analysis.statistics import ALPHA
-from analysis.table import written
-from analysis.verdicts import EQUIVALENT, OPEN, REFUSED, UNDECIDED, Verdict
+from analysis.verdicts.power import MOST_SEEDS
+from analysis.verdicts.verdict import EQUIVALENT, OPEN, REFUSED, UNDECIDED, Verdict
 
 LOOKS = (
     "p-values count one look at the results. Who adds seeds because of what was seen, and tests all of them again, "
     "says yes or no without reason more often: in 8 to 11 % of families after one such look in place of 5 %."
 )
-"""By simulation, without any effect, from five seeds on."""
+"""The figures are by simulation, without any effect, from five seeds on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +60,8 @@ def estimate(v: Verdict) -> str:
     if v.estimate is None:
         return ""
     interval = f" [{signed(v, v.interval[0])}, {signed(v, v.interval[1])}]" if v.interval else ""
-    unit = " per doubling" if v.kind == "trend" else ""
-    return f"{signed(v, v.estimate)}{interval}{unit}"
+    shown = with_unit(f"{signed(v, v.estimate)}{interval}", v.unit)
+    return f"{shown} per doubling" if v.kind == "trend" else shown
 
 
 def basis(v: Verdict) -> str:
@@ -92,17 +92,17 @@ def remarks(v: Verdict) -> Iterator[str]:
         yield f"would tell them apart: {v.isolated_by}"
 
 
-def further(v: Verdict) -> str:
+def what_would_settle(v: Verdict) -> str:
     """How many more seeds would settle an undecided question, and what they cost."""
-    if v.more is None:
+    if v.needed is None:
         return f"more than {MOST_SEEDS:,} seeds would be needed" if v.answer == UNDECIDED and v.n > 1 else ""
-    more = v.more
-    seeds = f"{more.seeds:,} more seed{'s' * (more.seeds != 1)}"
-    power = f" with {more.power:.0%} power" if more.power is not None else ""
-    cost = f", {_hours(more.hours)} of training" if more.hours is not None else ""
-    fewest = more.seeds_for_smallest
+    needed = v.needed
+    seeds = f"{needed.seeds:,} more seed{'s' * (needed.seeds != 1)}"
+    power = f" with {needed.power:.0%} power" if needed.power is not None else ""
+    cost = f", {_hours(needed.hours)} of training" if needed.hours is not None else ""
+    fewest = needed.seeds_for_smallest
     smallest = f"; {fewest:,} for the smallest that matters, {_size(v, v.matters)}" if fewest else ""
-    return f"{seeds} would show {more.effect}{power}{cost}{smallest}"
+    return f"{seeds} would show {needed.effect}{power}{cost}{smallest}"
 
 
 def html_of(answered: Answered) -> str:
@@ -110,8 +110,10 @@ def html_of(answered: Answered) -> str:
     rows = []
     for v in answered.verdicts:
         arms = f"{v.arm} against {v.baseline}" if v.baseline else v.arm
-        below = "".join(f"<li>{html.escape(text)}</li>" for text in filter(None, [basis(v), *remarks(v), further(v)]))
-        command = f"<pre>{html.escape(v.more.command)}</pre>" if v.more and v.more.command else ""
+        below = "".join(
+            f"<li>{html.escape(text)}</li>" for text in filter(None, [basis(v), *remarks(v), what_would_settle(v)])
+        )
+        command = f"<pre>{html.escape(v.needed.command)}</pre>" if v.needed and v.needed.command else ""
         runs = ""
         if v.runs:
             runs = f"<details><summary>{len(v.runs)} runs</summary>{html.escape(', '.join(v.runs))}</details>"
@@ -133,7 +135,7 @@ def signed(v: Verdict, value: float) -> str:
 
 
 def _size(v: Verdict, value: float) -> str:
-    return f"{value:.0%}" if v.relative else f"{value:g}"
+    return f"{value:.0%}" if v.relative else with_unit(f"{value:g}", v.unit)
 
 
 def _p(value: float | None) -> str:

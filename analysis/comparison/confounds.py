@@ -1,24 +1,26 @@
-"""In what the arms of a comparison differ beyond the question's factor, and where that makes it senseless."""
+"""Finds in what the arms of a comparison differ beyond the question's factor, and where that makes it senseless."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-from analysis.comparison import Contrast, values_of, without_effect
-from analysis.results import Question, Setting
+from analysis.comparison.contrast import Contrast
+from analysis.comparison.runs import values_of, without_effect
+from analysis.numbers import is_missing
+from analysis.reading.results import Setting
+from raysweep.experiment import Confounds, InForce, Phase, Question
 
-Rows = Mapping[str, pd.DataFrame]
+RunsByArm = Mapping[str, pd.DataFrame]
 
 CODE = {"numerics": "version of the arithmetic", "revision": "code", "torch_version": "torch"}
-BATCH = {"num_workers": "workers", "batch_norm_images": "images of a batch norm", "computed_in": "computed in"}
 DEVICE = {"device": "device", "device_name": "device"}
 """Columns that say where runs were computed, of which the last that is known counts."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Comparability:
+class Confounding:
     """What a reader of a comparison has to know."""
 
     flags: tuple[str, ...] = ()
@@ -30,45 +32,45 @@ class Comparability:
     """Why there is no comparison."""
 
 
-def comparability(question: Question, contrast: Contrast, setting: Setting) -> Comparability:
-    """Of the runs that a contrast compares."""
-    rows = contrast.rows or {}
-    about_time = question.get("kind") == "time"
+def confounding(question: Question, contrast: Contrast, setting: Setting) -> Confounding:
+    """What the runs that a contrast compares differ in, by what they hold and by what their family says of them."""
+    rows, declared = contrast.rows or {}, setting.families.confounds
+    about_time = question.kind == "time"
     if refused := "; ".join(_refusals(rows, about_time)):
-        return Comparability(refused=refused)
-    other = dict(_other_factors(question, rows, setting))
+        return Confounding(refused=refused)
+    other = dict(_other_factors(question, rows, declared, setting))
+    on_metric = [p for p in declared.phases if p.name in setting.families.metric(contrast.metric).phases]
     flags = (
         *other.values(),
         *contrast.flags,
-        *_conditions(rows),
-        *_early_stops(contrast, rows),
+        *_conditions(rows, declared),
+        *_early_stops(rows, on_metric),
         *_origins(rows, about_time),
     )
     fields = tuple(name for name in other if name in setting.config)
-    return Comparability(flags=flags, other_fields=fields, confounded=bool(other))
+    return Confounding(flags=flags, other_fields=fields, confounded=bool(other))
 
 
-def horizon_in_force(block_summary: Any) -> str:
-    """The largest horizon that restricts a block (`75`), or `all channels` where none does; "" where it is not known.
-
-    The one asked for may be smaller: groups of channels have to divide them.
-    """
-    if not isinstance(block_summary, list):
+def in_force(limit: InForce, layers: Any) -> str:
+    """The largest limit that restricts a layer (`75`), or what is said where none does; "" where it is not known."""
+    if not isinstance(layers, list):
         return ""
-    restricted = [b["mixing_horizon"] for b in block_summary if b["mixing_horizon"] < b["in_channels"]]
-    return str(max(restricted)) if restricted else "all channels"
+    restricted = [layer[limit.limit] for layer in layers if layer[limit.limit] < layer[limit.size]]
+    return str(max(restricted)) if restricted else limit.unrestricted
 
 
-def stopped_early(run: Mapping[Any, Any], phase: str) -> bool | None:
+def stopped_early(run: Mapping[Any, Any], phase: Phase) -> bool | None:
     """Whether a phase ended before its last epoch for want of progress; None where that is not known."""
-    limit: Any = run.get("epochs")
-    if phase == "head" and not _missing(run.get("lr_epochs")):
-        limit = run["lr_epochs"]
-    trained: Any = run.get(f"{phase}_epochs")
-    return None if _missing(trained) or _missing(limit) else bool(trained < limit)
+    limit, trained = _limit(run, phase), run.get(phase.trained)
+    return None if is_missing(trained) or limit is None else bool(trained < limit)
 
 
-def _refusals(rows: Rows, about_time: bool) -> Iterator[str]:
+def _limit(run: Mapping[Any, Any], phase: Phase) -> Any:
+    """The most epochs that a phase may take; None where that is not known."""
+    return next((run[name] for name in phase.limit if not is_missing(run.get(name))), None)
+
+
+def _refusals(rows: RunsByArm, about_time: bool) -> Iterator[str]:
     """Other data, unless they are the authors' (which are not known), and, for times, another device."""
     known = {}
     for label, part in rows.items():
@@ -85,55 +87,57 @@ def _refusals(rows: Rows, about_time: bool) -> Iterator[str]:
                 yield f"times of different devices ({_sides(devices)})"
 
 
-def _other_factors(question: Question, rows: Rows, setting: Setting) -> Iterator[tuple[str, str]]:
-    """What differs and how: fields of the configuration, and the horizon in force where the same one was asked for."""
-    factor = set(question.get("factor", ()))
+def _other_factors(
+    question: Question, rows: RunsByArm, declared: Confounds, setting: Setting
+) -> Iterator[tuple[str, str]]:
+    """What differs and how: fields of the configuration, and limits in force where the same one was asked for."""
+    factor = set(question.factor)
     left_out = {"seed", *factor}.union(*(without_effect(part) for part in rows.values()))
+    limits = {limit.limit: limit for limit in declared.in_force}
     for name in sorted(setting.config - left_out):
         values = {label: _distinct(part, name, missing=True) for label, part in rows.items()}
         if len(set(values.values())) > 1:
-            in_force = f"; in force {_sides(_horizons(rows))}" if name == "mixing_horizon" else ""
-            yield name, f"also differs in {name} ({_sides(values)}{in_force})"
-    limits = {label: _epoch_limits(part) for label, part in rows.items()}
-    known = [limit for found in limits.values() for limit in found]
-    if "epochs" in factor and all(limits.values()) and max(known) > UNEQUAL * min(known):
-        yield "epochs in all", f"also differs in the epochs of all phases together ({_sides(limits)})"
-    horizons = _horizons(rows)
-    asked = {_distinct(part, "mixing_horizon", missing=True) for part in rows.values()}
-    if (
-        "mixing_horizon" not in factor
-        and len(asked) == 1
-        and len(set(horizons.values())) > 1
-        and all(horizons.values())
-    ):
-        yield "horizon in force", f"also differs in the mixing horizon in force ({_sides(horizons)})"
+            beside = f"; in force {_sides(_in_force(limits[name], rows))}" if name in limits else ""
+            yield name, f"also differs in {name} ({_sides(values)}{beside})"
+    lengths = {label: _lengths(part, declared.phases) for label, part in rows.items()}
+    known = [length for found in lengths.values() for length in found]
+    fields = {name for phase in declared.phases for name in phase.limit}
+    if fields & factor and all(lengths.values()) and max(known) > UNEQUAL * min(known):
+        yield "epochs in all", f"also differs in the epochs of all phases together ({_sides(lengths)})"
+    for name, limit in limits.items():
+        found = _in_force(limit, rows)
+        asked = {_distinct(part, name, missing=True) for part in rows.values()}
+        if name not in factor and len(asked) == 1 and len(set(found.values())) > 1 and all(found.values()):
+            yield f"{name} in force", f"also differs in the {limit.label} in force ({_sides(found)})"
 
 
 UNEQUAL = 1.1
 """Recipes whose epochs are closer than this (the authors': 20 and 150 in two phases, 180 joint) are called equal."""
 
 
-def _epoch_limits(rows: pd.DataFrame) -> tuple[float, ...]:
+def _lengths(rows: pd.DataFrame, phases: Sequence[Phase]) -> tuple[float, ...]:
     """The epochs that runs may have in all phases together; none where that is not known."""
+    names = dict.fromkeys(name for phase in phases for name in (*phase.limit, *phase.where))
     found = set()
-    for run in rows.reindex(columns=["epochs", "lr_epochs", "joint"]).to_dict("records"):
-        head = 0 if run["joint"] is True else run["epochs"] if _missing(run["lr_epochs"]) else run["lr_epochs"]
-        if not _missing(run["epochs"]) and not _missing(run["joint"]):
-            found.add(float(run["epochs"] + head))
+    for run in rows.reindex(columns=list(names)).to_dict("records"):
+        own = [phase for phase in phases if all(run[name] == value for name, value in phase.where.items())]
+        limits = [_limit(run, phase) for phase in own]
+        if own and None not in limits:
+            found.add(float(sum(limits)))
     return tuple(sorted(found))
 
 
-def _horizons(rows: Rows) -> dict[str, tuple[str, ...]]:
+def _in_force(limit: InForce, rows: RunsByArm) -> dict[str, tuple[str, ...]]:
     found = {}
     for label, part in rows.items():
-        summaries = part.get("block_summary", ())
-        found[label] = tuple(sorted(filter(None, {horizon_in_force(summary) for summary in summaries})))
+        layers = part.get(limit.layers, ())
+        found[label] = tuple(sorted(filter(None, {in_force(limit, entry) for entry in layers})))
     return found
 
 
-def _conditions(rows: Rows) -> Iterator[str]:
+def _conditions(rows: RunsByArm, declared: Confounds) -> Iterator[str]:
     """Effective batch, precision, version of the code, and what was done for want of memory."""
-    for column, spoken in (BATCH | CODE).items():
+    for column, spoken in {"num_workers": "workers", **declared.conditions, **CODE}.items():
         values = {label: _distinct(part, column) for label, part in rows.items()}
         if all(values.values()) and _differ(rows, column):
             yield f"{spoken}: {_sides({label: [str(v)[:12] for v in found] for label, found in values.items()})}"
@@ -142,15 +146,15 @@ def _conditions(rows: Rows) -> Iterator[str]:
             yield f"for want of memory {label} had its batches cut in {cut} of {len(part)} runs"
 
 
-def _early_stops(contrast: Contrast, rows: Rows) -> Iterator[str]:
+def _early_stops(rows: RunsByArm, phases: Sequence[Phase]) -> Iterator[str]:
     """Where some arms were stopped for want of progress and others by the limit of epochs."""
     said = {}
+    names = dict.fromkeys(name for phase in phases for name in (*phase.limit, phase.trained))
     for label, part in rows.items():
-        phases = ["head"] if contrast.metric.startswith("head") else ["finetune", "joint"]
-        needed = [name for name in ("epochs", "lr_epochs", *(f"{phase}_epochs" for phase in phases)) if name in part]
-        ends = [stopped_early(run, phase) for run in part[needed].to_dict("records") for phase in phases]
+        runs = part[[name for name in names if name in part]].to_dict("records")
+        ends = [stopped_early(run, phase) for run in runs for phase in phases]
         known = [end for end in ends if end is not None]
-        trained = part[[name for name in needed if name.endswith("_epochs") and name != "lr_epochs"]].max(axis=1)
+        trained = part[[phase.trained for phase in phases if phase.trained in part]].max(axis=1)
         if known:
             said[label] = (sum(known), len(known), float(trained.mean()))
     shares, means = {early / n for early, n, _ in said.values()}, [mean for *_, mean in said.values()]
@@ -164,7 +168,7 @@ def _early_stops(contrast: Contrast, rows: Rows) -> Iterator[str]:
         yield f"stopped before the epoch limit: {spoken} runs"
 
 
-def _origins(rows: Rows, about_time: bool) -> Iterator[str]:
+def _origins(rows: RunsByArm, about_time: bool) -> Iterator[str]:
     """Runs of the authors' own code, and for times other machines of the same kind."""
     imported = [label for label, part in rows.items() if "imported" in part and part["imported"].notna().any()]
     if imported and _differ(rows, "imported", pd.notna):
@@ -174,7 +178,7 @@ def _origins(rows: Rows, about_time: bool) -> Iterator[str]:
         yield f"machines: {_sides(hosts)}"
 
 
-def _differ(rows: Rows, column: str, of: Callable[[Any], Any] = str) -> bool:
+def _differ(rows: RunsByArm, column: str, of: Callable[[Any], Any] = str) -> bool:
     """Whether the arms' values of a column differ in any pair of runs; without pairs, as a whole."""
     known = [part for part in rows.values() if column in part]
     by_seed = [part.drop_duplicates("seed").set_index("seed")[column].map(of) for part in known]
@@ -200,7 +204,3 @@ def _sides(values: Mapping[str, Any]) -> str:
         for label, found in values.items()
     }
     return ", ".join(f"{label} {text or 'not known'}" for label, text in spoken.items())
-
-
-def _missing(value: Any) -> bool:
-    return value is None or (not isinstance(value, list | dict) and bool(pd.isna(value)))

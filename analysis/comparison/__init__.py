@@ -1,0 +1,1 @@
+"""What a question compares, and in what its arms differ besides."""

@@ -1,0 +1,1 @@
+"""Reads a results folder, or the authors' files, into runs that may be compared."""

@@ -1,0 +1,1 @@
+"""Tables: those that every sweep has, and those of single families."""

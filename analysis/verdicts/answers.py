@@ -1,0 +1,175 @@
+"""The answers to all questions of a results folder, with what each rests on.
+
+The exact sign-flip test stands beside the test that decides. What is undecided says how many more seeds would settle it
+and what they cost.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from statistics import fmean, stdev
+
+import pandas as pd
+
+from analysis import statistics
+from analysis.comparison.cells import implied_questions
+from analysis.comparison.runs import arms_of, rows_of
+from analysis.reading.results import Results, Setting
+from analysis.statistics import Interval
+from analysis.verdicts.commands import isolating_command
+from analysis.verdicts.decisions import Decision, decide
+from analysis.verdicts.power import seeds_needed
+from analysis.verdicts.uncorrected import UncorrectedTest, is_there, lost, spoken_accuracy, uncorrected_tests
+from analysis.verdicts.verdict import UNDECIDED, Verdict
+from raysweep.ledger import WrittenQuestion
+
+
+def verdicts(results: Results) -> list[Verdict]:
+    """The answers in all settings that have something to do with a question, in the order of the settings."""
+    found: list[Verdict] = []
+    answered: set[tuple[str, str]] = set()
+    isolated: list[UncorrectedTest] = []
+    for setting in results.settings:
+        tests = [test for asked in _asked(results, setting) for test in uncorrected_tests(asked, setting)]
+        found += _decided(tests)
+        isolated += [alone for test in tests for alone in _isolated(test, results.settings)]
+        answered |= {(setting.dataset, test.question.name) for test in tests if not test.contrast.missing}
+    for dataset, setting in results.across.items():
+        left = [asked for asked in _asked(results, setting) if (dataset, asked.question.name) not in answered]
+        tests = [test for asked in left for test in uncorrected_tests(asked, setting)]
+        found += _decided([test for test in tests if not test.contrast.missing])
+    return [*found, *_decided(isolated)]
+
+
+def _isolated(confounded: UncorrectedTest, settings: Sequence[Setting]) -> list[UncorrectedTest]:
+    """The same question where one of the two arms was run in another setting such that they differ in the factor alone:
+    what the command does that a confounded answer names."""
+    setting, question, arm = confounded.setting, confounded.question, confounded.contrast.arm
+    baseline = question.baseline
+    if not confounded.confounding.confounded or not isinstance(baseline, str) or arm not in question.arms:
+        return []
+    asked = replace(confounded.asked, question=replace(question, arms=(arm,)))
+    found = []
+    for other in settings:
+        if other is setting or other.dataset != setting.dataset:
+            continue
+        for base, changed in ((setting, other), (other, setting)):
+            runs = pd.concat([rows_of(baseline, base.runs), rows_of(arm, changed.runs)])
+            title = f"{setting.dataset}, across settings"
+            both = replace(setting, title=title, runs=runs, ended=setting.ended.iloc[:0], planned=())
+            found += [
+                test
+                for test in uncorrected_tests(asked, both)
+                if test.contrast.metric == confounded.contrast.metric
+                and test.contrast.values
+                and not test.confounding.refused
+                and not test.confounding.confounded
+            ]
+    return found
+
+
+def _asked(results: Results, setting: Setting) -> list[WrittenQuestion]:
+    """The questions about the setting's data of whose arms one was run or planned; without any, those implied."""
+    if not results.questions:
+        return [WrittenQuestion(question=question) for question in implied_questions(setting)]
+    return [
+        asked
+        for asked in results.questions
+        if asked.question.kind != "search"
+        and asked.question.dataset in (None, setting.dataset)
+        and any(is_there(arm, setting) for arm in arms_of(asked.question))
+    ]
+
+
+def _decided(tests: Sequence[UncorrectedTest]) -> list[Verdict]:
+    return [_verdict(test, decision) for test, decision in zip(tests, decide(tests), strict=True)]
+
+
+def _verdict(test: UncorrectedTest, decision: Decision) -> Verdict:
+    question, contrast = test.question, test.contrast
+    verdict = Verdict(
+        question=question.name,
+        text=question.text,
+        kind=question.kind,
+        setting=test.setting.title,
+        metric=contrast.metric,
+        arm=contrast.arm,
+        baseline=contrast.baseline,
+        answer=decision.answer,
+        reason=decision.reason,
+        unit=_unit(test),
+        family=test.family,
+        lost=tuple(lost(test)),
+        note=question.note,
+        over=question.over,
+        relative=question.kind == "time",
+        matters=float(question.smallest_effect),
+    )
+    if contrast.missing:
+        return verdict
+    verdict = replace(verdict, runs=_names(contrast.rows or {}))
+    return verdict if test.confounding.refused else _with_numbers(verdict, test, decision)
+
+
+def _with_numbers(verdict: Verdict, test: UncorrectedTest, decision: Decision) -> Verdict:
+    """The verdict with the estimate, the tests, and what is to be said with them."""
+    kind, contrast = test.question.kind, test.contrast
+    values, n = contrast.values, len(contrast.values)
+    is_difference = kind not in ("target", "equivalence")
+    return replace(
+        verdict,
+        estimate=_on_scale(test, fmean(values)),
+        interval=_interval(test),
+        std=stdev(values) if n > 1 else None,
+        n=n,
+        seeds=contrast.seeds,
+        means=contrast.means,
+        equal=spoken_accuracy(test) if kind == "time" else "",
+        test=_test_of(test) if n > 1 else "",
+        p=test.p,
+        p_corrected=decision.p,
+        tests=decision.tests,
+        p_sign_flip=statistics.sign_flip(values) if n > 1 and is_difference else None,
+        p_sign_flip_least=statistics.smallest_sign_flip(n) if n > 1 and is_difference else None,
+        p_equivalent=decision.p if kind == "equivalence" else decision.p_other,
+        confounded=test.confounding.confounded,
+        flags=(*test.confounding.flags, *filter(None, [test.post_hoc])),
+        isolated_by=isolating_command(test) if test.confounding.confounded else "",
+        needed=seeds_needed(test, decision.level) if decision.answer == UNDECIDED else None,
+    )
+
+
+def _unit(test: UncorrectedTest) -> str:
+    """The unit of the estimate."""
+    if test.question.kind == "time":
+        return "%"
+    unit = test.metric.unit
+    return "points" if unit == "%" and test.question.kind != "target" else unit
+
+
+def _on_scale(test: UncorrectedTest, value: float) -> float:
+    """A value on the scale of the contrast, on that of the estimate."""
+    return math.expm1(value) if test.question.kind == "time" else value
+
+
+def _interval(test: UncorrectedTest) -> Interval | None:
+    interval = statistics.mean_interval(test.contrast.values, floor=test.contrast.floor)
+    return interval and (_on_scale(test, interval[0]), _on_scale(test, interval[1]))
+
+
+def _test_of(test: UncorrectedTest) -> str:
+    if not statistics.deviation_of(test.contrast.values, test.contrast.floor):
+        return "sign-flip test (no variance)"
+    if test.question.kind == "time" and test.is_better:
+        return f"paired t-test of log times and one-sided t-test of {test.question.equal}, the larger"
+    return {
+        "equivalence": "two one-sided t-tests",
+        "target": "t-test of the mean",
+        "trend": "t-test of the slopes by seed",
+        "interaction": "t-test of the interactions by seed",
+        "time": "paired t-test of log times",
+    }.get(test.question.kind, "paired t-test")
+
+
+def _names(rows: Mapping[str, pd.DataFrame]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(str(name) for part in rows.values() if "run" in part for name in part["run"]))

@@ -1,0 +1,76 @@
+"""The commands that would settle a question: more seeds of its arms, or runs that differ in the factor alone."""
+
+import shlex
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from analysis.comparison.contrast import NO_SEED
+from analysis.numbers import is_missing
+from analysis.verdicts.uncorrected import UncorrectedTest
+
+
+def isolating_command(test: UncorrectedTest) -> str:
+    """The command for runs that differ in the factor alone: those that the question names, or the arm with the
+    baseline's other values."""
+    rows, seeds = test.contrast.rows or {}, list(test.contrast.seeds)
+    if named := test.question.isolated_by:
+        return _run(test, pd.concat(rows.values()), seeds, selection=named)
+    base, arm = rows.get(test.contrast.baseline), rows.get(test.contrast.arm)
+    if base is None or arm is None or not isinstance(test.question.baseline, str):
+        return ""
+    changes = {}
+    for name in test.confounding.other_fields:
+        value = base[name].iloc[0] if name in base else None
+        changes[name] = "none" if is_missing(value) else f"{value:g}" if isinstance(value, float) else str(value)
+    return _run(test, arm, seeds, changes=changes) if changes else ""
+
+
+def more_seeds_command(test: UncorrectedTest, seeds: Sequence[int]) -> str:
+    """The command that runs more seeds of the arms."""
+    return _run(test, pd.concat((test.contrast.rows or {}).values()), seeds)
+
+
+def _run(
+    test: UncorrectedTest,
+    rows: pd.DataFrame,
+    seeds: Sequence[int],
+    selection: str = "",
+    changes: Mapping[str, str] | None = None,
+) -> str:
+    """The command that runs the experiments of rows, or a selection, with these seeds on their data; "" for runs of the
+    authors' own code."""
+    if "trainable" not in rows or ("imported" in rows and rows["imported"].notna().any()):
+        return ""
+    first = rows.iloc[-1]
+    fields = dict(field.split("=", 1) for field in str(first.get("set") or "").split(", ") if "=" in field)
+    fields |= changes or {}
+    parts = ["python run_sweep.py", selection or _named(rows)]
+    if seeds and NO_SEED not in seeds:
+        parts.append(f"--seeds {_spoken_range(seeds)}")
+    if first.get("dataset") != "digits":
+        parts += ["--dataset", str(first["dataset"]), "--data-dir", shlex.quote(str(first.get("data_dir")))]
+    workers = first.get("num_workers", 1)
+    if workers != 1 and not pd.isna(workers):
+        parts.append(f"--num-workers {workers:g}")
+    if fields:
+        parts.append("--set " + " ".join(shlex.quote(f"{name}={value}") for name, value in fields.items()))
+    if Path(test.setting.location) != Path("results").absolute():  # where a sweep goes unless told otherwise
+        parts.append(f"--results {shlex.quote(test.setting.location)}")
+    return " ".join(parts)
+
+
+def _spoken_range(seeds: Sequence[int]) -> str:
+    """`3,4`, or of more in a row `3-9`."""
+    in_a_row = list(seeds) == list(range(seeds[0], seeds[-1] + 1)) and len(seeds) > 2
+    return f"{seeds[0]}-{seeds[-1]}" if in_a_row else ",".join(map(str, seeds))
+
+
+def _named(rows: pd.DataFrame) -> str:
+    """The arguments that name the experiments of runs."""
+    names = list(dict.fromkeys(rows["experiment"]))
+    selections = Counter(text for text in rows.get("selection", ()) if isinstance(text, str) and text)
+    selection = f"{selections.most_common(1)[0][0]} " if selections else ""
+    return f"{selection}--only {shlex.quote(','.join(names))}"

@@ -1,0 +1,103 @@
+"""What the scattering families measure, what makes their runs hard to compare, and what they answer unasked."""
+
+from typing import Any
+
+from raysweep.experiment import Confounds, ImpliedQuestions, InForce, Metric, Phase, Question
+
+HEAD, TUNED = ("head",), ("finetune", "joint")
+"""The phases of training that metrics depend on: that of the head on frozen filters, or the last one."""
+
+
+def _accuracy(name: str, label: str = "", **more: Any) -> Metric:
+    return Metric(name=name, unit="%", resolution=1, label=label, **more)
+
+
+def _speed(phase: str, label: str = "", **more: Any) -> Metric:
+    return Metric(name=f"{phase}_images_per_second", unit="images/s", label=label, digits=0, **more)
+
+
+METRICS = (
+    _accuracy("head_acc", "head", phases=HEAD),
+    _accuracy("head_acc5", "head top-5", phases=HEAD, least_classes=11),
+    _accuracy("baseline_acc", phases=HEAD),
+    _accuracy("finetune_acc", "tuned", phases=TUNED),
+    _accuracy("finetune_acc5", "tuned top-5", phases=TUNED, least_classes=11),
+    Metric(name="finetune_gain", unit="points", resolution=2, label="gain", phases=TUNED),
+    _accuracy("joint_acc", "joint", phases=TUNED),
+    _accuracy("joint_acc5", "joint top-5", phases=TUNED, least_classes=11),
+    _accuracy("final_acc", "accuracy", phases=TUNED),
+    _accuracy("final_acc5", "top-5", phases=TUNED, least_classes=11),
+    Metric(name="filter_delta_relative", unit="", better=None, label="moved", digits=3, phases=TUNED),
+    Metric(name="filter_delta_l2", unit="", better=None, digits=3, phases=TUNED),
+    Metric(name="n_params_total", unit="parameters", better="lower", label="params"),
+    _speed("head", phases=HEAD),
+    _speed("finetune", "img/s", phases=TUNED),
+    _speed("joint", phases=TUNED),
+    Metric(name="seconds", unit="s", better="lower", label="time", phases=TUNED),
+)
+"""Accuracies are those of the head on frozen filters, after fine-tuning, and after joint training. `finetune_gain` is
+the accuracy after fine-tuning less that at its start, `filter_delta_relative` the filters' change over their norm."""
+
+COLUMNS = (
+    *("train_size", "head_acc", "head_acc5", "finetune_acc", "finetune_acc5", "finetune_gain", "joint_acc"),
+    *("joint_acc5", "filter_delta_relative", "n_params_total", "finetune_images_per_second", "seconds"),
+)
+
+CONFOUNDS = Confounds(
+    conditions={"batch_norm_images": "images of a batch norm", "computed_in": "computed in"},
+    in_force=(
+        # Groups of channels have to divide them, so the horizon in force may be larger than the one asked for.
+        InForce(
+            limit="mixing_horizon",
+            label="mixing horizon",
+            layers="block_summary",
+            size="in_channels",
+            unrestricted="all channels",
+        ),
+    ),
+    phases=(
+        Phase(name="head", trained="head_epochs", limit=("lr_epochs", "epochs"), where={"joint": False}),
+        Phase(name="finetune", trained="finetune_epochs", limit=("epochs",), where={"joint": False}),
+        Phase(name="joint", trained="joint_epochs", limit=("epochs",), where={"joint": True}),
+    ),
+)
+
+RECIPES = ("random_init", "joint", "epochs", "lr_epochs", "lr_extractor", "l2_penalty", "half_cache")
+"""The fields in which wavelets in two phases and a random init trained jointly differ by their recipes."""
+
+IMPLIED = (
+    ImpliedQuestions(
+        compared="random_init",
+        arm=False,
+        baseline=True,
+        label="{n_blocks:g}b_{modulus_type}_L{L:g}[_h{mixing_horizon:g}]",
+        words={"complex_modulus": "cmod", "phase_relu": "prelu"},
+        baseline_suffix="_rand",
+        difference=Question(
+            name="wavelets_{label}_{value}",
+            text="Do wavelets help {label} at {spoken}?",
+            arms=("wavelets",),
+            baseline="random init",
+            metrics=("final_acc",),
+            factor=RECIPES,
+            family="wavelets",
+        ),
+        trend=Question(
+            name="advantage_{label}",
+            text="Do wavelets help {label} more, the fewer training images there are?",
+            kind="trend",
+            arms=("wavelets",),
+            baseline="random init",
+            metrics=("final_acc",),
+            better="lower",
+            smallest_effect=0.25,
+            factor=(*RECIPES, "train_size"),
+            family="wavelets",
+        ),
+        series=(
+            *("n_blocks", "L", "modulus_type", "kernel_size", "mixing_horizon", "lowpass_last", "global_avg_pool"),
+            *("random_init", "joint"),
+        ),
+    ),
+)
+"""What the authors' result files are asked, and any other folder without questions."""
