@@ -7,9 +7,6 @@ from raysweep.admission import Devices, Gates, RunBundle, gpu_share
 from raysweep.ledger import Ledger, Record
 from raysweep.planning import PlannedRun, Resources
 
-HEAD_NODE = "node:__internal_head__"
-"""A resource that Ray gives every head node. A trial must ask Ray for something; where it needs nothing it asks for a
-trace of this one."""
 SLOT = "slot"
 """The resource of Ray's that a cluster's head node is started with, for trials to take."""
 CORES = len(os.sched_getaffinity(0))
@@ -73,7 +70,7 @@ class LocalPlacement:
         return self._resources.per_worker(run, self._share(run))
 
     def asked_of_ray(self, slots: float) -> dict[str, float]:
-        return {HEAD_NODE: 0.001}
+        return {}
 
     def has_room(self, bundle: RunBundle) -> bool:
         return not self._resources.gpus or self._devices.suffice(*_workers_and_share(bundle))
@@ -127,7 +124,7 @@ class ClusterPlacement:
         return self._resources.per_worker(run, self._gpus_per_worker)
 
     def asked_of_ray(self, slots: float) -> dict[str, float]:
-        return {HEAD_NODE: 0.001} if self._max_concurrent else {SLOT: slots}
+        return {} if self._max_concurrent else {SLOT: slots}
 
     def has_room(self, bundle: RunBundle) -> bool:
         return True

@@ -14,6 +14,7 @@ from raysweep.admission import Admission, RunBundle
 from raysweep.ledger import DIVERGED, FAILED, FINISHED, STOPPED, Ledger, uninterrupted_seconds
 from raysweep.live import Status
 from raysweep.planning import PlannedRun, Rules, in_bundles
+from raysweep.ray_internals import Feature
 from raysweep.running.failures import DISK, ERROR, LOST, Failure
 from raysweep.running.placement import Placement
 from raysweep.running.recording import git_revision, record_failure, unrecorded
@@ -30,8 +31,17 @@ GRACE = 60.0
 class TrialQueue:
     """Gives out trials one by one, when admission says so, and tells admission and followers how they went."""
 
-    def __init__(self, ledger: Ledger, placement: Placement, rules: Rules, status: Status) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        placement: Placement,
+        rules: Rules,
+        status: Status,
+        without: frozenset[Feature] = frozenset(),
+    ) -> None:
+        """`without` names what the trials have to do without."""
         self.ledger, self.placement, self.rules, self.status = ledger, placement, rules, status
+        self._without = without
         self.runs: dict[str, PlannedRun] = {}
         self._durations = _Durations(ledger)
         self.admission = Admission(
@@ -68,7 +78,7 @@ class TrialQueue:
         if bundle is None:
             self.finished = not self.admission.running and (self.admission.closed or not self.admission.waiting)
             return None
-        spec = _spec_of(bundle, self.ledger, self.placement, self._revision)
+        spec = _spec_of(bundle, self.ledger, self.placement, self._revision, self._without)
         self._specs[bundle], self._trials[trial_id] = spec, (bundle, spec)
         for run in bundle.runs:
             self.ledger.let_go_on(run.name)
@@ -224,7 +234,9 @@ class _Durations:
         self._known = None
 
 
-def _spec_of(bundle: RunBundle, ledger: Ledger, placement: Placement, revision: str | None) -> TrialSpec:
+def _spec_of(
+    bundle: RunBundle, ledger: Ledger, placement: Placement, revision: str | None, without: frozenset[Feature]
+) -> TrialSpec:
     """What a trial is told that does the runs of a bundle, and whose processes start now."""
     first = bundle.runs[0]
     trial = f"{first.name}-{time.time():.3f}"
@@ -237,4 +249,5 @@ def _spec_of(bundle: RunBundle, ledger: Ledger, placement: Placement, revision: 
         folder=str(ledger.folder),
         gate=placement.starts(trial),
         revision=revision,
+        without=without,
     )

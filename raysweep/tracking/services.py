@@ -18,6 +18,7 @@ from typing import Any
 from raysweep.ledger import FAILED, FINISHED, Ledger
 from raysweep.messages import PlanError, nearest, one_line
 from raysweep.planning import PlannedRun
+from raysweep.ray_internals import Feature, lost, mlflow_runs, notice, without_restarts
 
 PROJECT = "raysweep"
 """MLflow's experiment and W&B's project, where neither --track nor their own environment variables name one."""
@@ -41,6 +42,8 @@ class Destination:
 
     def open(self, ledger: Ledger) -> "Service":
         """The sink. Needs an initialised Ray. Raises whatever the service does."""
+        if without := lost({"mlflow": Feature.MLFLOW_RUNS, "wandb": Feature.WANDB_LOGGER}[self.kind]):
+            print(notice(without), flush=True)
         callback = {"mlflow": _mlflow_callback, "wandb": _wandb_callback}[self.kind](self.where)
         return Service(self.label, callback, ledger.folder / "tracking" / self.kind)
 
@@ -143,7 +146,7 @@ class _Trial:
         """Let the callback know of it, once; also after a server that could not be reached is back."""
         if self.begun:
             return
-        ids = getattr(callback, "_trial_runs", None)  # MLflow's, which chooses them itself
+        ids = mlflow_runs(callback)  # MLflow chooses them itself
         if ids is not None and self._id.exists():
             ids[self] = self._id.read_text()
         else:
@@ -164,7 +167,7 @@ def _mlflow_callback(where: str) -> Any:
 def _wandb_callback(where: str) -> Any:
     import ray
     from ray.air.integrations.wandb import WandbLoggerCallback
-    from ray.air.util.node import _force_on_current_node
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     entity, _, project = where.rpartition("/")
     callback = WandbLoggerCallback(
@@ -175,8 +178,8 @@ def _wandb_callback(where: str) -> Any:
     )
     # Ray's own is to be restarted without end, which it warns that it cannot do.
     key = {name: value for name, value in os.environ.items() if name == "WANDB_API_KEY"}
-    actor = ray.remote(num_cpus=0, runtime_env={"env_vars": key}, **_force_on_current_node())
-    callback._remote_logger_class = actor(callback._logger_actor_cls)
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    without_restarts(callback, num_cpus=0, runtime_env={"env_vars": key}, scheduling_strategy=here)
     return callback
 
 
