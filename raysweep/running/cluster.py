@@ -15,12 +15,14 @@ from pathlib import Path
 
 from raysweep.messages import PlanError
 from raysweep.planning import PlannedRun, Resources
+from raysweep.ray_internals import ENVIRONMENT, SOCKETS, Feature, lost, notice, on_loopback
 from raysweep.running import supervisor
 from raysweep.running.placement import SLOT
 
 _ENVIRONMENT = {
+    **ENVIRONMENT,
     # All of Ray's sockets on loopback; must be set before Ray is imported.
-    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    SOCKETS: "0",
     # One trial waits for its resources at a time, which makes admission follow the order of the plan.
     "TUNE_MAX_PENDING_TRIALS_PG": "1",
     # Results are recorded by the ledger, progress is shown by `view`.
@@ -32,12 +34,6 @@ _ENVIRONMENT = {
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",
-    # A trial has about 10 processes of 0 CPU; without this, Ray warns of them.
-    "RAY_worker_maximum_startup_concurrency": "16",
-    # Faster end of short trials (see docs/log.md).
-    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
-    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
     # Fills the Train tab of the dashboard.
     "RAY_TRAIN_ENABLE_STATE_TRACKING": "1",
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -59,6 +55,8 @@ def own_cluster(resources: Resources) -> Iterator[str]:
     prepare_own_environment()
     import ray
 
+    if without := lost(Feature.LOOPBACK):
+        print(notice(without), flush=True)
     with contextlib.ExitStack() as stack:
         stack.callback(supervisor.watch().communicate)
         try:
@@ -68,7 +66,7 @@ def own_cluster(resources: Resources) -> Iterator[str]:
                 num_gpus=resources.gpus,
                 include_dashboard=True,
                 dashboard_host="127.0.0.1",
-                _node_ip_address="127.0.0.1",
+                **on_loopback(),
                 log_to_driver=False,
                 logging_level=logging.ERROR,
             )
@@ -81,7 +79,6 @@ def own_cluster(resources: Resources) -> Iterator[str]:
 def prepare_own_environment() -> None:
     """The settings of a cluster of our own, which wants a token; before Ray is imported."""
     os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", "8")  # gates see to the order
-    os.environ.setdefault("RAY_prestart_worker_first_driver", "0")  # one for each CPU, that trials do not take
     prepare_environment()
     os.environ.setdefault("RAY_AUTH_MODE", "token")
     _protect_token()
@@ -109,7 +106,7 @@ def _protect_token() -> None:
 @contextlib.contextmanager
 def running_cluster(address: str, *, use_gpus: bool = True) -> Iterator[Resources]:
     """Connect to a running cluster. Yields what it has. Raises PlanError where there is none."""
-    os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "1")
+    os.environ.setdefault(SOCKETS, "1")
     if (Path.home() / ".ray" / "auth_token").exists():
         os.environ.setdefault("RAY_AUTH_MODE", "token")  # Ray does so itself for the address "auto" alone
     prepare_environment()

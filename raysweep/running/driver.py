@@ -19,18 +19,15 @@ import ray
 import ray.exceptions
 import ray.train
 from ray import tune
-from ray.train import RunConfig, ScalingConfig
-from ray.train.v2._internal.constants import ENV_VARS_TO_PROPAGATE
-from ray.tune.integration.ray_train import TuneReportCallback
 
-from raysweep import ray_internals
 from raysweep.ledger import FAILED, STOPPED, open_to_watch
 from raysweep.planning import PlannedRun
+from raysweep.ray_internals import Feature, hand_on
 from raysweep.running.failures import HUNG, MEMORY, Failure, failure_of
 from raysweep.running.recording import ledger_of, record_failure, unrecorded
 from raysweep.running.spec import MAX_RESTARTS, Attempt, TrialSpec, WorkerSpec, end_report
+from raysweep.running.trainers import trainer
 from raysweep.running.watchdog import Watchdog
-from raysweep.running.worker import ReportToTune, train_loop
 from raysweep.trainable_loader import load_trainable
 
 ADDRESS = "RAY_ADDRESS"
@@ -41,8 +38,8 @@ LOOK_AROUND = 2.0
 
 def run_trial(config: dict[str, TrialSpec]) -> None:
     """Body of a Tune trial; `config` holds the `TrialSpec` as "spec"."""
-    _name_the_cluster()
     spec, started, restarts = config["spec"], time.time(), 0
+    _name_the_cluster(spec)
     ledger = ledger_of(spec)
     while runs := unrecorded(spec):
         first = runs[0].name
@@ -84,14 +81,15 @@ def _attempt(spec: TrialSpec, attempts: tuple[Attempt, ...], restarts: int) -> F
     return None
 
 
-def _name_the_cluster() -> None:
+def _name_the_cluster(spec: TrialSpec) -> None:
     """Tell what Ray Train starts from here which cluster it belongs to.
 
     What frees the workers of a dead controller asks the State API without naming one, which fails where another cluster
     runs on this machine as well.
     """
-    ENV_VARS_TO_PROPAGATE.add(ADDRESS)
     os.environ[ADDRESS] = ray.get_runtime_context().gcs_address
+    if Feature.CLUSTER_ADDRESS not in spec.without:
+        hand_on(ADDRESS)
 
 
 def _cut(run: PlannedRun) -> tuple[int, PlannedRun] | None:
@@ -156,26 +154,5 @@ def _train(spec: TrialSpec, attempts: tuple[Attempt, ...], restarts: int) -> Non
     storage = Path(spec.folder) / "ray" / "train"
     name = f"{first.name}-{datetime.datetime.now():%H%M%S}-{os.getpid()}-{restarts}"
     rendezvous = str(storage / "rendezvous" / uuid.uuid4().hex) if spec.gate else ""
-    told = {"spec": WorkerSpec(trial=spec, attempts=attempts, restarts=restarts, rendezvous=rendezvous)}
-    if spec.gate:
-        ray_internals.trainer(
-            train_loop,
-            told,
-            name=name,
-            storage=str(storage),
-            num_workers=first.num_workers,
-            callbacks=[ReportToTune()],
-        ).fit()
-        return
-    from ray.train.torch import TorchTrainer  # imports torch, which a trial on one machine does without
-
-    TorchTrainer(
-        train_loop,
-        train_loop_config=told,
-        scaling_config=ScalingConfig(
-            num_workers=first.num_workers,
-            use_gpu="GPU" in spec.per_worker,
-            resources_per_worker=dict(spec.per_worker),
-        ),
-        run_config=RunConfig(name=name, storage_path=str(storage), callbacks=[TuneReportCallback()]),
-    ).fit()
+    told = WorkerSpec(trial=spec, attempts=attempts, restarts=restarts, rendezvous=rendezvous)
+    trainer(told, name=name, storage=str(storage)).fit()

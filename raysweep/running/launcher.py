@@ -7,20 +7,19 @@ is left to do.
 
 import contextlib
 import datetime
+import functools
 import os
-from collections.abc import Iterator, Sequence
-from typing import Any
-from unittest import mock
+from collections.abc import Sequence
 
 import ray
 import ray.exceptions
 from ray import tune
-from ray.tune.execution import tune_controller
 
 from raysweep.ledger import Ledger
 from raysweep.live import Status, choose_view
 from raysweep.messages import one_line
 from raysweep.planning import PlannedRun, Rules
+from raysweep.ray_internals import Feature, lost, next_to_nothing, notice
 from raysweep.running.driver import run_trial
 from raysweep.running.placement import Placement
 from raysweep.running.queue import TrialQueue
@@ -41,15 +40,18 @@ def launch(
     the slots times seconds that it used. Raises ConnectionError where the cluster is lost meanwhile, KeyboardInterrupt
     where `rules.interrupted` said so.
     """
-    rules = rules or Rules()
+    rules, without = rules or Rules(), _without(placement)
     with contextlib.ExitStack() as stack:
         if status is None:
             status = Status(ledger, choose_view(), slots=placement.slots, slots_of=placement.slots_of)
             status.start()
             stack.callback(status.close)
-        queue = TrialQueue(ledger, placement, rules, status)
+        queue = TrialQueue(ledger, placement, rules, status, without)
         queue.add(runs)
-        stack.enter_context(mock.patch.object(tune_controller, "_ObjectCache", _FreeProcesses))
+        if placement.prepares and Feature.KEPT_PROCESSES not in without:
+            from raysweep.ray_internals import kept_processes
+
+            stack.enter_context(kept_processes())
         try:
             _tuner(queue, placement).fit()
         except (ray.exceptions.RayError, tune.TuneError) as error:
@@ -59,11 +61,27 @@ def launch(
     return queue.admission.slot_seconds
 
 
+def _without(placement: Placement) -> frozenset[Feature]:
+    """What the trials have to do without because this Ray is another than expected; says so once."""
+    features = [Feature.NOTHING_ASKED, Feature.CLUSTER_ADDRESS]
+    if placement.prepares:
+        features += [Feature.LOCAL_TRAINER, Feature.KEPT_PROCESSES]
+    if without := lost(*features):
+        _say_once(notice(without))
+    return without
+
+
+@functools.cache
+def _say_once(line: str) -> None:
+    print(line, flush=True)
+
+
 def _tuner(queue: TrialQueue, placement: Placement) -> tune.Tuner:
     """A Tuner that does the trials of a queue."""
+    if_nothing = next_to_nothing()
     trial = tune.with_resources(
         run_trial,
-        lambda config: tune.PlacementGroupFactory([{"CPU": 0, **config["spec"].asked_of_ray}]),
+        lambda config: tune.PlacementGroupFactory([{"CPU": 0, **(config["spec"].asked_of_ray or if_nothing)}]),
     )
     return tune.Tuner(
         trial,
@@ -82,39 +100,3 @@ def _tuner(queue: TrialQueue, placement: Placement) -> tune.Tuner:
             verbose=0,
         ),
     )
-
-
-class _FreeProcesses(tune_controller._ObjectCache):  # type: ignore[misc]
-    """The processes of ended trials, for those to come.
-
-    Tune itself keeps one of them, and gives it to a trial for which another one is starting, which it ends. Here all
-    stay until the end, and a trial has one of them at its beginning or starts one.
-    """
-
-    _begins = False
-    """Whether Tune, since it announced a trial, has not asked for a process yet."""
-
-    def cache_object(self, key: Any, obj: Any) -> bool:
-        """Keep a process. Whether it is kept."""
-        self._cached_objects[key].append(obj)
-        self._num_cached_objects += 1
-        return True
-
-    def increase_max(self, key: Any, by: int = 1) -> None:
-        """A trial is about to begin."""
-        super().increase_max(key, by)
-        self._begins = True
-
-    def has_cached_object(self, key: Any) -> bool:
-        """Whether there is a process for the trial that begins."""
-        begins, self._begins = self._begins, False
-        return begins and bool(self._cached_objects[key])
-
-    def pop_cached_object(self, key: Any) -> Any:
-        """Take it."""
-        self._num_cached_objects -= 1
-        return self._cached_objects[key].pop(0)
-
-    def flush_cached_objects(self, force_all: bool = False) -> Iterator[Any]:
-        """Those not to be kept any longer: at the end, all of them."""
-        return super().flush_cached_objects(force_all=True) if force_all else iter(())

@@ -7,9 +7,6 @@ from raysweep.admission import Devices, Gates, RunBundle, gpu_share
 from raysweep.ledger import Ledger, Record
 from raysweep.planning import PlannedRun, Resources
 
-HEAD_NODE = "node:__internal_head__"
-"""A resource that Ray gives every head node. A trial must ask Ray for some resource; where it needs none, it asks for
-0.001 of this one."""
 SLOT = "slot"
 """The custom resource that a cluster's head node is started with; each trial takes as many as it has slots."""
 CPU_CORES = len(os.sched_getaffinity(0))
@@ -74,7 +71,7 @@ class LocalPlacement:
         return self._resources.per_worker(run, self._share(run))
 
     def asked_of_ray(self, slots: float) -> dict[str, float]:
-        return {HEAD_NODE: 0.001}
+        return {}
 
     def has_room(self, bundle: RunBundle) -> bool:
         return not self._resources.gpus or self._devices.suffice(*_workers_and_share(bundle))
@@ -128,7 +125,7 @@ class ClusterPlacement:
         return self._resources.per_worker(run, self._gpus_per_worker)
 
     def asked_of_ray(self, slots: float) -> dict[str, float]:
-        return {HEAD_NODE: 0.001} if self._max_concurrent else {SLOT: slots}
+        return {} if self._max_concurrent else {SLOT: slots}
 
     def has_room(self, bundle: RunBundle) -> bool:
         return True

@@ -15,6 +15,7 @@ from raysweep.admission import Admission, RunBundle
 from raysweep.ledger import DIVERGED, FAILED, FINISHED, STOPPED, Ledger, uninterrupted_seconds
 from raysweep.live import Status
 from raysweep.planning import PlannedRun, Rules, in_bundles
+from raysweep.ray_internals import Feature
 from raysweep.running.failures import DISK, ERROR, LOST, Failure
 from raysweep.running.placement import Placement
 from raysweep.running.recording import git_revision, record_failure, unrecorded
@@ -31,8 +32,17 @@ GRACE = 60.0
 class TrialQueue:
     """Hands out trials one by one, as `Admission` decides, and tells it and the followers how they went."""
 
-    def __init__(self, ledger: Ledger, placement: Placement, rules: Rules, status: Status) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        placement: Placement,
+        rules: Rules,
+        status: Status,
+        without: frozenset[Feature] = frozenset(),
+    ) -> None:
+        """`without` names what the trials have to do without."""
         self.ledger, self.placement, self.rules, self.status = ledger, placement, rules, status
+        self._without = without
         self.runs: dict[str, PlannedRun] = {}
         self._durations = _Durations(ledger)
         self.admission = Admission(
@@ -69,7 +79,7 @@ class TrialQueue:
         if bundle is None:
             self.finished = not self.admission.running and (self.admission.closed or not self.admission.waiting)
             return None
-        spec = _spec_of(bundle, self.ledger, self.placement, self._revision)
+        spec = _spec_of(bundle, self.ledger, self.placement, self._revision, self._without)
         self._specs[bundle], self._trials[trial_id] = spec, (bundle, spec)
         for run in bundle.runs:
             self.ledger.runs.let_go_on(run.name)
@@ -228,7 +238,9 @@ class _Durations:
         self._known = None
 
 
-def _spec_of(bundle: RunBundle, ledger: Ledger, placement: Placement, revision: str | None) -> TrialSpec:
+def _spec_of(
+    bundle: RunBundle, ledger: Ledger, placement: Placement, revision: str | None, without: frozenset[Feature]
+) -> TrialSpec:
     """The specification of a trial that does the runs of a bundle, and whose processes start now."""
     first = bundle.runs[0]
     trial = f"{first.name}-{time.time():.3f}"
@@ -241,4 +253,5 @@ def _spec_of(bundle: RunBundle, ledger: Ledger, placement: Placement, revision: 
         folder=str(ledger.folder),
         gate=placement.trial_starts(trial),
         revision=revision,
+        without=without,
     )

@@ -4,12 +4,14 @@ torch's TCPStore, which Ray Train and torchrun use, listens on all interfaces.
 """
 
 import contextlib
+import datetime
+import importlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
-TIMEOUT = 1800
-"""Seconds for the operations of a process group, as in Ray Train."""
+TIMEOUT = datetime.timedelta(minutes=30)
+"""How long an operation of a process group may take, as in Ray Train."""
 
 
 @contextlib.contextmanager
@@ -19,18 +21,19 @@ def process_group(file: str, rank: int, world_size: int, *, on_gpus: bool) -> It
     if world_size == 1:
         yield
         return
-    from ray.train.torch.config import _setup_torch_process_group, _shutdown_torch
-
+    distributed = importlib.import_module("torch.distributed")  # of all of raysweep, only such workers need torch
     os.environ["GLOO_SOCKET_IFNAME"] = os.environ["NCCL_SOCKET_IFNAME"] = "lo"
+    os.environ.setdefault("TORCH_NCCL_ASYNC_ERROR_HANDLING", "1")  # as Ray Train does: a lost peer ends the others
     Path(file).parent.mkdir(parents=True, exist_ok=True)
-    _setup_torch_process_group(
+    distributed.init_process_group(
         backend="nccl" if on_gpus else "gloo",
-        world_rank=rank,
-        world_size=world_size,
         init_method=f"file://{file}",
-        timeout_s=TIMEOUT,
+        rank=rank,
+        world_size=world_size,
+        timeout=TIMEOUT,
     )
     try:
         yield
     finally:
-        _shutdown_torch(destroy_process_group=True)
+        if distributed.is_initialized():
+            distributed.destroy_process_group()

@@ -6,6 +6,7 @@ from typing import TypedDict
 
 from raysweep.ledger import Record
 from raysweep.planning import PlannedRun
+from raysweep.ray_internals import Feature
 
 MAX_RESTARTS = 10
 """Times that a run goes on from its checkpoint after a lost worker, node or process before it counts as failed."""
@@ -31,6 +32,13 @@ class TrialSpec:
     """The file that lets the trial in (see `admission.gate`); "" where Ray's own resources do."""
     revision: str | None
     """The git revision of the code; None outside of a repository."""
+    without: frozenset[Feature]
+    """What the installed Ray does not allow, as the launcher has found for all processes of the sweep."""
+
+    @property
+    def threads(self) -> int:
+        """How many threads each worker computes with."""
+        return max(1, int(self.per_worker["CPU"]))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -31,7 +31,7 @@ def train_loop(config: Mapping[str, WorkerSpec]) -> None:
     spec = config["spec"]
     trial, ledger = spec.trial, ledger_of(spec.trial)
     if trial.gate:
-        os.environ["OMP_NUM_THREADS"] = str(max(1, int(trial.per_worker["CPU"])))  # before torch is imported
+        os.environ["OMP_NUM_THREADS"] = str(trial.threads)  # before torch is imported
     trainables = [load_trainable(attempt.run.experiment.trainable).train for attempt in spec.attempts]
     gc.freeze()  # libraries are not garbage: collecting goes past them
     first = spec.attempts[0].run.name

@@ -19,6 +19,7 @@ from typing import Any
 from raysweep.ledger import FAILED, FINISHED, Ledger
 from raysweep.messages import PlanError, nearest, one_line
 from raysweep.planning import PlannedRun
+from raysweep.ray_internals import Feature, lost, mlflow_runs, notice, without_restarts
 
 PROJECT = "raysweep"
 """MLflow's experiment and W&B's project if neither --track nor the services' own environment variables name one."""
@@ -42,6 +43,8 @@ class Destination:
 
     def open(self, ledger: Ledger) -> "Service":
         """Make the sink for this service. It needs an initialised Ray, and raises whatever the service raises."""
+        if without := lost({"mlflow": Feature.MLFLOW_RUNS, "wandb": Feature.WANDB_LOGGER}[self.kind]):
+            print(notice(without), flush=True)
         callback = {"mlflow": _mlflow_callback, "wandb": _wandb_callback}[self.kind](self.where)
         return Service(self.label, callback, ledger.folder / "tracking" / self.kind)
 
@@ -148,7 +151,7 @@ class _Trial:
         """Tell the callback that the run starts, unless it knows; a failed call is made again with the next values."""
         if self.begun:
             return
-        ids = getattr(callback, "_trial_runs", None)  # only MLflow's callback has it, since MLflow draws the ids itself
+        ids = mlflow_runs(callback)  # only MLflow's callback has them, since MLflow draws the ids itself
         if ids is not None and self._id.exists():
             ids[self] = self._id.read_text()
         else:
@@ -169,7 +172,7 @@ def _mlflow_callback(where: str) -> Any:
 def _wandb_callback(where: str) -> Any:
     import ray
     from ray.air.integrations.wandb import WandbLoggerCallback
-    from ray.air.util.node import _force_on_current_node
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     entity, _, project = where.rpartition("/")
     callback = WandbLoggerCallback(
@@ -180,8 +183,8 @@ def _wandb_callback(where: str) -> Any:
     )
     # The callback itself would make an actor with unlimited restarts, of which Ray warns that they are impossible.
     key = {name: value for name, value in os.environ.items() if name == "WANDB_API_KEY"}
-    actor = ray.remote(num_cpus=0, runtime_env={"env_vars": key}, **_force_on_current_node())
-    callback._remote_logger_class = actor(callback._logger_actor_cls)
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    without_restarts(callback, num_cpus=0, runtime_env={"env_vars": key}, scheduling_strategy=here)
     return callback
 
 

@@ -4,7 +4,7 @@ from raysweep.admission.policy import RunBundle
 from raysweep.ledger.opening import open_ledger
 from raysweep.planning.resources import Resources
 from raysweep.planning.runs import make_runs
-from raysweep.running.placement import HEAD_NODE, SLOT, ClusterPlacement, LocalPlacement
+from raysweep.running.placement import SLOT, ClusterPlacement, LocalPlacement
 from tests.raysweep.fakes import FAMILY, fake
 
 
@@ -47,7 +47,7 @@ def test_a_cluster_holds_trials_back_by_its_slots_or_by_their_number(tmp_path):
     by_slots, by_number = ClusterPlacement(resources), ClusterPlacement(resources, max_concurrent=2)
     assert (by_slots.slots, by_slots.slots_of(run), by_slots.asked_of_ray(4)) == (8, 4, {SLOT: 4})
     assert (by_number.slots, by_number.slots_of(run)) == (2, 1)
-    assert by_number.asked_of_ray(1) == {HEAD_NODE: 0.001}
+    assert by_number.asked_of_ray(1) == {}
     assert by_slots.trial_starts("trial") == ""
     assert by_slots.per_worker(run) == {"GPU": 1.0, "CPU": 2}
 

@@ -23,8 +23,19 @@ from ray.train.v2._internal.execution.controller import TrainController
 from ray.train.v2._internal.execution.worker_group import state, worker, worker_group
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
-NEXT_TO_NOTHING = 0.001
-"""CPUs that a worker asks of Ray, which takes no placement group that asks for nothing."""
+from raysweep.ray_internals.single_names import NEXT_TO_NOTHING
+
+
+def local_trainer(
+    loop: Any, config: dict[str, Any], *, name: str, storage: str, num_workers: int, callbacks: list[Any]
+) -> "LocalTrainer":
+    """A trainer that runs `loop(config)` on so many workers, which ask Ray for next to nothing."""
+    return LocalTrainer(
+        loop,
+        train_loop_config=config,
+        scaling_config=ScalingConfig(num_workers=num_workers, resources_per_worker={"CPU": NEXT_TO_NOTHING}),
+        run_config=RunConfig(name=name, storage_path=storage, callbacks=callbacks),
+    )
 
 
 class LocalTrainer(DataParallelTrainer):  # type: ignore[misc]
@@ -58,7 +69,7 @@ class _WorkerGroup(worker_group.WorkerGroup):  # type: ignore[misc]
         self._worker_cls = _worker_called(train_run_context.run_config.name)
 
     def execute_single(self, rank: int, fn: Any, *args: Any, **named: Any) -> Any:
-        """On one worker; the versions of libraries are those of this process."""
+        """Call a function on one worker. The versions of libraries are asked for in this process instead."""
         if fn is state_manager._get_framework_version:
             return fn(*args, **named)
         return super().execute_single(rank, fn, *args, **named)
@@ -69,7 +80,7 @@ class _WorkerGroup(worker_group.WorkerGroup):  # type: ignore[misc]
         return {}
 
     def _init_train_context_on_workers(self, workers: Any, sync_actor: Any, train_context_args: Any) -> None:
-        """As Ray's own, without a handle of the trial, which would be asked for checkpoints of Ray's."""
+        """Tell workers what Ray tells them, but for a handle of the trial, which they would ask for checkpoints."""
         told = [
             one.actor.init_train_context.remote(
                 train_run_context=self._train_run_context,
@@ -103,33 +114,21 @@ class _Meeting:
         self._options: dict[str, Any] = {}
 
     def options(self, **options: Any) -> "_Meeting":
-        """As of an actor's class."""
+        """Note the options with which to start the actor."""
         self._options = options
         return self
 
     def remote(self, **arguments: Any) -> Any:
-        """A handle of the actor."""
+        """Return a handle of the actor, which the first call starts."""
         if self._actor is None:
             self._actor = SynchronizationActor.options(**self._options).remote(**arguments)
         return self._actor
 
     def end(self) -> None:
-        """Have the next group meet in a new one: somebody may still be waiting in this."""
+        """Have the next group meet in a new actor, since somebody may still be waiting in this one."""
         if self._actor is not None:
             ray.kill(self._actor)
             self._actor = None
 
 
 _MEETING = _Meeting()
-
-
-def trainer(
-    loop: Any, config: dict[str, Any], *, name: str, storage: str, num_workers: int, callbacks: list[Any]
-) -> Any:
-    """What runs `loop(config)` on so many workers."""
-    return LocalTrainer(
-        loop,
-        train_loop_config=config,
-        scaling_config=ScalingConfig(num_workers=num_workers, resources_per_worker={"CPU": NEXT_TO_NOTHING}),
-        run_config=RunConfig(name=name, storage_path=storage, callbacks=callbacks),
-    )
