@@ -8,7 +8,6 @@ from trainables.data.catalog import DataError, locate
 NUMERICS = 1
 """Goes up when the same configuration starts to give other numbers, so that older runs do not count as new ones."""
 
-
 RATE_FIELDS = ("dataset", "stem", "freeze", "lookahead", "tta", "compile", "muon", "batch_size", "precision")
 """The fields on which the images per second depend."""
 
@@ -51,7 +50,10 @@ def check(config: AirbenchConfig, num_workers: int) -> dict[str, Any]:
 
 
 def remedies(config: AirbenchConfig, num_workers: int) -> list[dict[str, Any]]:
-    """What to change where memory is short: half the batch, where that can be shared; `leaves` is a part of it all."""
+    """Ways to need less memory: half the batch, where all workers can share that.
+
+    Each has the `changes` of fields that it takes, and the fraction of the memory that it `leaves` in use at least.
+    """
     half = config.batch_size // 2
     if half % num_workers or half < 2 * num_workers:
         return []

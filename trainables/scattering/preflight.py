@@ -7,10 +7,9 @@ from trainables.data.counts import image_counts, images_of_an_epoch
 from trainables.scattering.config import ScatteringConfig
 
 HORIZON = 27
-"""The mixing horizon of the seed document's experiments."""
+"""The mixing horizon of the original experiments that have one."""
 NUMERICS = 2
 """Goes up when the same configuration starts to give other numbers, so that older runs do not count as new ones."""
-
 
 RATE_FIELDS = (
     *("dataset", "image_size", "augment", "n_blocks", "L", "kernel_size", "modulus_type", "mixing_horizon"),
@@ -20,11 +19,11 @@ RATE_FIELDS = (
 """The fields on which the images per second depend."""
 
 TRAITS = {"longer": ("epochs", "lr_epochs"), "batch_parts": "batch_parts"}
-"""What whoever runs trainings may rely on: the fields of which more is the same training for longer, and the one that
-cuts each batch into parts."""
+"""The fields of which more means the same training for longer, and the field that cuts each batch into parts, for
+whoever runs trainings."""
 
 BYTES_OF_A_PARAMETER = 24
-"""In training at most: itself, its gradient, two moments and two copies, in single precision."""
+"""The most bytes that a parameter takes in training: itself, its gradient, two moments and two copies, in float32."""
 
 
 def check(config: ScatteringConfig, num_workers: int) -> dict[str, Any]:
@@ -62,9 +61,10 @@ def check(config: ScatteringConfig, num_workers: int) -> dict[str, Any]:
 
 
 def remedies(config: ScatteringConfig, num_workers: int) -> list[dict[str, Any]]:
-    """What to change where memory is short, the first to be tried first: the three ways of the seed document.
+    """Ways to need less memory, which are those of the original experiments; the first one is to be tried first.
 
-    Each has `changes` of fields, and the bytes that it `frees` at most or the part of the memory that it `leaves`.
+    Each has the `changes` of fields that it takes, and the bytes that it `frees` at most, or the fraction of the memory
+    that it `leaves` in use at least.
     """
     info = locate(config.dataset, config.data_dir, config.image_size)
     parameters = config.n_params_extractor() + config.n_params_classifier(info.image_size, info.num_classes)
