@@ -94,7 +94,7 @@ def space() -> dict[str, Any]:
     return tune_space(AXES, {})
 
 
-LINEAR = Experiment(name="linear", config=Config(), trainable=__name__, seeds=(0, 1, 2, 3, 4), runs_per_trial=5)
+LINEAR = Experiment(name="linear", config=Config(), trainable=__name__, seeds=tuple(range(10)), runs_per_trial=10)
 HIDDEN = replace(LINEAR, name="hidden", config=Config(hidden=16), priority=1, why="a hidden layer")
 WEIGHTED = replace(LINEAR, name="weighted", config=Config(malignant_weight=4.0), priority=1, why="a weight of 4")
 

@@ -44,10 +44,8 @@ def seeds_needed(test: UncorrectedTest, level: float) -> SeedsNeeded | None:
     if len(values) < 2:
         needed, effect = SampleSize(FIRST_LOOK, None), "how much they vary"
     elif test.question.kind == "equivalence":
-        needed, effect = (
-            _needed(test, level, test.margin),
-            f"equality within {with_unit(f'{test.margin:g}', test.metric.unit)}",
-        )
+        needed = _needed(test, level, test.margin)
+        effect = f"equality within {with_unit(f'{test.margin:g}', test.metric.unit)}"
     elif test.question.kind == "target":
         target = target_of(test.question)
         needed = _needed(test, level, abs(seen - target))

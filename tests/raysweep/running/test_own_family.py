@@ -4,6 +4,8 @@ import shutil
 import signal
 
 import pytest
+from scipy.stats import ttest_rel
+from statsmodels.stats.multitest import multipletests
 
 from raysweep import load_results
 from tests.conftest import ROOT, run_sweep
@@ -12,6 +14,16 @@ from tests.raysweep.sweeps import background, numbers, wait_for
 pytestmark = pytest.mark.ray
 
 LONG = ("--only", "linear", "--seeds", "0", "--set", "epochs=1500")
+
+
+def verdict(frame) -> str:
+    """The answer to the question about recall, by scipy's paired t-tests of both questions and Holm's correction."""
+    values = {m: frame.pivot(index="seed", columns="experiment", values=m) for m in ("final_acc", "recall")}
+    tests = [
+        ttest_rel(values[m][arm], values[m]["linear"]) for m, arm in (("final_acc", "hidden"), ("recall", "weighted"))
+    ]
+    _, corrected, *_ = multipletests([test.pvalue for test in tests], method="holm")
+    return "undecided" if corrected[1] > 0.05 else "yes" if tests[1].statistic > 0 else "no"
 
 
 @pytest.fixture
@@ -24,18 +36,18 @@ def test_a_family_in_a_file_of_ones_own_is_swept_and_its_questions_are_answered(
     args = ("--space", space, "--group", "cancer", "--results", tmp_path / "results")
     done = run_sweep(*args)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "15 runs of breast_cancer, 0 finished before, 15 to do" in done.stdout
+    assert "30 runs of breast_cancer, 0 finished before, 30 to do" in done.stdout
     frame = load_results(tmp_path / "results")
-    assert len(frame) == 15
+    assert len(frame) == 30
     assert set(frame["dataset"]) == {"breast_cancer"}
     assert frame["final_acc"].between(85, 100).all()
     recall = frame.groupby("experiment")["recall"].mean()
     assert recall["weighted"] > recall["linear"] + 1
     before, after = done.stdout.split("Does a weight find more of the malignant tumours?", 1)
     assert "Does a hidden layer classify more tumours correctly?" in before
-    assert after.strip().startswith("yes")
+    assert after.strip().startswith(f"recall: {verdict(frame)}")
     again = run_sweep(*args)
-    assert "15 runs of breast_cancer, 15 finished before, 0 to do" in again.stdout, again.stderr
+    assert "30 runs of breast_cancer, 30 finished before, 0 to do" in again.stdout, again.stderr
 
 
 @pytest.mark.slow
