@@ -252,6 +252,13 @@ NAMES: tuple[PrivateName, ...] = (
         instead="a State API that asks the cluster of the process that calls it",
     ),
     PrivateName(
+        feature=Feature.CLUSTER_ADDRESS,
+        module=f"{_TRAIN}.constants",
+        name="ENV_VARS_TO_PROPAGATE.add",
+        purpose="the set of variables that are handed on, to which that one is added",
+        instead="a State API that asks the cluster of the process that calls it",
+    ),
+    PrivateName(
         feature=Feature.LOOPBACK,
         module="ray",
         name="init",

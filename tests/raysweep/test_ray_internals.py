@@ -8,13 +8,21 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from raysweep.ray_internals import check
 from raysweep.ray_internals.check import fault, lost, notice
 from raysweep.ray_internals.names import TRIED, Feature, PrivateName
-from raysweep.ray_internals.single_names import ENVIRONMENT, SOCKETS
+from raysweep.ray_internals.single_names import (
+    ENVIRONMENT,
+    SOCKETS,
+    mlflow_runs,
+    next_to_nothing,
+    on_loopback,
+    without_restarts,
+)
 from raysweep.ray_internals.table import NAMES
 from raysweep.running.cluster import prepare_own_environment
 from tests.conftest import ROOT
@@ -75,7 +83,7 @@ def test_private_names_are_imported_behind_the_door_alone_and_stand_in_the_table
     assert outside == []
     assert len(behind) > 10
     unknown = {name for name in behind if not any(one == name or one.startswith(f"{name}.") for one in known)}
-    assert unknown == {"ray.train.v2._internal.constants.ENV_VARS_TO_PROPAGATE"}  # mentioned by what stands there
+    assert unknown == set()
 
 
 def test_ray_reads_the_environment_variables_that_it_does_not_document() -> None:
@@ -154,6 +162,21 @@ def test_a_parameter_that_ray_adds_to_what_is_overridden_costs_the_feature(monke
 
     monkeypatch.setattr(_ObjectCache, "flush_cached_objects", flush_cached_objects)
     assert lost(*Feature) == {Feature.KEPT_PROCESSES}
+
+
+@pytest.mark.usefixtures("fresh")
+def test_where_a_name_is_missing_its_user_does_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The callback for W&B keeps the loggers of Ray, which are to be restarted without end."""
+    callback = SimpleNamespace(_remote_logger_class=None, _logger_actor_cls=object)
+    assert next_to_nothing() == {"node:__internal_head__": 0.001}
+    assert on_loopback() == {"_node_ip_address": "127.0.0.1"}
+    monkeypatch.setattr(check, "fault", lambda needed: f"no {needed.name}")
+    check._is_possible.cache_clear()
+    assert next_to_nothing() == {"CPU": 0.001}
+    assert on_loopback() == {}
+    without_restarts(callback, num_cpus=0)
+    assert callback._remote_logger_class is None
+    assert mlflow_runs(SimpleNamespace()) is None
 
 
 def test_without_private_modules_everything_can_be_imported() -> None:

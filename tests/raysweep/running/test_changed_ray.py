@@ -71,21 +71,23 @@ def swept(changed: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict
         """From when both small runs are recorded."""
         return len(list(ledger.records())) == 2
 
-    resources = Resources(cpus=2, gpus=0)
+    resources, lines = Resources(cpus=2, gpus=0), []
     looking = threading.Thread(target=look, daemon=True)
-    with pytest.MonkeyPatch.context() as patch, own_cluster(resources):
+    looking.start()
+    with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)
-        from raysweep.running import launcher
+        with own_cluster(resources):
+            from raysweep.running import launcher
 
-        lines: list[str] = []
-        patch.setattr(launcher, "_say_once", lines.append)
-        looking.start()
-        with pytest.raises(KeyboardInterrupt):
-            launcher.launch(runs, ledger, LocalPlacement(ledger, resources), Rules(interrupted=is_interrupted))
+            patch.setattr(launcher, "_say_once", lines.append)
+            with pytest.raises(KeyboardInterrupt):
+                launcher.launch(runs, ledger, LocalPlacement(ledger, resources), Rules(interrupted=is_interrupted))
         left = [run for run in runs if run.name not in ledger.settled()]
         assert {run.experiment.name for run in left} == {"wide", "fails", "last"}
-        launcher.launch(left, ledger, LocalPlacement(ledger, resources))
-        done.set()
+        with own_cluster(resources):
+            launcher.launch(left, ledger, LocalPlacement(ledger, resources))
+    done.set()
+    looking.join()
     return {record["experiment"]: record for record in ledger.records()}, lines, controllers
 
 
