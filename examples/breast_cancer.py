@@ -24,8 +24,8 @@ class Config:
     """Units of the hidden layer; 0: the classifier is linear."""
     malignant_weight: float = 1.0
     """Weight of the malignant tumours in the loss."""
-    epochs: int = 20
-    lr: float = 0.003
+    epochs: int = 5
+    lr: float = 0.01
     seed: int = 0
     """Random seed of the split, the initialisation and the order of the training data."""
     save_dir: str = field(default="runs", metadata={"cosmetic": True})

@@ -21,6 +21,11 @@ def real_data(name: str) -> Path:
     return folder
 
 
+def pytest_collection_finish() -> None:
+    """Ray must not have been imported by the tests' modules: what a cluster of our own sets is read at the import."""
+    assert "ray" not in sys.modules, "a test imports Ray at its module's top; import it where it is used"
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Tests, and the commands they run, leave the user's caches alone."""

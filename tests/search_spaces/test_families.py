@@ -4,13 +4,11 @@ import math
 from dataclasses import fields, replace
 
 import pytest
-from ray import tune
-from ray.tune.search.basic_variant import BasicVariantGenerator
-from ray.tune.search.variant_generator import generate_variants
 
 from raysweep.experiment import Filter
 from raysweep.ledger.opening import open_ledger
 from raysweep.planning.runs import make_runs
+from raysweep.running.cluster import prepare_own_environment
 from run_sweep import main
 from search_spaces import airbench, cifar_scattering, families, imagenet_scattering
 from search_spaces.axes import points, tune_space
@@ -192,6 +190,11 @@ def test_cifar_is_the_authors_grid():
 
 def resolved_by_ray(space, how):
     """The points of a space, as Ray's own code resolves it by itself, or for a Tuner."""
+    prepare_own_environment()  # which Ray reads when this process imports it, for the tests of clusters to come
+    from ray import tune
+    from ray.tune.search.basic_variant import BasicVariantGenerator
+    from ray.tune.search.variant_generator import generate_variants
+
     if how == "alone":
         return [dict(variant) for _, variant in generate_variants(space)]
     trials = BasicVariantGenerator()

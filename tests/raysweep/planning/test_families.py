@@ -146,7 +146,7 @@ def test_the_example_is_planned_and_printed_as_commands(capsys, space, tmp_path)
     assert run_sweep.main([*args, "--plan"]) == 0
     planned = capsys.readouterr().out
     assert "Data: breast_cancer" in planned
-    assert "15 runs, 0 done, 15 to do" in planned
+    assert "30 runs, 0 done, 30 to do" in planned
     assert run_sweep.main([*args, "--print-commands", "--only", "hidden", "--seeds", "0,1"]) == 0
     comment, first, second = capsys.readouterr().out.splitlines()
     assert comment == "# hidden, seeds 0-1: a hidden layer (priority 1)"
@@ -157,10 +157,10 @@ def test_the_example_is_planned_and_printed_as_commands(capsys, space, tmp_path)
 
 
 def test_without_a_grid_of_its_own_a_family_varies_its_first_experiment(capsys, space, tmp_path):
-    args = ["--space", str(EXAMPLE), "--group", "cancer", "--grid", "hidden=-1,8", "lr=0.01", "--print-commands"]
+    args = ["--space", str(EXAMPLE), "--group", "cancer", "--grid", "hidden=-1,8", "lr=0.02", "--print-commands"]
     assert run_sweep.main([*args, "--seeds", "3", "--results", str(tmp_path)]) == 0
     printed = capsys.readouterr()
     comment, command = printed.out.splitlines()
-    assert comment == "# hidden=8_lr=0.01: hidden=8 lr=0.01 (priority 0)"
-    assert f"{EXAMPLE} --hidden 8 --lr 0.01 --seed 3 --save-dir " in command
-    assert printed.err == "left out: hidden=-1_lr=0.01: hidden=-1 must be at least 0\n"
+    assert comment == "# hidden=8_lr=0.02: hidden=8 lr=0.02 (priority 0)"
+    assert f"{EXAMPLE} --hidden 8 --lr 0.02 --seed 3 --save-dir " in command
+    assert printed.err == "left out: hidden=-1_lr=0.02: hidden=-1 must be at least 0\n"
