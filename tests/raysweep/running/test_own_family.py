@@ -13,7 +13,7 @@ from tests.raysweep.sweeps import background, numbers, wait_for
 
 pytestmark = pytest.mark.ray
 
-LONG = ("--only", "linear", "--seeds", "0", "--set", "epochs=1500")
+LONG = ("--only", "linear", "--seeds", "0", "--set", "epochs=60")
 
 
 def verdict(frame) -> str:
@@ -56,7 +56,7 @@ def test_a_run_of_ones_own_goes_on_where_ctrl_c_has_stopped_it(space, tmp_path):
     calm = run_sweep(*args, "--results", tmp_path / "calm")
     assert calm.returncode == 0, calm.stderr
     with background(*args, "--results", tmp_path / "results") as (process, lines):
-        wait_for(lines, "train 2/1500")
+        wait_for(lines, "train 2/60")
         process.send_signal(signal.SIGINT)
         rest = "".join(lines)
         assert process.wait(timeout=60) == 130, rest
@@ -73,7 +73,7 @@ def test_a_file_that_the_running_sweep_has_never_heard_of_is_handed_over_to_it(s
     other = shutil.copy(space, tmp_path / "another folder" / "other_tumours.py")
     results = ("--results", tmp_path / "results")
     with background("--space", space, "--group", "cancer", *LONG, *results) as (process, lines):
-        wait_for(lines, "train 2/1500")
+        wait_for(lines, "train 2/60")
         urgent = ("--group", "cancer", "--only", "hidden", "--seeds", "7", "--preempt", *results)
         handed = run_sweep("--space", other, *urgent)
         assert "it has taken it over" in handed.stdout, handed.stdout + handed.stderr
