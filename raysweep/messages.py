@@ -19,10 +19,11 @@ def nearest(name: str, known: Sequence[str]) -> str:
 
 
 SECRET = ("KEY", "TOKEN", "SECRET", "PASSWORD")
-"""In the names of environment variables whose values must not reach a record."""
+"""Words in the names of environment variables whose values must not reach a record."""
 
 
 SHORTEST_SECRET = 4
+"""Shorter values are left as they are, since they may stand in any text by chance."""
 
 
 def one_line(error: BaseException) -> str:

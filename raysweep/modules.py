@@ -25,7 +25,7 @@ _beside: list[str] = []
 """The folders beside `ROOT` that `import_from` has been given, here or by the process that has sent us a run."""
 
 _imported: dict[Path, tuple[str, ModuleType]] = {}
-"""By file, what `import_file` has imported: the hash of its text, and the module."""
+"""What `import_file` has imported, by file: the hash of its text, and the module."""
 
 
 def folders() -> list[str]:

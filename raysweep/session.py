@@ -45,7 +45,7 @@ from raysweep.running import (
 from raysweep.tracking import Destination, reach
 
 Expected = Mapping[str, tuple[float, float, float]]
-"""By run, the seconds that it is expected to take, with bounds."""
+"""The seconds that each run is expected to take, by its name, with a lower and an upper bound."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -176,11 +176,11 @@ def _foresee(setup: Setup, runs: Sequence[PlannedRun], records: Sequence[Record]
 def _to_do(
     setup: Setup, runs: Sequence[PlannedRun], planned: Sequence[Record], before: Sequence[Record]
 ) -> list[PlannedRun]:
-    """Of the runs those that are not settled, each once; prints what has changed against the records of `before`."""
+    """The runs that are not settled, each once. Prints what has changed against the records of `before`."""
     ledger, spec = setup.ledger, setup.spec
     enter_known(ledger, planned, imported=spec.options.accept_imported)
     settled = ledger.settled()
-    first = {run.key: run for run in reversed(runs)}  # of several experiments that are the same run
+    first = {run.key: run for run in reversed(runs)}  # the first one, where several experiments make the same run
     todo = [run for run in runs if run.name not in settled and run is first[run.key]]
     done = sum(run.name in settled for run in runs)
     print(

@@ -12,7 +12,7 @@ from raysweep.trainable_loader import load_trainable, spoken_changes
 Risk = Literal["none", "likely", "certain"]
 
 RAY_BYTES = 150 * 2**20
-"""What a worker of a sweep holds beside its training, on a CPU: Ray, and pandas, which Ray Train imports."""
+"""Bytes that a worker of a sweep holds on a CPU beside its training: Ray, and pandas, which Ray Train imports."""
 
 MARGIN = 0.15
 """How far the memory that a run needs may be from what was computed, as a fraction."""

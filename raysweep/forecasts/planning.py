@@ -29,9 +29,9 @@ class PlanRow:
     run: PlannedRun
     state: State
     how: str
-    """In what the run changes or extends the results that are there; "" where it does neither."""
+    """The fields in which the run changes or extends the results that are there; "" where it does neither."""
     costs: Costs | None
-    """None where the trainable gives none."""
+    """What the run computes and holds; None where its trainable does not say."""
     forecast: Forecast
     risk: Risk | None
     """How likely it is to run out of memory; None where that cannot be said."""

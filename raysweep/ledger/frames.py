@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 PARTS = ("config", "results", "provenance", "facts")
-"""Of a record, what becomes columns of its own."""
+"""The parts of a record whose entries become columns of their own."""
 
 
 def of_records(records: Iterable[Mapping[str, Any]]) -> "pd.DataFrame":

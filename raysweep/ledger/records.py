@@ -40,7 +40,7 @@ FINISHED, FAILED, DIVERGED = "finished", "failed", "diverged"
 
 
 SETTLED = (FINISHED, DIVERGED)
-"""Of these, nothing is to be done again: with the same seed, a run that diverged would once more."""
+"""Runs that ended so are not done again: with the same seed, a run that diverged would diverge once more."""
 
 STOPPED = "stopped"
 """What is said of a run that is to be gone on with; no record has it."""

@@ -1,4 +1,4 @@
-"""From the words of a command line to an ordered list of runs, before anything starts."""
+"""Turns the words of a command line into an ordered list of runs, before anything starts."""
 
 from typing import TYPE_CHECKING
 

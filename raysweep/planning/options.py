@@ -16,7 +16,7 @@ WHERE = "where to run"
 HOW = "how to run"
 
 Finish = Callable[[Any, str], Any]
-"""From what argparse has found of a flag, and the flag, to the value of its field. May raise PlanError."""
+"""Turns what argparse has found of a flag, and the flag's name, into the value of its field; may raise PlanError."""
 
 
 def _flag(help: str, section: str = "", *, default: Any = None, finish: Finish | None = None, **more: Any) -> Any:

@@ -1,4 +1,4 @@
-"""From the names on a command line to an ordered list of runs: selection, seeds, checks. No torch, no Ray."""
+"""Makes the ordered list of runs of a plan: each experiment with each of its seeds, checked by its trainable."""
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ from raysweep.trainable import Facts
 from raysweep.trainable_loader import load_trainable
 
 NOT_RECORDED = ("data", "numerics", "no_effect", "phases", "rate_fields")
-"""Facts that stand elsewhere in a record, or are of use beforehand alone."""
+"""Facts that stand elsewhere in a record, or that are used only before a run."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

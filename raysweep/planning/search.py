@@ -15,8 +15,8 @@ Decide = Callable[[Results, Any], tuple[Any, int] | None]
 returns the next value and how many runs in all are needed there, or None where the search has ended."""
 
 NextStep = Callable[[Search, float, Results, float, int], tuple[float, int] | None]
-"""From a search, the target, the metric by value, the value to start at and the most runs that there can be at one
-value to what `Decide` returns."""
+"""Is given a search, the target, the metric of all runs by value, the value to start from and the most runs that one
+value can have. Returns what `Decide` returns."""
 
 
 def search_rounds(

@@ -16,7 +16,7 @@ from raysweep.planning.runs import PlannedRun, make_runs
 from raysweep.planning.selection import select
 
 ParseValues = Callable[[type[Any], Mapping[str, str]], dict[str, Any]]
-"""From the class of a configuration and the texts of some fields to their values. Raises ValueError, in a line."""
+"""Turns the texts of some fields of a class of configurations into values. Raises ValueError, in a line."""
 
 OWN_FLAG = {"dataset": "--dataset", "data_dir": "--data-dir", "seed": "--seeds", "save_dir": "--results"}
 """The flags of fields that neither --set nor --grid may name."""

@@ -10,7 +10,7 @@ MOST_SEEDS = 100_000
 
 
 def seeds_of(text: str) -> tuple[int, ...]:
-    """`0,1,2` or, of many, `0-89`."""
+    """The seeds of a list such as `0,1,2` or of a range such as `0-89`."""
     seeds: list[int] = []
     for part in text.split(","):
         first, to, last = part.partition("-")

@@ -1,4 +1,4 @@
-"""From how a run ended to its record in the ledger, by whichever process of a trial knows it."""
+"""Writes how a run ended into its record, from whichever process of a trial knows it."""
 
 import datetime
 import platform

@@ -74,15 +74,15 @@ class EndReport(TypedDict):
     """Always "ended", which tells it from the reports of trainables."""
     run: str
     status: str
-    """As `Follower.ended` has it."""
+    """How the run ended, in the words of `Follower.ended`."""
     text: str
     """What people are told, in a line."""
     left: int | None
     """How many runs of the trial are still to come; None where the trial does not know."""
     kind: str
-    """Of a failure, its kind (see `failures`)."""
+    """The kind of a failure (see `failures`); "" if there was none."""
     signature: str
-    """Of a failure, what it has in common with failures of the same cause."""
+    """The same text for all failures of one cause; "" if there was none."""
 
 
 def end_report(
