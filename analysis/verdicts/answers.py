@@ -46,6 +46,8 @@ def _isolated(confounded: UncorrectedTest, settings: Sequence[Setting]) -> list[
     what the command does that a confounded answer names."""
     setting, question, arm = confounded.setting, confounded.question, confounded.contrast.arm
     baseline = question.baseline
+    if question.kind == "interaction":  # whose arms are one comparison
+        return []
     if not confounded.confounding.confounded or not isinstance(baseline, str) or arm not in question.arms:
         return []
     asked = replace(confounded.asked, question=replace(question, arms=(arm,)))

@@ -180,6 +180,18 @@ def test_an_interaction_is_what_both_do_beyond_each():
     assert one([r for r in rows if r["experiment"] != "other"], asked).reason == "no result of other"
 
 
+def test_an_interaction_whose_arms_differ_in_more_is_answered_in_each_of_several_settings():
+    rows = [
+        record(name, seed, final_acc=90.0 + i + seed, config={"lr": i}, set=way, run=f"{name}-{seed}-{way}")
+        for way in ("", "epochs=3")
+        for i, name in enumerate(("base", "one", "other", "both"))
+        for seed in range(3)
+    ]
+    asked = question(kind="interaction", baseline="base", arms=("one", "other", "both"), metrics=("final_acc",))
+    found = answered(rows, asked)
+    assert [(v.confounded, v.estimate) for v in found] == [(True, 0.0)] * 2
+
+
 def test_time_is_compared_at_equal_accuracy():
     asked = question(**TIME, smallest_effect=0.02)
     slow = timed("C", [10.0, 10.2, 9.9, 10.1], [94.0, 94.1, 93.9, 94.0])
