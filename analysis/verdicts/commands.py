@@ -50,8 +50,8 @@ def _run(
     parts = ["python run_sweep.py", selection or _named(rows)]
     if seeds and NO_SEED not in seeds:
         parts.append(f"--seeds {_spoken_range(seeds)}")
-    if first.get("dataset") != "digits":
-        parts += ["--dataset", str(first["dataset"]), "--data-dir", shlex.quote(str(first.get("data_dir")))]
+    if isinstance(folder := first.get("data_dir"), str):  # else the data are embedded, or come with the family
+        parts += ["--dataset", str(first["dataset"]), "--data-dir", shlex.quote(folder)]
     workers = first.get("num_workers", 1)
     if workers != 1 and not pd.isna(workers):
         parts.append(f"--num-workers {workers:g}")

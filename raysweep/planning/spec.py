@@ -5,6 +5,7 @@ import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from raysweep.experiment import Experiment, Family, Question
@@ -46,7 +47,12 @@ class SweepSpec:
     @property
     def selection(self) -> str:
         """The arguments that name what is run, without those that say which of it and how."""
-        given = {"--group": self.options.group, "--grid": [f"{n}={text}" for n, text in self.options.grid.items()]}
+        file = self.options.space
+        given = {
+            "--space": [str(Path(file).absolute())] if file else [],
+            "--group": self.options.group,
+            "--grid": [f"{n}={text}" for n, text in self.options.grid.items()],
+        }
         return " ".join(f"{flag} {shlex.join(words)}" for flag, words in given.items() if words)
 
     def make(

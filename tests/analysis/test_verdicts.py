@@ -259,6 +259,14 @@ def test_what_is_undecided_says_what_would_settle_it():
     )
 
 
+def test_the_command_names_the_file_of_a_family_of_ones_own_and_no_folder_that_there_is_not():
+    more = {"dataset": "wine", "config": {}, "selection": "--space /home/me/wine.py --group g"}
+    v = one(runs_of("C", [60.0, 61.0, 60.5], **more) + runs_of("A", [60.2, 60.9, 60.9], **more), question())
+    start, seeds, rest = v.needed.command.partition(" --seeds ")
+    assert start == "python run_sweep.py --space /home/me/wine.py --group g --only C,A"
+    assert "--data" not in seeds + rest
+
+
 def test_a_difference_larger_than_matters_is_asked_for_as_large_as_seen():
     differences = np.array([1.0, 3.0, 5.0, -0.5, 4.5])
     v = one(runs_of("C", [60.0] * 5) + runs_of("A", 60 + differences), question())
