@@ -1,4 +1,4 @@
-"""How a plan differs from the results that are there already, since experiments may change between two commands."""
+"""Says how a plan differs from the results that are there, since experiments may change between two commands."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,15 +8,15 @@ from raysweep.planning.runs import PlannedRun, settings_of
 from raysweep.trainable_loader import load_trainable
 
 NAMED = 4
-"""The most runs that a line names."""
+"""A line names at most this many runs."""
 
 
 def describe_changes(runs: Sequence[PlannedRun], records: Sequence[Record]) -> list[str]:
-    """A line for each kind of relation between plan and results that occurs.
+    """Return a line for each of the words kept, extended, changed, new and orphaned that applies to some run.
 
-    A run is kept if its result is there, by whichever experiment; extended if it is another seed of an experiment with
-    results, or is trained for longer; changed if another field differs, which the line names; and else new. A result is
-    orphaned if its experiment is planned but no planned run would give this result.
+    A run is kept if its result is there, from whichever experiment. It is extended if it is another seed of an
+    experiment with results, or trains for longer than these did; changed if another field differs, which the line
+    names; and new otherwise. A result is orphaned if its experiment is planned but no planned run would give it.
     """
     done = _done(records)
     kinds: dict[str, list[str]] = {"kept": [], "new": [], "extended": [], "changed": [], "orphaned": []}
@@ -28,24 +28,24 @@ def describe_changes(runs: Sequence[PlannedRun], records: Sequence[Record]) -> l
 
 
 def relations(runs: Sequence[PlannedRun], records: Sequence[Record]) -> list[tuple[str, str]]:
-    """For each run, whether it is kept, new, extended or changed, and in what."""
+    """Return for each run whether it is kept, new, extended or changed, and which of its fields say so."""
     done = _done(records)
     known = {record["key"] for record in done}
     return [("kept", "") if run.key in known else _relation(run, done) for run in runs]
 
 
 def _done(records: Sequence[Record]) -> list[Record]:
-    """The records of finished runs, without what was imported and stands for none of the plan's runs."""
+    """The records of finished runs, without imported runs that were not accepted in place of a planned one."""
     return [record for record in records if record["status"] == FINISHED and not _is_imported(record)]
 
 
 def _is_imported(record: Record) -> bool:
-    """Whether a record is of an imported run under its own name, and not accepted in place of a planned one."""
+    """Whether a record belongs to an imported run that was not accepted in place of a planned one."""
     return bool(record.get("imported")) and "same_as" not in record
 
 
 def _relation(run: PlannedRun, done: Sequence[Record]) -> tuple[str, str]:
-    """Whether a run without a result is new, or extends or changes the results of its experiment, and in what."""
+    """Return whether a run without a result is new, extended or changed, and which of its fields say so."""
     earlier = [(_differences(r, run), r["seed"]) for r in done if r["experiment"] == run.experiment.name]
     if not earlier:
         return "new", ""

@@ -1,4 +1,4 @@
-"""The plan as commands for a shell, each equal in effect to what the sweep does with the same run."""
+"""Writes the plan as shell commands, each of which trains as the sweep would train the same run."""
 
 import dataclasses
 import shlex
@@ -14,11 +14,11 @@ LAST = "save_dir"
 
 
 def shell_commands(runs: Sequence[PlannedRun]) -> list[str]:
-    """Lines to paste: for each run a comment and a command. Runs of neighbouring seeds that share processes are one,
-    where their trainable has a command that does several.
+    """Return lines to paste into a shell: a comment and a command for each run.
 
-    Their save_dir is not the sweep's: what is done by hand there would be recorded with the versions, machine and times
-    of the sweep that finds it.
+    Runs of consecutive seeds that share processes get one command if their trainable's own command takes several seeds.
+    The commands save outside the sweep's folders, since a sweep that found their files there would record its own
+    versions, machine and times for them.
     """
     lines = []
     together = _series(runs)
@@ -37,9 +37,10 @@ def shell_commands(runs: Sequence[PlannedRun]) -> list[str]:
 
 
 def flags(config: Any, base: Any | None = None, order: Sequence[str] = (), always: Collection[str] = ()) -> list[str]:
-    """The flags of the fields in which a config differs from `base`, without one from their defaults, and of `always`.
+    """Return flags for the fields of `always` and for those that differ from `base`, or from their defaults.
 
-    The fields of `order` come first, save_dir last. As tyro reads them: `--n-blocks 5 --lowpass-last --no-augment`.
+    The fields of `order` come first, save_dir last. The flags are written as tyro reads them:
+    `--n-blocks 5 --lowpass-last --no-augment`.
     """
     fields = {f.name: f for f in dataclasses.fields(config)}
     names = [*order, *(name for name in fields if name not in (*order, LAST)), *({LAST} & fields.keys())]
@@ -64,7 +65,7 @@ def _default(field: "dataclasses.Field[Any]") -> Any:
 
 
 def _commands(series: Sequence[PlannedRun]) -> list[list[str]]:
-    """The arguments of the trainable's own command; without one, of a command for each run with its fields as flags."""
+    """Return the trainable's own command for the runs or, if it has none, a command with flags for each run."""
     first = series[0]
     own = load_trainable(first.experiment.trainable).command(_saved_apart(series), first.num_workers, flags)
     if own is not None:
@@ -76,14 +77,14 @@ def _commands(series: Sequence[PlannedRun]) -> list[list[str]]:
 
 
 def _saved_apart(series: Sequence[PlannedRun]) -> list[Any]:
-    """The configurations of runs that are done by hand, with a save_dir that is theirs alone."""
+    """The runs' configurations, with a save_dir that no sweep uses."""
     first = series[0]
     folder = f"{first.dataset}_runs/{first.experiment.name}-s{_spoken_seeds(series)}-{first.key[:8]}"
     return [dataclasses.replace(run.config, save_dir=folder) for run in series]
 
 
 def _series(runs: Sequence[PlannedRun]) -> list[list[PlannedRun]]:
-    """Runs of one experiment and of consecutive seeds, where its trials run several in the same processes."""
+    """Group the runs of an experiment with consecutive seeds, if its trials train several runs in one process."""
     together: list[list[PlannedRun]] = []
     for run in runs:
         last = together[-1][-1] if together else None
@@ -100,6 +101,6 @@ def _series(runs: Sequence[PlannedRun]) -> list[list[PlannedRun]]:
 
 
 def _spoken_seeds(series: Sequence[PlannedRun]) -> str:
-    """`42`, or of several `0-4`."""
+    """The seeds as people write them: `42` for one, `0-4` for several."""
     first, last = series[0].config.seed, series[-1].config.seed
     return f"{first}" if first == last else f"{first}-{last}"

@@ -1,4 +1,4 @@
-"""The families that a command can name: those of the project, or the one of the file of --space."""
+"""Finds the families that a command can name: those of the project, or the one in the file of --space."""
 
 import ast
 import dataclasses
@@ -11,16 +11,16 @@ from raysweep.modules import import_file
 from raysweep.planning.options import Options
 
 NAME = "FAMILY"
-"""What the file of --space calls its family."""
+"""The name under which the file of --space defines its family."""
 
 
 def families_of(options: Options, of_the_project: Callable[[], Sequence[Family]]) -> Sequence[Family]:
-    """The families that the options can name. Raises PlanError, in a line, for a file of --space that has none."""
+    """The families that the options can name. Raises PlanError if the file of --space defines none."""
     return (load_family(Path(options.space)),) if options.space else of_the_project()
 
 
 def load_family(file: Path) -> Family:
-    """The family of a Python file. Raises PlanError, with file and line, where there is none that can be used."""
+    """The family that a Python file defines. Raises PlanError, with file and line, if it defines no usable one."""
     module = import_file(file)
     text = file.expanduser().read_text()
     family = getattr(module, NAME, None)
@@ -36,7 +36,7 @@ def load_family(file: Path) -> Family:
 
 
 def datasets_of(options: Options, families: Sequence[Family]) -> str:
-    """What --dataset may name, for its help: what the family of the group takes, or that of each family."""
+    """The data sets to list in the help of --dataset: those of the named group's family, or of each family."""
     chosen = [f for f in families if {group.name for group in f.groups} & {*options.group}] or list(families)
     takes: dict[str, list[str]] = {}
     for family in chosen:
@@ -59,7 +59,7 @@ def listed(families: Sequence[Family]) -> Iterator[str]:
 
 
 def _require_usable(family: Family) -> None:
-    """Raises ValueError, in a line, for a family without experiments, or whose configurations lack a field."""
+    """Raises ValueError, in one line, for a family without experiments, or whose configurations lack a field."""
     if not family.experiments:
         raise ValueError(f"{family.name} has no experiments")
     needed = ["seed", "save_dir", *["dataset"] * (len(family.all_datasets) > 1), *["data_dir"] * bool(family.locate)]
@@ -72,7 +72,7 @@ def _require_usable(family: Family) -> None:
 
 
 def _line_of(name: str, text: str) -> int:
-    """The line on which a name is given its value; 1 where that is not seen."""
+    """The number of the line that assigns to a name, or 1 if no line visibly does."""
     lines = [
         node.lineno
         for node in ast.walk(ast.parse(text))

@@ -1,4 +1,4 @@
-"""The commands that others leave in a results folder for the sweep that holds it (see `ledger.inbox`)."""
+"""Plans the commands that others leave in a results folder for the sweep that runs there (see `ledger.inbox`)."""
 
 import contextlib
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ from raysweep.planning.spec import ParseValues, sweep_spec
 
 
 class HandedOver:
-    """Plans the commands that were handed over, and knows the names of their runs."""
+    """Plans the commands that were handed over, and keeps the names of their runs."""
 
     def __init__(
         self,
@@ -27,10 +27,10 @@ class HandedOver:
         self._ledger, self._resources = ledger, resources
         self._families_of, self._parse_values = families_of, parse_values
         self.names: list[str] = []
-        """The runs that were handed over so far, settled or not."""
+        """The names of all runs handed over so far, whether they have a result or not."""
 
     def take(self) -> list[PlannedRun]:
-        """The runs of commands that were handed over since the last call, which are not settled."""
+        """The runs, without those already settled, of the commands that were handed over since the last call."""
         runs: list[PlannedRun] = []
         for argv, folder in take_commands(self._ledger):
             try:
@@ -45,7 +45,7 @@ class HandedOver:
         return runs
 
     def _plan(self, argv: Sequence[str]) -> list[PlannedRun]:
-        """The runs of a command, written down with its questions. Raises PlanError for one that cannot be."""
+        """Plan a command, and write down its runs and questions. Raises PlanError for a run that is impossible."""
         options = parse_options(argv)
         family = select_family(self._families_of(options), options.group, options.only)
         spec = sweep_spec(options, family, self._parse_values)

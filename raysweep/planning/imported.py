@@ -1,4 +1,4 @@
-"""Takes imported results of the authors' own runs in place of planned runs that are the same."""
+"""Takes results that exist already, such as imported ones of the authors, in place of planned runs that equal them."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -8,7 +8,7 @@ from raysweep.ledger import FINISHED, Ledger, Record
 
 
 def enter_known(ledger: Ledger, planned: Sequence[Record], *, imported: bool) -> None:
-    """Enter under their planned names the results that there are, of other experiments and, if asked for, imported."""
+    """Enter existing results of equal runs under the planned names: other experiments' and, if asked, imported ones."""
     ledger.adopt(planned)
     if imported:
         for line in accept_imported(ledger, planned):
@@ -18,8 +18,8 @@ def enter_known(ledger: Ledger, planned: Sequence[Record], *, imported: bool) ->
 def accept_imported(ledger: Ledger, planned: Sequence[Record]) -> Iterator[str]:
     """Enter imported results under the names of the planned runs that they equal. Yields a line about each.
 
-    Two runs are the same if dataset, number of workers, seed and configuration agree, fields without effect aside. An
-    imported run that names no seed stands for the run of an experiment that is planned with a single one.
+    Two runs are the same if dataset, number of workers, seed and configuration agree, ignoring fields that
+    cannot change numbers. An imported run without a seed equals the run of an experiment planned with a single seed.
     """
     records = list(ledger.records())
     there = {record["run"] for record in records if record["status"] == FINISHED}
@@ -46,11 +46,11 @@ def accept_imported(ledger: Ledger, planned: Sequence[Record]) -> Iterator[str]:
 
 
 MOST_DIFFERENCES = 3
-"""An imported run that differs from a planned one in more fields than this is not spoken of."""
+"""An imported run is not mentioned if it differs from the planned one in more fields than this."""
 
 
 def differing(record: Record, plan: Record) -> dict[str, tuple[Any, Any]]:
-    """The fields in which an imported and a planned run differ, the seed aside, as name -> (imported, planned)."""
+    """The fields in which an imported and a planned run differ, except the seed, as name -> (imported, planned)."""
     without_effect = {*plan["no_effect"], "seed"}
     pairs = {name: (record["config"].get(name), value) for name, value in plan["config"].items()}
     pairs |= {name: (record[name], plan[name]) for name in ("dataset", "num_workers")}

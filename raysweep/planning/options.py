@@ -1,4 +1,4 @@
-"""The command line of run_sweep.py: `Options` is the table of its flags, of which the parser and the help are made."""
+"""The command line of run_sweep.py. The parser and the help are made from the fields of `Options`, one per flag."""
 
 import argparse
 import re
@@ -16,11 +16,11 @@ WHERE = "where to run"
 HOW = "how to run"
 
 Finish = Callable[[Any, str], Any]
-"""Turns what argparse has found of a flag, and the flag's name, into the value of its field; may raise PlanError."""
+"""Turns what argparse found for a flag, and the flag's name, into the field's value. May raise PlanError."""
 
 
 def _flag(help: str, section: str = "", *, default: Any = None, finish: Finish | None = None, **more: Any) -> Any:
-    """A field of `Options`: the flag of its name, with the help and whatever else argparse is to know of it."""
+    """A field of `Options` that becomes the flag of its name; `more` are further arguments for argparse."""
     metadata = {"section": section, "finish": finish, "argparse": {"help": help, **more}}
     if default == {}:
         return field(default_factory=dict, metadata=metadata)
@@ -32,18 +32,18 @@ def _switch(help: str, section: str = "") -> Any:
 
 
 def _words(help: str, section: str, metavar: str) -> Any:
-    """A flag that takes one or more words, once or several times."""
+    """A flag that takes one or more words, and may be repeated."""
     words: Finish = lambda given, flag: tuple(given)  # noqa: E731
     return _flag(help, section, default=(), finish=words, action="extend", nargs="+", metavar=metavar)
 
 
 def _names(help: str, section: str, metavar: str) -> Any:
-    """A flag that takes names with commas between them, once or several times."""
+    """A flag that takes names separated by commas, and may be repeated."""
     return _flag(help, section, default=(), finish=names_of, action="append", metavar=metavar)
 
 
 def _assignments(help: str, section: str, metavar: str) -> Any:
-    """A flag that takes one or more field=value, once or several times."""
+    """A flag that takes one or more field=value, and may be repeated."""
     return _flag(help, section, default={}, finish=fields_of, action="extend", nargs="+", metavar=metavar)
 
 
@@ -104,7 +104,7 @@ class Options:
 
 
 def parse_options(argv: Sequence[str]) -> Options:
-    """The options given on the command line. Raises PlanError for what is wrong with them."""
+    """The options given on the command line. Raises PlanError if they are wrong."""
     found = vars(_parser().parse_args(argv))
     given = {}
     for option in fields(Options):
@@ -119,12 +119,12 @@ def parse_options(argv: Sequence[str]) -> Options:
 
 
 def help_text(description: str | None, datasets: str) -> str:
-    """The help. `datasets` says what --dataset may name."""
+    """The text of --help. `datasets` lists what --dataset may name."""
     return _parser(description, datasets).format_help()
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, with the nearest option where one is unknown."""
+    """Says what is wrong in one line, and names the nearest option if one is unknown."""
 
     def error(self, message: str) -> NoReturn:
         if unknown := re.match(r"unrecognized arguments: (\S+)", message):

@@ -1,4 +1,4 @@
-"""The CPUs and GPUs of a sweep, and what a run takes of them."""
+"""Counts the CPUs and GPUs of a sweep, and those that a run takes."""
 
 import glob
 import os
@@ -10,27 +10,27 @@ from raysweep.planning.runs import PlannedRun
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Resources:
-    """What trials of this sweep can hold, in all."""
+    """The CPUs and GPUs that the trials of this sweep can hold together."""
 
     cpus: int
     gpus: int
     node_cpus: int | None = None
-    """CPUs of the smallest node; None where there is but one."""
+    """The CPUs of the smallest node, or None if there is only one node."""
     gpu_names: tuple[str, ...] = ()
-    """What CUDA_VISIBLE_DEVICES calls the GPUs of this machine."""
+    """The names by which CUDA_VISIBLE_DEVICES lists the GPUs of this machine."""
 
     def __str__(self) -> str:
         return f"{self.gpus} GPU(s)" if self.gpus else f"{self.cpus} CPU(s)"
 
     @property
     def slots(self) -> int:
-        """Workers that can train at the same time, at one GPU (or CPU) each."""
+        """How many workers can train at the same time with one GPU (or, without GPUs, one CPU) each."""
         return self.gpus or self.cpus
 
     def per_worker(self, run: PlannedRun, gpus_per_worker: float | None) -> dict[str, float]:
         """The resources of one worker: its share of the GPUs and of the CPUs.
 
-        Where there is no GPU, one CPU, or its share of a node's if the run is timed.
+        Without GPUs, a worker gets one CPU, or its share of a node's CPUs if the run is timed.
         """
         if not self.gpus:
             own = (self.node_cpus or self.cpus) // run.num_workers if run.experiment.timed else 1
@@ -40,12 +40,12 @@ class Resources:
         return {"GPU": gpu, "CPU": int(cpu) if cpu >= 1 else int(100 * cpu) / 100}
 
     def slots_of(self, run: PlannedRun, gpus_per_worker: float | None) -> float:
-        """The slots that a run takes."""
+        """How many slots a run takes; a slot is a GPU or, without GPUs, a CPU."""
         worker = self.per_worker(run, gpus_per_worker)
         return run.num_workers * worker.get("GPU", worker["CPU"])
 
     def require_room(self, runs: list[PlannedRun], gpus_per_worker: float | None) -> None:
-        """Raises PlanError where a run needs more than the whole cluster has."""
+        """Raises PlanError if a run needs more than the whole cluster has."""
         kind = "GPU" if self.gpus else "CPU"
         for run in runs:
             need = self.slots_of(run, gpus_per_worker)
@@ -64,7 +64,7 @@ class Resources:
 
 
 def local_resources(*, use_gpus: bool = True) -> Resources:
-    """CPUs that this process may use, and GPUs of this machine, without importing torch."""
+    """The CPUs that this process may use and the GPUs of this machine, found without importing torch."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is None:
         names = [str(i) for i in range(len(glob.glob("/dev/nvidia[0-9]*")))]

@@ -1,4 +1,4 @@
-"""What governs a launch beside the order of its runs, and who hears what they report."""
+"""The rules of a launch beside the order of its runs, and the followers that are told what the runs report."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -10,31 +10,31 @@ from raysweep.planning.runs import PlannedRun
 
 
 class Follower(Protocol):
-    """Who hears what runs report. Its methods must neither raise nor take long."""
+    """An object that is told what runs report. Its methods must neither raise nor take long."""
 
     def report(self, run: PlannedRun, report: Mapping[str, Any]) -> None:
         """A run has started, or has ended an epoch."""
 
     def ended(self, run: PlannedRun, status: str, text: str = "", record: Record | None = None) -> None:
-        """A run has ended, or an attempt at it.
+        """A run, or one attempt at it, has ended.
 
-        `status` is that of its record, STOPPED if the run will be gone on with by a later trial, or "" if its trial
-        goes on with it by itself. `text` says more, in a line. `record` holds the results, where there is one.
+        `status` is the status of its record, STOPPED if a later trial will resume the run, or "" if the same trial
+        resumes it by itself. `text` says more, in one line. `record` holds the results, if there are any.
         """
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rules:
-    """What governs a launch, beside the order of the plan."""
+    """The rules of a launch, beside the order of its plan."""
 
     backfill: bool = False
-    """Whether a later trial may start early where it cannot delay an earlier one."""
+    """Whether a later trial may start early if it cannot delay an earlier one."""
     deadline: float = math.inf
-    """When to stop, on the monotonic clock."""
+    """The launch stops at this time of the monotonic clock, in seconds."""
     slot_seconds: float = math.inf
-    """What may be used of slots times seconds before stopping."""
+    """The launch stops once its runs have used this many slots times seconds."""
     followers: Sequence[Follower] = ()
-    """Who hears what runs report, beside the status of the sweep."""
+    """These are told what runs report, as the status of the sweep is."""
     counted: Callable[[int, int, int], None] = lambda done, running, waiting: None
     """Is told how many runs are done, running and waiting, about twice a second."""
     incoming: Callable[[], Sequence[PlannedRun]] = list

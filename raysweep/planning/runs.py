@@ -1,4 +1,4 @@
-"""Makes the ordered list of runs of a plan: each experiment with each of its seeds, checked by its trainable."""
+"""Makes the ordered, checked list of runs of selected experiments. Imports neither torch nor Ray."""
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ from raysweep.trainable import Facts
 from raysweep.trainable_loader import load_trainable
 
 NOT_RECORDED = ("data", "numerics", "no_effect", "phases", "rate_fields")
-"""Facts that stand elsewhere in a record, or that are used only before a run."""
+"""Facts left out of a record: it holds them elsewhere, or they serve only before the run."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,7 +22,7 @@ class PlannedRun:
     """One training run of the plan."""
 
     name: str
-    """Unique in a results folder: experiment, seed and the start of the key."""
+    """Unique in a results folder: made of the experiment, the seed and the start of the key."""
     key: str
     experiment: Experiment
     group: str
@@ -31,13 +31,13 @@ class PlannedRun:
     """The experiment's configuration with seed, data and save_dir filled in."""
     num_workers: int
     changed: str
-    """The fields that the user or the data set for the whole sweep, as `name=value, ...`."""
+    """The fields that the command line or the data set changes in every run, as `name=value, ...`."""
     facts: Facts
-    """What the trainable's `check` knows beforehand."""
+    """What the trainable's `check` returned before the run."""
     selection: str = ""
     """The arguments of run_sweep.py that name the run's group or grid."""
     predicted: Mapping[str, Any] = field(default_factory=dict)
-    """What was expected of it before it ran, as `forecast.predicted` puts it for the record."""
+    """What was forecast before the run, as `forecast.predicted` writes it for the record."""
 
     def key_of(self, config: Any) -> str:
         """The key of a run of the same trainable, data and workers with another configuration."""
@@ -68,7 +68,7 @@ class PlannedRun:
         }
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Brings along from where the modules of the configuration and of the trainable are imported."""
+        """Pickle the run with the places that its configuration's and trainable's modules are imported from."""
         return _unpickled, (Folders(), {f.name: getattr(self, f.name) for f in dataclasses.fields(self)})
 
 
@@ -90,9 +90,9 @@ def make_runs(
 ) -> list[PlannedRun]:
     """The runs of experiments of a family, in the order in which they are admitted.
 
-    That order is priority, then declaration, then seed. `overrides` are fields of the configurations. An experiment's
-    own number of workers is used where there are as many `gpus`, its own group without `group`. Raises PlanError for a
-    run that cannot be, and for a trainable that does not keep its contract.
+    They are ordered by priority, then declaration, then seed. `overrides` replace fields of the configurations. Without
+    `num_workers`, an experiment uses its own number of workers if there are as many `gpus`; without `group`, its own
+    group. Raises PlanError for a run that is impossible, and for a trainable that does not keep its contract.
     """
     runs = []
     for experiment in sorted(experiments, key=lambda experiment: experiment.priority):
@@ -123,7 +123,7 @@ def make_runs(
 def _named(
     experiment: Experiment, config: Any, num_workers: int, facts: Mapping[str, Any], ledger: Ledger
 ) -> dict[str, Any]:
-    """Key and name of a run, and its configuration with its own save_dir and an absolute data_dir."""
+    """The key, the name and the configuration of a run, the latter with its own save_dir and an absolute data_dir."""
     data, numerics = facts["data"], facts["numerics"]
     key = run_key(experiment.trainable, config, num_workers=num_workers, data=data, numerics=numerics)
     name = f"{experiment.name}-s{config.seed}-{key[:8]}"
@@ -134,7 +134,7 @@ def _named(
 
 
 def in_bundles(runs: Iterable[PlannedRun]) -> Iterator[list[PlannedRun]]:
-    """Neighbouring runs of one experiment in parts of at most `runs_per_trial`, each of which is a trial."""
+    """Group neighbouring runs of an experiment into trials of at most `runs_per_trial` runs."""
     part: list[PlannedRun] = []
     for run in runs:
         if part and (part[0].experiment != run.experiment or len(part) == run.experiment.runs_per_trial):
@@ -146,7 +146,7 @@ def in_bundles(runs: Iterable[PlannedRun]) -> Iterator[list[PlannedRun]]:
 
 
 def alike(run: PlannedRun, varied: Sequence[str], records: Iterable[Record]) -> Iterator[Record]:
-    """The records of this run and of those that differ from it in the `varied` fields alone, by whatever experiment."""
+    """Records, of any experiment, of this run or of runs that differ from it only in the `varied` fields."""
     for record in records:
         if record.get("trainable") == run.experiment.trainable:
             config = dataclasses.replace(run.config, **{name: record["config"][name] for name in varied})
@@ -155,14 +155,14 @@ def alike(run: PlannedRun, varied: Sequence[str], records: Iterable[Record]) -> 
 
 
 def _changes(config: Any, overrides: Mapping[str, Any]) -> str:
-    """The overridden fields that can change numbers, in the order of the configuration; not which data it is."""
+    """The overridden fields that can change numbers, but for those that name the data, in the configuration's order."""
     left_out = {*_cosmetic(config), "dataset"}
     names = [f.name for f in dataclasses.fields(config) if f.name not in left_out]
     return ", ".join(f"{name}={overrides[name]}" for name in names if name in overrides)
 
 
 def settings_of(config: Any) -> list[str]:
-    """The fields that can change a run's numbers, but for the seed."""
+    """The fields, except the seed, that can change a run's numbers."""
     return [f.name for f in dataclasses.fields(config) if f.name != "seed" and not f.metadata.get("cosmetic")]
 
 

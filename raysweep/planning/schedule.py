@@ -1,4 +1,4 @@
-"""Works out when trials end that start in order, each as soon as there is room for it."""
+"""Computes when trials end if they start in order, each as soon as there is room for it."""
 
 import heapq
 from collections.abc import Iterable, Sequence
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 def end_of(trials: Sequence[tuple[float, float]], slots: float, running: Iterable[tuple[float, float]] = ()) -> float:
     """Seconds until the last trial ends, if each starts in order as soon as its slots are free.
 
-    Trials are given as (seconds, slots); those that are `running` by the seconds that are left of them.
+    A trial is given as (seconds, slots); for those that are `running`, these are the seconds that they have left.
     """
     ends = list(running)
     heapq.heapify(ends)

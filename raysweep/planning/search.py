@@ -11,12 +11,12 @@ from raysweep.planning.spec import SweepSpec
 
 Results = Mapping[Any, Sequence[float]]
 Decide = Callable[[Results, Any], tuple[Any, int] | None]
-"""Decides where to go on: gets the metric of all runs by value of the searched field, and the value to start from;
-returns the next value and how many runs in all are needed there, or None where the search has ended."""
+"""Decides the next step of a search. It gets the metric of all runs by value of the searched field, and the value to
+start from. It returns the next value and the number of runs needed there in all, or None if the search has ended."""
 
 NextStep = Callable[[Search, float, Results, float, int], tuple[float, int] | None]
-"""Is given a search, the target, the metric of all runs by value, the value to start from and the most runs that one
-value can have. Returns what `Decide` returns."""
+"""Gets a search, its target, the metric by value, the value to start from and the maximal number of runs at one value.
+It returns what `Decide` does."""
 
 
 def search_rounds(
@@ -48,10 +48,10 @@ def rounds(
     decide: Decide,
     make: Callable[[Experiment, Sequence[int]], list[PlannedRun]],
 ) -> Iterator[list[PlannedRun]]:
-    """Yield the plan of each round: all runs that are known, by whichever experiment, and those to do next.
+    """Yield the plan of each round: all runs known so far, from whichever experiment, and those to train next.
 
-    `starts` holds one run of each experiment, at the value from which its search starts. `make` makes the runs of an
-    experiment with given seeds; new runs take the first of `seeds` that have no run yet. The search of an experiment
+    `starts` holds one run of each experiment, at the value from which its search starts. `make` plans the runs of an
+    experiment with given seeds; new runs take the first `seeds` without a run. The search of an experiment
     ends without an answer when a run that it asked for did not finish.
     """
     asked: dict[str, list[PlannedRun]] = {}

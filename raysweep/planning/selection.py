@@ -1,4 +1,4 @@
-"""Which experiments a command line names: groups, a grid, or names and patterns."""
+"""Finds the experiments that a command line names, by groups, by a grid, or by names and patterns."""
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
@@ -11,9 +11,9 @@ from raysweep.messages import PlanError, nearest
 
 
 def select_family(families: Sequence[Family], groups: Sequence[str], only: Sequence[str]) -> Family:
-    """The family of the groups, or, without groups, the one that has what `only` names.
+    """The family of the groups or, without groups, the one that has the experiments in `only`.
 
-    Raises PlanError for an unknown group, for groups of several families, and where nothing is named.
+    Raises PlanError for an unknown group, for groups of several families, and if nothing is named.
     """
     homes = {group.name: family for family in families for group in family.groups}
     for name in groups:
@@ -36,9 +36,9 @@ def select_family(families: Sequence[Family], groups: Sequence[str], only: Seque
 def select(
     family: Family, groups: Sequence[str], only: Sequence[str], grid: Mapping[str, Sequence[Any]]
 ) -> tuple[list[Experiment], list[str]]:
-    """The experiments of the groups (all without groups), or of the grid; of these what `only` names or matches.
+    """The experiments of the grid, of the groups, or of the family, reduced to those that `only` names or matches.
 
-    Also a line for each combination of the grid that cannot be. Raises PlanError where nothing is left.
+    Also returns a line for each combination of the grid that is impossible. Raises PlanError if nothing is left.
     """
     left_out: list[str] = []
     if grid:
@@ -56,7 +56,7 @@ def select(
 
 
 def _around(base: Experiment) -> Callable[[Mapping[str, Sequence[Any]]], tuple[list[Experiment], list[str]]]:
-    """What makes the experiments that are `base` with other values of some fields."""
+    """A function that makes the experiments that equal `base` except for the values of some fields."""
 
     def grid(values: Mapping[str, Sequence[Any]]) -> tuple[list[Experiment], list[str]]:
         experiments, left_out = [], []
@@ -75,7 +75,7 @@ def _around(base: Experiment) -> Callable[[Mapping[str, Sequence[Any]]], tuple[l
 
 
 def matching(names: Sequence[str], patterns: Sequence[str]) -> set[str]:
-    """The names that are, or match, one of the patterns. Raises PlanError for a pattern that matches none."""
+    """The names that equal or match a pattern. Raises PlanError for a pattern that matches none."""
     kept: set[str] = set()
     for pattern in patterns:
         matches = [name for name in names if fnmatchcase(name, pattern)]

@@ -1,4 +1,4 @@
-"""What a command line asks for: which experiments of which family, on which data, with which fields changed."""
+"""Works out which experiments a command line asks for, on which data and with which fields changed."""
 
 import dataclasses
 import shlex
@@ -17,36 +17,36 @@ from raysweep.planning.runs import PlannedRun, make_runs
 from raysweep.planning.selection import select
 
 ParseValues = Callable[[type[Any], Mapping[str, str]], dict[str, Any]]
-"""Turns the texts of some fields of a class of configurations into values. Raises ValueError, in a line."""
+"""Turns the texts of some fields of a configuration class into values. Raises ValueError with a one-line message."""
 
 OWN_FLAG = {"dataset": "--dataset", "data_dir": "--data-dir", "seed": "--seeds", "save_dir": "--results"}
-"""The flags of fields that neither --set nor --grid may name."""
+"""Fields that have a flag of their own, so that neither --set nor --grid may name them, with these flags."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SweepSpec:
-    """What one command line asks for, worked out as far as neither the results nor the machine matter."""
+    """What one command line asks for, as far as it depends on neither the results nor the machine."""
 
     options: Options
     family: Family
     question: Question | None
-    """The question whose search chooses the runs; None where all are planned beforehand."""
+    """The question whose search chooses the runs, or None if all are planned beforehand."""
     grid: Mapping[str, Sequence[Any]]
     """The values of --grid by field."""
     overrides: Mapping[str, Any]
-    """The fields that --set, --dataset and --data-dir give every configuration."""
+    """The values that --set, --dataset and --data-dir put into every configuration, by field."""
     data: str
-    """Which data these are, as people are told."""
+    """Describes the data in words for the user."""
 
     @property
     def questions(self) -> list[Question]:
-        """What the runs are to answer, as it is written down."""
+        """The questions that the runs are to answer, as they are written into the results folder."""
         asked = [self.question] if self.question else [q for q in self.family.questions if q.kind != "search"]
         return [self.family.asked(question) for question in asked]
 
     @property
     def selection(self) -> str:
-        """The arguments that name what is run, without those that say which of it and how."""
+        """The arguments that name the group or grid, without those that choose among its runs or say how they run."""
         file = self.options.space
         given = {
             "--space": [str(Path(file).absolute())] if file else [],
@@ -58,7 +58,7 @@ class SweepSpec:
     def make(
         self, experiments: Sequence[Experiment], seeds: Sequence[int] | None, ledger: Ledger, resources: Resources
     ) -> list[PlannedRun]:
-        """The runs of experiments, with their own seeds without `seeds`. Raises PlanError for one that cannot be."""
+        """Plan experiments, without `seeds` for their own seeds. Raises PlanError for a run that is impossible."""
         return make_runs(
             experiments,
             ledger,
@@ -80,10 +80,10 @@ class SweepSpec:
         write_declarations(ledger, [self.family.declaration])
 
     def plan(self, ledger: Ledger, resources: Resources) -> list[PlannedRun]:
-        """The runs in the order of their admission; of a search, one for each experiment at the value to start from.
+        """The runs in the order in which they start; for a search, one run of each experiment, at its first value.
 
-        Points of a grid that cannot be are left out, and it is printed why. Raises PlanError for a run that cannot be,
-        and, unless it may be for another machine, for one that does not fit into the resources.
+        Impossible points of a grid are left out, and the reason is printed. Raises PlanError for a run that is
+        impossible, and for one that does not fit into the resources unless the plan may be for another machine.
         """
         options = self.options
         experiments, left_out = select(self.family, options.group, options.only, self.grid)
@@ -106,7 +106,7 @@ class SweepSpec:
 
 
 def sweep_spec(options: Options, family: Family, parse_values: ParseValues) -> SweepSpec:
-    """What the options ask for of a family. Raises PlanError for what there is not, or what cannot go together."""
+    """Work out what the options ask of a family. Raises PlanError for unknown names and for options that conflict."""
     question = _searched(options, family)
     if options.preempt and (question or options.redo):
         raise PlanError("--preempt goes with neither a search nor --redo")
@@ -122,7 +122,7 @@ def sweep_spec(options: Options, family: Family, parse_values: ParseValues) -> S
 
 
 def _searched(options: Options, family: Family) -> Question | None:
-    """The question whose search chooses the runs of the group, with the --target given; None where none does."""
+    """The question whose search chooses the group's runs, with the --target given, or None if there is none."""
     names = options.group
     search = next((group.search for group in family.groups if group.name in names and group.search), None)
     if not search:
@@ -160,9 +160,9 @@ def _require_free(name: str, flag: str) -> None:
 
 
 def _data(options: Options, family: Family, overrides: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
-    """The overrides with those of the data, and a line that says which data these are.
+    """Return the overrides with the data's fields added, and a line that describes the data.
 
-    Raises PlanError for a dataset that the family does not take, and what `family.locate` raises.
+    Raises PlanError for a dataset that the family does not take, and whatever `family.locate` raises.
     """
     for name in overrides:
         _require_free(name, "--set")

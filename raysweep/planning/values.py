@@ -1,4 +1,4 @@
-"""The values of flags, read from text. Each function raises ArgumentTypeError, in a line, for what it cannot take."""
+"""Reads the values of flags from text. Each function raises ArgumentTypeError, with one line, for a wrong text."""
 
 import math
 from argparse import ArgumentTypeError
@@ -10,7 +10,7 @@ MOST_SEEDS = 100_000
 
 
 def seeds_of(text: str) -> tuple[int, ...]:
-    """The seeds of a list such as `0,1,2` or of a range such as `0-89`."""
+    """Read seeds, written as `0,1,2` or, for a range, `0-89`."""
     seeds: list[int] = []
     for part in text.split(","):
         first, to, last = part.partition("-")
@@ -23,14 +23,14 @@ def seeds_of(text: str) -> tuple[int, ...]:
 
 
 def workers_of(text: str) -> int:
-    """A whole number of at least 1."""
+    """Read a number of workers, which is at least 1."""
     if not text.isdigit() or int(text) < 1:
         raise ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
     return int(text)
 
 
 def accuracy_of(text: str) -> float:
-    """An accuracy in percent, neither 0 nor 100."""
+    """Read an accuracy in percent, between 0 and 100 but neither of them."""
     percent = _number(text)
     if not 0 < percent < 100:
         raise ArgumentTypeError(f"{text!r} is not an accuracy in percent, above 0 and below 100")
@@ -38,7 +38,7 @@ def accuracy_of(text: str) -> float:
 
 
 def gpus_of(text: str) -> float:
-    """How many GPUs a worker takes, or which part of one."""
+    """Read how many GPUs a worker takes, which may be a fraction of one."""
     gpus = _number(text)
     if not 0 <= gpus <= 64:
         raise ArgumentTypeError(f"{text!r} is not a number of GPUs")
@@ -46,7 +46,7 @@ def gpus_of(text: str) -> float:
 
 
 def budget_of(text: str) -> tuple[float, bool]:
-    """Hours, and whether they are those of GPUs: `12`, `96gpu`."""
+    """Read a budget of hours, `12`, or GPU hours, `96gpu`. Returns the hours, and whether they are GPU hours."""
     number = text.removesuffix("gpu")
     hours = _number(number)
     if not 0 < hours < math.inf:
@@ -55,7 +55,7 @@ def budget_of(text: str) -> tuple[float, bool]:
 
 
 def names_of(items: Sequence[str], flag: str) -> tuple[str, ...]:
-    """`["A,C", "F"]` -> `("A", "C", "F")`. Raises PlanError where that names nothing."""
+    """`["A,C", "F"]` -> `("A", "C", "F")`. Raises PlanError if that names nothing."""
     names = tuple(name for item in items for name in item.split(",") if name)
     if not names:
         raise PlanError(f"{flag} names nothing")
@@ -63,7 +63,7 @@ def names_of(items: Sequence[str], flag: str) -> tuple[str, ...]:
 
 
 def fields_of(items: Sequence[str], flag: str) -> dict[str, str]:
-    """`["epochs=3"]` -> `{"epochs": "3"}`. Raises PlanError for anything that is not field=value."""
+    """`["epochs=3"]` -> `{"epochs": "3"}`. Raises PlanError for an item that is not field=value."""
     found = {}
     for item in items:
         name, equals, value = item.partition("=")
@@ -76,7 +76,7 @@ def fields_of(items: Sequence[str], flag: str) -> dict[str, str]:
 
 
 def _number(text: str) -> float:
-    """The number; -1, which no flag takes, where it is none."""
+    """The number in a text, or -1, which no flag accepts, if it holds none."""
     try:
         return float(text)
     except ValueError:
