@@ -1,4 +1,4 @@
-"""JSON documents of a results folder that stand for themselves, as plan.json: written as a whole and read back."""
+"""Writes and reads the JSON documents of a results folder, such as plan.json, each as a whole."""
 
 import json
 from typing import Any
@@ -13,7 +13,7 @@ def write_document(store: Store, name: str, content: object) -> None:
 
 
 def read_document(store: Store, name: str) -> Any:
-    """What a document holds. Raises FileNotFoundError where there is none, and LedgerError for one that is not JSON."""
+    """The content of a document. Raises FileNotFoundError if there is none, and LedgerError if it is not JSON."""
     content = store.get(name)
     if content is None:
         raise FileNotFoundError(f"{store.location}/{name}")
@@ -24,7 +24,7 @@ def read_document(store: Store, name: str) -> Any:
 
 
 def damage_of(store: Store, name: str) -> LedgerError:
-    """What to raise for a document that does not hold what it ought to."""
+    """The error to raise for a document whose content is not as it should be."""
     return LedgerError(
         f"{store.location}/{name} is damaged; restore a copy of it, or remove it and run the sweep again"
     )

@@ -1,7 +1,7 @@
-"""Files that are whole or not there, whatever happens to the process or the machine, and that show any damage.
+"""Writes files that are whole or absent, whatever happens to the process or the machine, and that show any damage.
 
-A file is written to a temporary one, brought to disk and renamed, and its folder is brought to disk: a reader finds the
-old content or the new, after a crash too. A sealed file carries a checksum of its content.
+The content goes to a temporary file, which is flushed to disk and renamed; its folder is flushed, too.
+So a reader finds the old content or the new, even after a crash. A sealed file carries a checksum of its content.
 """
 
 import hashlib
@@ -33,18 +33,18 @@ def write_json(path: Path, content: object) -> None:
 
 
 def as_json(content: object) -> bytes:
-    """What a file of JSON holds."""
+    """The bytes of a JSON file with this content."""
     return json.dumps(content, indent=1).encode()
 
 
 def sealed(content: dict[str, Any]) -> bytes:
-    """What a sealed file holds: a JSON object and its checksum."""
+    """The bytes of a sealed file: a JSON object and its checksum."""
     plain = json.loads(json.dumps(content))  # as a reader will see it
     return as_json({**plain, "checksum": _checksum(plain)})
 
 
 def read_sealed(path: Path) -> dict[str, Any] | None:
-    """The content of a sealed file; None where it is not there, not whole or not what was written."""
+    """The content of a sealed file, or None if it is missing, incomplete or not what was written."""
     try:
         content: dict[str, Any] = json.loads(path.read_bytes())
         checksum = content.pop("checksum")
@@ -54,7 +54,7 @@ def read_sealed(path: Path) -> dict[str, Any] | None:
 
 
 def append_line(path: Path, line: str) -> int:
-    """Add a line to a file. Returns how many it has then; one that a crash left unfinished counts as a line."""
+    """Add a line to a file. Returns how many lines it has then, counting one that a crash left unfinished."""
     make_folder(path.parent)
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
     try:
@@ -68,7 +68,7 @@ def append_line(path: Path, line: str) -> int:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder and those above it, and bring their entries to disk."""
+    """Make a folder and those above it, and flush their entries to disk."""
     if not path.is_dir():
         make_folder(path.parent)
         path.mkdir(exist_ok=True)
@@ -76,7 +76,7 @@ def make_folder(path: Path) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Bring a folder's entries to disk."""
+    """Flush a folder's entries to disk."""
     folder = os.open(path, os.O_RDONLY)
     try:
         os.fsync(folder)
@@ -85,7 +85,7 @@ def sync_folder(path: Path) -> None:
 
 
 def _write_out(file: int, content: bytes) -> None:
-    """Write all of it, and bring it to disk."""
+    """Write the whole content, and flush it to disk."""
     rest = memoryview(content)
     while rest:
         rest = rest[os.write(file, rest) :]

@@ -1,4 +1,4 @@
-"""Records as a table: one row for each, one column for each field, result and item of provenance."""
+"""Makes a table of records, with a row for each and a column for each field, result and item of provenance."""
 
 import json
 import math
@@ -13,8 +13,9 @@ PARTS = ("config", "results", "provenance", "facts")
 
 
 def of_records(records: Iterable[Mapping[str, Any]]) -> "pd.DataFrame":
-    """One row for each record; without any, the columns that every table has. `attrs["config"]` names the columns that
-    are fields of configurations."""
+    """A table with a row for each record. `attrs["config"]` names the columns that are fields of configurations.
+
+    Without records the table has no rows, but the columns that every table has."""
     import pandas as pd
 
     rows: list[dict[str, Any]] = []
@@ -30,7 +31,7 @@ def of_records(records: Iterable[Mapping[str, Any]]) -> "pd.DataFrame":
 
 
 def to_parquet(frame: "pd.DataFrame") -> bytes:
-    """The same bytes for the same table. Curves are JSON, and so are columns whose values are of several types."""
+    """Equal bytes for equal tables. Curves become JSON, and so do columns whose values have several types."""
     import pyarrow
     import pyarrow.parquet
 
@@ -50,7 +51,7 @@ def _row(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _plain(values: list[Any]) -> list[Any]:
-    """Values of one type that a column can have, as they are; others as JSON."""
+    """The values unchanged if they share a type that a column can have, and as JSON otherwise."""
     import pandas as pd
 
     values = [None if value is pd.NA or (isinstance(value, float) and math.isnan(value)) else value for value in values]

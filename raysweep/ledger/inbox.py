@@ -1,4 +1,4 @@
-"""How a second command hands its plan to the one that holds the results folder: its arguments, in a sealed file.
+"""Lets a second command hand its arguments, in a sealed file, to the sweep that holds the results folder.
 
     RESULTS/inbox/1732437000.123456-4711.json
 
@@ -16,11 +16,11 @@ from raysweep.ledger.store import HeldError, Store
 
 INBOX = "inbox"
 LOOK_EVERY = 0.5
-"""Seconds between two looks at whether it was taken."""
+"""Seconds between two checks whether the holder has taken the command."""
 
 
 def hold_or_offer(ledger: Ledger, stack: contextlib.ExitStack, argv: Sequence[str]) -> bool:
-    """Hold the results folder within `stack`, or have whoever holds it run the command: whether that has taken it."""
+    """Hold the results folder within `stack`, or let its holder run the command. Returns whether the holder took it."""
     store, offered = ledger.store, None
     while True:
         try:

@@ -16,7 +16,7 @@ from raysweep.ledger.store import HeldError, LedgerError, this_process
 
 
 class LocalFolder:
-    """The store whose files are those of a folder, which is made where it does not exist."""
+    """A store that keeps its files in a folder, which is made if it does not exist."""
 
     is_remote = False
 
@@ -31,7 +31,7 @@ class LocalFolder:
         """Nothing is to be done: the folder is the store."""
 
     def get(self, name: str) -> bytes | None:
-        """The content of a file; None where there is none."""
+        """The content of a file, or None if there is no such file."""
         try:
             return (self.folder / name).read_bytes()
         except FileNotFoundError:
@@ -63,7 +63,7 @@ class LocalFolder:
 
     @contextlib.contextmanager
     def appended(self, name: str) -> Iterator[int]:
-        """How many lines a file has; within the context nobody else appends one."""
+        """Yield how many lines a file has; within the context nobody else appends one."""
         file = self.folder / name
         durable.make_folder(file.parent)
         with file.open("ab") as stream:
@@ -97,7 +97,7 @@ class LocalFolder:
             yield
 
     def holder(self) -> str | None:
-        """The process that holds the folder; where the file system knows no locks, the last one that did."""
+        """The process that holds the folder or, on a file system without locks, the last one that held it."""
         with contextlib.suppress(FileNotFoundError), (self.folder / "lock").open() as stream:
             try:
                 fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -1,7 +1,7 @@
 """A results folder in an object store (`--results s3://bucket/folder`, or what else fsspec knows), and its copies.
 
-Each machine that works on it has a copy in its cache. An object of the store is whole or absent; what is read in a copy
-is fetched first. The store is the truth: what a copy has and the store has not is removed from the copy.
+Each machine that works on it has a copy in its cache. An object of the store is whole or absent. A file is fetched
+before it is read in a copy. The store decides: a file that it does not have is removed from the copy.
 
     attempts/RUN/3    an object for each time that a run was started, made by one process alone
     lock/7            the process that holds the store, and when it last said that it lives
@@ -33,7 +33,7 @@ DEAD = 120.0
 
 
 class ObjectStore:
-    """The store below a URL, with a copy in `folder`, else in this machine's cache."""
+    """The store below a URL, with a copy in `folder` or, without one, in this machine's cache."""
 
     is_remote = True
 
@@ -47,10 +47,10 @@ class ObjectStore:
         except (ImportError, ValueError) as error:
             raise LedgerError(f"--results {url}: {error}") from None
         self._versions: dict[str, Any] = {}
-        """The version in the store of each file of the copy that is as it is there."""
+        """The store's version of each file of the copy that equals the store's."""
 
     def fetch(self, name: str) -> None:
-        """Make a file, or all below a folder, in the copy what the store has."""
+        """Update a file of the copy, or all files below a folder, from the store."""
         there = self._listed(name)
         for one, version in there.items():
             if self._versions.get(one) != version or not (self.folder / one).exists():
@@ -66,11 +66,11 @@ class ObjectStore:
                 self._versions.pop(one, None)
 
     def share(self, name: str) -> None:
-        """Put a file of the copy into the store. Raises FileNotFoundError where there is none."""
+        """Put a file of the copy into the store. Raises FileNotFoundError if the copy lacks it."""
         self.put(name, (self.folder / name).read_bytes())
 
     def get(self, name: str) -> bytes | None:
-        """The content of an object; None where there is none."""
+        """The content of an object, or None if there is no such object."""
         try:
             with _one_line(self.location):
                 content: bytes = self._store.cat_file(self._at(name))
@@ -79,7 +79,7 @@ class ObjectStore:
         return content
 
     def put(self, name: str, content: bytes) -> None:
-        """Put an object into the store, in place of the one that may be there; the copy gets it by `fetch`."""
+        """Put an object into the store, replacing one of this name. The copy gets it by `fetch`."""
         with _one_line(self.location):
             self._store.pipe_file(self._at(name), content)
 
@@ -99,7 +99,7 @@ class ObjectStore:
                 self._store.rm_file(self._at(one))
 
     def append(self, name: str, line: str) -> int:
-        """Add a line, as an object below `name` that is called by its number."""
+        """Add a line, as an object below `name` whose name is the line's number."""
         content = f"{line} {uuid.uuid4().hex}\n".encode()
         with self.appended(name) as latest:
             number = latest + 1
@@ -109,7 +109,7 @@ class ObjectStore:
 
     @contextlib.contextmanager
     def appended(self, name: str) -> Iterator[int]:
-        """How many lines were appended; others may append more meanwhile, each under a number of its own."""
+        """Yield how many lines were appended. Others may append more meanwhile, under numbers of their own."""
         yield max((int(one.rpartition("/")[2]) for one in self._listed(f"{name}/")), default=0)
 
     @contextlib.contextmanager
@@ -167,7 +167,7 @@ class ObjectStore:
         return max(numbers), json.loads(content) if content else None
 
     def _create(self, name: str, content: bytes) -> bool:
-        """Make an object of unique content; False where there is one."""
+        """Make an object, whose content is unique. Returns False if there is one of this name."""
         waits = [0.1, 0.5, 2.0]
         while True:
             try:
@@ -208,7 +208,7 @@ def _sign_of_life() -> bytes:
 
 @contextlib.contextmanager
 def _one_line(url: str) -> Iterator[None]:
-    """Raise what the store's library raises as an OSError of one line that names the store."""
+    """Turn an exception of the store's library into an OSError with a one-line message that names the store."""
     try:
         yield
     except OSError:

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 def open_ledger(location: str | os.PathLike[str], copy: str | os.PathLike[str] | None = None) -> Ledger:
-    """The ledger of a folder, or of a URL such as s3://bucket/folder, of which there is a `copy` on this machine.
+    """The ledger of a folder, or of a URL such as s3://bucket/folder, which this machine copies to the folder `copy`.
 
-    Raises LedgerError for a URL of a kind that is not known here.
+    Raises LedgerError for a kind of URL that is not supported here.
     """
     if "://" not in str(location):
         return Ledger(LocalFolder(location))
@@ -29,7 +29,7 @@ def open_ledger(location: str | os.PathLike[str], copy: str | os.PathLike[str] |
 
 @contextlib.contextmanager
 def open_to_watch(location: str | os.PathLike[str]) -> Iterator[Ledger]:
-    """A ledger whose files nobody on this machine changes but through it: of a URL, it has a copy of its own."""
+    """Yield a ledger for watching a sweep. For a URL it has a copy of its own, which no other process changes."""
     with tempfile.TemporaryDirectory() as copy:
         yield open_ledger(location, copy)
 

@@ -1,4 +1,4 @@
-"""How questions are written down: with a hash and the time, so that one that came after its results is known."""
+"""Writes questions down with a hash and the time, which show whether a question was asked after its results."""
 
 import datetime
 import hashlib

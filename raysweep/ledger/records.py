@@ -43,7 +43,7 @@ SETTLED = (FINISHED, DIVERGED)
 """Runs that ended so are not done again: with the same seed, a run that diverged would diverge once more."""
 
 STOPPED = "stopped"
-"""What is said of a run that is to be gone on with; no record has it."""
+"""Reported for a run that will resume; no record has this status."""
 
 
 def run_key(trainable: str, config: Any, *, num_workers: int, data: str, numerics: int) -> str:
@@ -64,7 +64,7 @@ def run_key(trainable: str, config: Any, *, num_workers: int, data: str, numeric
 
 
 def uninterrupted_seconds(record: Record) -> float | None:
-    """How long a finished run took that was never interrupted; None of others."""
+    """The seconds that a run took, or None if it did not finish or was interrupted."""
     if record["status"] != FINISHED or record.get("attempt") != 1:
         return None
     started, finished = (datetime.datetime.fromisoformat(record[name]) for name in ("started", "finished"))
@@ -81,15 +81,15 @@ class Ledger:
     def __init__(self, store: Store) -> None:
         self.store = store
         self.folder = store.folder
-        """Where files of the results are on this machine, after `store.fetch`."""
+        """The folder on this machine that holds files of the results after `store.fetch`."""
         self.location = store.location
-        """What names these results from any machine; `open_ledger` opens it."""
+        """The folder or URL of the results, as `open_ledger` takes it on any machine."""
         self.runs = RunFolders(store)
         self.damaged: list[str] = []
         """Records that could not be read when `records` was last called."""
 
     def begin(self, run_name: str) -> int:
-        """Enter that a run is started once more. Returns the number of this attempt, counted from 1."""
+        """Note that a run starts. Returns the number of this attempt, counted from 1."""
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         return self.store.append(_attempts(run_name), f"{now} {this_process()}")
 
@@ -105,9 +105,9 @@ class Ledger:
             self.store.put(_record(run), durable.sealed(record))
 
     def adopt(self, planned: Sequence[Record]) -> None:
-        """Enter under its planned name, too, what another experiment has already run: a finished run of the same key.
+        """Record a finished run of another experiment under the name of a planned run with the same key, too.
 
-        `same_as` of the new record names the run that was really done.
+        `same_as` of the new record names the run that was trained.
         """
         records = [record for record in self.records() if record["status"] == FINISHED]
         names, by_key = {record["run"] for record in records}, {record["key"]: record for record in records}
@@ -125,7 +125,7 @@ class Ledger:
         self.runs.remove(run_name)
 
     def record(self, run_name: str) -> Record | None:
-        """The record of a run; None where there is none that can be read."""
+        """The record of a run, or None if it has no readable one."""
         self.store.fetch(_record(run_name))
         return _read(self.folder / _record(run_name))
 
@@ -141,7 +141,7 @@ class Ledger:
                 yield record
 
     def set_aside(self) -> list[str]:
-        """Move damaged records out of the way, so that their runs are done again. Returns where they are now."""
+        """Move damaged records aside, so that their runs are trained again. Returns their new places."""
         moved = []
         self.store.fetch("records/")
         for file in sorted((self.folder / "records").glob("*.json")):
@@ -170,11 +170,11 @@ class Ledger:
         return {record["run"] for record in self.records() if record["status"] == FINISHED}
 
     def settled(self) -> set[str]:
-        """Names of the runs that are not to be done again."""
+        """Names of the runs that are not trained again."""
         return {record["run"] for record in self.records() if record["status"] in SETTLED}
 
     def _unused(self, folder: str, name: str) -> str:
-        """A name in a folder of the store that no file has: the given one, else with a number behind it."""
+        """A free name in a folder of the store: the given one or, if that is taken, one with a number behind it."""
         self.store.fetch(f"{folder}/")
         taken = {path.name for path in (self.folder / folder).glob("*")}
         names = (f"{name}.{n}" if n else name for n in itertools.count())
@@ -190,6 +190,6 @@ def _attempts(run_name: str) -> str:
 
 
 def _read(file: Path) -> Record | None:
-    """A record; None where there is no whole one."""
+    """The content of a record, or None if it is missing or damaged."""
     record = durable.read_sealed(file)
     return record if record and {"run", "key", "status", "config", "results"} <= record.keys() else None

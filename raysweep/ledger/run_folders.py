@@ -1,4 +1,4 @@
-"""The folders in which runs keep their checkpoints and are spoken with, and what workers share of them.
+"""The folders of runs, which hold their checkpoints and the files by which workers and the sweep tell each other.
 
 runs/RUN/best.pt, last.pt      a run's checkpoint; in an object store best.pt.1f2e..., last.pt.3d4c...
 runs/RUN/checkpoint.json       in an object store, which objects they are: always such that were there together
@@ -22,9 +22,9 @@ from raysweep.ledger.store import LedgerError, Store
 
 STOP = "stop"
 LOOK_EVERY = 2.0
-"""Seconds between two looks at what a worker has written."""
+"""Seconds between two checks of what a worker has written."""
 ATTEMPTS = 5
-"""Times that a checkpoint is read which is replaced while it is read."""
+"""How often the read of a checkpoint is tried if it is replaced meanwhile."""
 
 
 class RunFolders:
@@ -48,15 +48,15 @@ class RunFolders:
         self._store.fetch(name)  # its worker may be on this machine
 
     def is_asked_to_stop(self, run_name: str) -> bool:
-        """Whether it has been asked to stop, and not been let go on since."""
+        """Whether the run has been asked to stop, and the request was not withdrawn."""
         return self._store.get(f"runs/{safe_name(run_name)}/{STOP}") is not None
 
     def let_go_on(self, run_name: str) -> None:
-        """Take back that a run was asked to stop."""
+        """Withdraw the request that a run stop."""
         self._store.withdraw(f"runs/{safe_name(run_name)}/{STOP}")
 
     def fetch_pulse(self, run_name: str, rank: int) -> None:
-        """Bring here what a run's worker has last said of itself."""
+        """Fetch what a worker of a run last wrote of itself."""
         self._store.fetch(f"runs/{safe_name(run_name)}/pulse-{rank}")
 
     @contextlib.contextmanager
@@ -91,7 +91,7 @@ def safe_name(run_name: str) -> str:
 
 
 def _fetch_checkpoint(store: Store, run_name: str, checkpoint: Sequence[str]) -> dict[str, str]:
-    """Bring a run's checkpoint here. Returns the names that its files have in the store, by their own."""
+    """Fetch a run's checkpoint. Returns the name in the store of each of its files."""
     folder = f"runs/{safe_name(run_name)}"
     for _ in range(ATTEMPTS):
         listed = store.get(f"{folder}/checkpoint.json")
@@ -108,7 +108,7 @@ def _fetch_checkpoint(store: Store, run_name: str, checkpoint: Sequence[str]) ->
 
 
 class _Sharing:
-    """What a worker has to say to others, and they to it, by files in its run's folder."""
+    """Exchanges files of a run's folder between a worker and the other processes."""
 
     def __init__(self, store: Store, run_name: str, rank: int, fetched: dict[str, str | None]) -> None:
         """`fetched` has the files of a checkpoint, with the names in the store of those that were fetched.
@@ -203,7 +203,7 @@ _Version = tuple[int, int] | None
 
 
 def _version(file: Path) -> _Version:
-    """What tells a file from the one that replaces it; None where there is none."""
+    """A value that changes when the file is replaced, or None if there is no file."""
     try:
         status = file.stat()
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Where a results folder is kept: what its records, its runs and its documents need of a place, in one interface.
+"""The interface of the places in which a results folder can be kept.
 
 `LocalFolder` is a folder that this machine sees, `ObjectStore` an object store of which this machine has a copy. What
 is stored is bytes by name, as records/C-s42-1f2e3d4c.json; a name with / at its end means all that is below it.
@@ -22,20 +22,20 @@ class Store(Protocol):
     """Keeps files by name. What one machine has put, shared or appended, all others see from then on."""
 
     folder: Path
-    """Where this machine reads files, after `fetch`, and writes those that it means to `share`."""
+    """The folder in which this machine reads files after `fetch`, and writes those that it will `share`."""
     location: str
-    """What names the store from any machine; `open_ledger` opens it."""
+    """The folder or URL of the store, as `open_ledger` takes it on any machine."""
     is_remote: bool
     """Whether `folder` is a copy, which follows the store only by `fetch`, as the store follows it only by `share`."""
 
     def fetch(self, name: str) -> None:
-        """Make a file, or all below a folder, in `folder` what the store has."""
+        """Update a file in `folder`, or all files below one of its folders, from the store."""
 
     def share(self, name: str) -> None:
-        """Make a file in the store what `folder` has."""
+        """Update a file in the store from `folder`."""
 
     def get(self, name: str) -> bytes | None:
-        """The content of a file of the store; None where there is none."""
+        """The content of a file of the store, or None if there is no such file."""
 
     def put(self, name: str, content: bytes) -> None:
         """Replace the content of a file of the store: others see the old content or the new, after a crash too."""
@@ -47,10 +47,10 @@ class Store(Protocol):
         """Remove a file, or all below a folder, from the store and from `folder`, as far as it is there."""
 
     def append(self, name: str, line: str) -> int:
-        """Add a line. Returns its number, counted from 1, which no line gets that another process appends."""
+        """Add a line. Returns its number, counted from 1, which no other line gets."""
 
     def appended(self, name: str) -> AbstractContextManager[int]:
-        """How many lines were appended. Within the context nobody appends another, where the store can prevent it."""
+        """Yield how many lines were appended. If the store can prevent it, nobody appends more in the context."""
 
     def locked(self) -> AbstractContextManager[None]:
         """Hold the store for one sweep; the death of this process lets go of it.
