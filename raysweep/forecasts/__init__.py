@@ -1,4 +1,4 @@
-"""How long runs will take and what they need, before they start."""
+"""Forecasts how long runs will take and what they need, before they start."""
 
 from typing import TYPE_CHECKING
 

@@ -24,7 +24,7 @@ from raysweep.planning import PlannedRun
 from raysweep.trainable_loader import load_trainable
 
 MOST_SECONDS = 600.0
-"""After which a shape is left uncalibrated."""
+"""Seconds after which the measurement of a shape is given up."""
 
 
 def calibrate(
@@ -62,7 +62,7 @@ def _unknown(
 
 
 def _measure(run: PlannedRun, share: Share) -> list[Rates]:
-    """What each of the processes has measured. Raises RuntimeError, in a line, where one of them fails."""
+    """The rates that each of the processes measured. Raises RuntimeError, in one line, if one of them fails."""
     with contextlib.ExitStack() as stack:
         processes = [stack.enter_context(_started(run, share, i)) for i in range(share.at_once * run.num_workers)]
         return [_answer(process, output) for process, output in processes]
@@ -106,7 +106,7 @@ def _answer(process: subprocess.Popen[bytes], output: IO[bytes]) -> Rates:
 
 
 def _main() -> None:
-    """Measure what the input names, and print the rates as JSON."""
+    """Measure the run that the input names, and print its rates as JSON."""
     run: PlannedRun = pickle.load(sys.stdin.buffer)
     try:
         answer: dict[str, Any] = dict(load_trainable(run.experiment.trainable).measure(run.config, run.num_workers))

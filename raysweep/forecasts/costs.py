@@ -1,4 +1,4 @@
-"""What runs compute and hold, as their trainables say, and whether that fits into the memory of a machine."""
+"""Asks trainables what runs compute and hold, and judges whether that fits into the memory of a machine."""
 
 import math
 from dataclasses import replace
@@ -19,14 +19,14 @@ MARGIN = 0.15
 
 
 class PlannedCosts:
-    """The costs of the runs of a plan on a device, each worked out once for all runs that have the same."""
+    """The costs of a plan's runs on a device, computed once for all runs that share them."""
 
     def __init__(self, device: Literal["cpu", "cuda"]) -> None:
         self._device: Literal["cpu", "cuda"] = device
         self._known: dict[tuple[Shape, str], Costs | None] = {}
 
     def of(self, run: PlannedRun) -> Costs | None:
-        """The costs of a run, with what Ray brings along; None where its trainable gives none."""
+        """The costs of a run, including Ray's memory, or None if its trainable gives none."""
         phases = [(p["phase"], p["validation_images"], p["cached"]) for p in run.facts.get("phases", ())]
         key = Shape.of(run), repr(phases)
         if key not in self._known:
@@ -56,9 +56,9 @@ class PlannedCosts:
 def memory_risk(
     run: PlannedRun, needed: float | None, room: int | None, costs: PlannedCosts
 ) -> tuple[Risk | None, str]:
-    """The risk that a worker that needs so many bytes finds too little `room`; None where one of them is not known.
+    """Return the risk that a worker that needs so many bytes has too little `room`, or None if either is unknown.
 
-    Also the changed fields of the first remedy that leaves a margin, or that none does.
+    Also returns the changed fields of the first remedy that leaves a margin, or a note that none does.
     """
     if needed is None or room is None:
         return None, ""

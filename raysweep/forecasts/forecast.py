@@ -1,4 +1,4 @@
-"""How long runs will take, from the images that their phases pass and the rates that are known.
+"""Forecasts how long runs will take, from the images of their phases and the known rates.
 
     seconds = setup + sum over phases (warm-up + once + epochs x (training + validation + checkpoint))
 
@@ -26,9 +26,9 @@ Flops = Callable[[PlannedRun], Mapping[str, tuple[float, float]] | None]
 """Returns the (forward, training) floating-point operations of a run for each image, by phase; None if unknown."""
 
 LEAST_SPREAD: Mapping[Basis, float] = {"measured": 0.05, "calibrated": 0.15}
-"""The relative standard deviation of a predicted time that is assumed at least, by its basis."""
+"""The least relative standard deviation that is assumed of a predicted time, by its basis."""
 MOST_OTHERS = 20
-"""The most rated runs from which the speed of rough forecasts is taken."""
+"""The speed of rough forecasts is taken from at most this many rated runs."""
 START_CPU_SECONDS = 5.0
 """Seconds of one core that the processes of a later trial take to start while a run trains (docs/log.md)."""
 ROUGH = 2.0
@@ -37,11 +37,11 @@ ROUGH = 2.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Forecast:
-    """What is known of a run's time."""
+    """What is known beforehand of a run's time."""
 
     basis: Basis
     seconds: float | None = None
-    """What it takes with all epochs, or with as many as runs with other seeds took before they stopped."""
+    """The time with all epochs, or with as many as runs with other seeds took before they stopped."""
     low: float | None = None
     """Seconds with the fewest epochs that early stopping leaves, if it is fast."""
     high: float | None = None
@@ -51,12 +51,12 @@ class Forecast:
     least: float | None = None
     """Seconds with the fewest epochs, at the same rates as `seconds`."""
     seconds_per_epoch: Mapping[str, float]
-    """What an epoch takes, by phase."""
+    """The seconds that an epoch takes, by phase."""
     epochs: Mapping[str, float]
     """How many epochs `seconds` counts, by phase."""
     shape: Shape
     remaining: bool = False
-    """Whether `seconds` is what is left after a checkpoint."""
+    """Whether `seconds` counts only what is left after a checkpoint."""
 
 
 def forecasts(
@@ -112,7 +112,7 @@ def forecasts(
 
 
 def seconds_of(phases: Iterable[Phase], rates: Rates, epochs: Mapping[str, float]) -> float:
-    """The seconds that phases take with so many epochs of each, without set-up."""
+    """The seconds that phases take with these numbers of epochs, without set-up."""
     total = 0.0
     for phase in phases:
         name, done = phase["phase"], epochs[phase["phase"]]
@@ -187,7 +187,7 @@ def _start_beside(run: PlannedRun, share: Share) -> float:
 
 
 def _left(phases: Sequence[Phase], rates: Rates, epochs: Mapping[str, float], at: tuple[str, int] | None) -> float:
-    """The seconds that phases take without set-up, or what follows on a position where there is one."""
+    """The seconds that phases take without set-up or, with a position, those that are left after it."""
     names = [phase["phase"] for phase in phases]
     if at is None or at[0] not in names:
         return seconds_of(phases, rates, epochs)
@@ -198,12 +198,12 @@ def _left(phases: Sequence[Phase], rates: Rates, epochs: Mapping[str, float], at
 
 
 def _over(images: float, rate: float | None) -> float:
-    """The seconds of so many images; none where the rate is not known."""
+    """The seconds that so many images take, or 0 if the rate is unknown."""
     return images / rate if rate else 0.0
 
 
 def _fits(known: Rated, run: PlannedRun) -> bool:
-    """Whether all rates that a run needs are among those known, of which a trainable may give fewer."""
+    """Whether all rates that a run needs are known, since a trainable may give fewer."""
     needed = []
     for phase in run.facts.get("phases") or ():
         needed.append(f"{phase['phase']}_images_per_second")
@@ -230,7 +230,7 @@ def _usual_epochs(run: PlannedRun, records: Iterable[Record]) -> dict[str, float
 
 
 def _others(runs: Sequence[PlannedRun], known: Mapping[Shape, Rated]) -> Iterator[tuple[PlannedRun, Rated]]:
-    """Rated runs outside of the plan, as far as their configurations are still possible ones."""
+    """Rated runs that are not in the plan, and whose configurations are still possible."""
     first = {run.experiment.trainable: run for run in reversed(runs)}
     for shape, rated in known.items():
         run = first.get(shape.trainable)

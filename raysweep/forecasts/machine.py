@@ -1,4 +1,4 @@
-"""The machine that a plan is for, without torch: its device by name, its memory, and how a sweep shares them out."""
+"""Describes the machine that a plan is for, without torch: its device, its memory, and how a sweep shares them."""
 
 import contextlib
 import functools
@@ -16,20 +16,20 @@ from raysweep.planning import PlannedRun, Resources
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Machine:
-    """What a plan is to be executed on, and how a sweep shares it out."""
+    """The machine on which a plan will run, and how a sweep shares it among workers."""
 
     slots: float
-    """Workers at the same time, at one GPU (or CPU) each."""
+    """How many workers can train at the same time with one GPU (or, without GPUs, one CPU) each."""
     slots_of: Callable[[PlannedRun], float]
-    """Returns how many of them a run takes."""
+    """Returns how many slots a run takes."""
     share_of: Callable[[PlannedRun], Share]
     """Returns what a worker of a run computes on."""
     memory_of: Callable[[PlannedRun], int | None]
-    """Returns the bytes that a worker of a run may use; None where that is not known."""
+    """Returns the bytes that a worker of a run may use, or None if that is unknown."""
     device: Literal["cpu", "cuda"]
-    """What the costs of runs are asked for."""
+    """The kind of device for which trainables are asked for the costs of runs."""
     cache: Path
-    """The folder in which rates are kept that were measured here."""
+    """The folder that keeps the rates measured here."""
 
 
 def machine_of(resources: Resources, gpus_per_worker: float | None, cache: Path) -> Machine:
@@ -91,7 +91,7 @@ def _memory() -> int:
 
 @functools.lru_cache(maxsize=1)
 def _gpu_memory() -> int | None:
-    """Bytes of the smallest GPU's memory; None where nvidia-smi does not say."""
+    """Bytes of the smallest GPU's memory, or None if nvidia-smi does not tell."""
     command = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
     try:
         said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout

@@ -1,4 +1,4 @@
-"""Predictions that were made of runs before they ran, and how good they were."""
+"""Keeps the predictions that were made before runs started, and says how good they were."""
 
 import math
 import statistics
@@ -27,7 +27,7 @@ def predicted(forecast: Forecast) -> dict[str, Any]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PastError:
-    """The time that runs took, over what was predicted for as many epochs as they trained."""
+    """The ratio of the time that runs took to the time predicted for as many epochs as they trained."""
 
     n: int
     ratio: float

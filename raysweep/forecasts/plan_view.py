@@ -1,4 +1,4 @@
-"""The plan as people read it: a table as wide as the terminal allows, totals, and how good predictions were so far."""
+"""Prints the plan for people: a table as wide as the terminal, totals, and how good past predictions were."""
 
 import datetime
 import itertools
@@ -117,7 +117,7 @@ def total_lines(
 
 
 def size(number: float | None, unit: str = "") -> str:
-    """1.2 G, or 3.4 GB with a unit; "" of None."""
+    """A number as text: 1.2 G or, with a unit, 3.4 GB; "" for None."""
     if number is None:
         return ""
     for factor, prefix in ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
@@ -127,7 +127,7 @@ def size(number: float | None, unit: str = "") -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """45 s, 12 min or 2.5 h; "" of None."""
+    """Seconds as text: 45 s, 12 min or 2.5 h; "" for None."""
     if seconds is None:
         return ""
     if seconds < 99.5:

@@ -1,4 +1,4 @@
-"""The plan of a sweep, run by run in the order of execution: what each is, needs and takes, and whether it fits.
+"""Lists the runs of a sweep in their order, with what each is, needs and takes, and whether it fits.
 
 Sizes and operations are the facts and costs that the trainable gives (see `raysweep.trainable`); where it gives none
 these are None, and so are times and risks that would follow from them.
@@ -34,9 +34,9 @@ class PlanRow:
     """What the run computes and holds; None where its trainable does not say."""
     forecast: Forecast
     risk: Risk | None
-    """How likely it is to run out of memory; None where that cannot be said."""
+    """How likely the run is to exceed the memory, or None if that is unknown."""
     remedy: str
-    """The changed fields with which it would fit, or that there are none; "" where there is nothing to be said."""
+    """The changed fields with which the run would fit, or a note that none exist; "" if it fits or that is unknown."""
 
     @property
     def to_do(self) -> bool:
@@ -44,7 +44,7 @@ class PlanRow:
         return self.state not in ("done", "diverged")
 
     def fact(self, name: str) -> Any:
-        """What `check` or `cost` says by this name; None where neither does."""
+        """The value of this name that `check` or `cost` gives, or None if neither does."""
         known: dict[str, Any] = {**(self.costs or {}), **self.run.facts}
         return known.get(name)
 
@@ -81,7 +81,7 @@ def plan_rows(runs: Sequence[PlannedRun], ledger: Ledger, machine: Machine) -> l
 
 
 def total_of(rows: Sequence[PlanRow], machine: Machine) -> Total:
-    """Work and duration of what is to do."""
+    """The work and the duration of the runs that are still to do."""
     first = {row.run.key: row for row in reversed(rows)}
     todo = [row for row in rows if row.to_do and first[row.run.key] is row]
     of_run = {row.run.name: row.forecast for row in todo}
@@ -136,7 +136,7 @@ def _phases(row: PlanRow) -> list[dict[str, Any]]:
 
 
 def _has_checkpoint(run: PlannedRun) -> bool:
-    """Whether there is what a run would go on from."""
+    """Whether there is a checkpoint from which a run would go on."""
     names = load_trainable(run.experiment.trainable).traits.checkpoints
     return any((Path(run.config.save_dir) / name).is_file() for name in names[:1])
 

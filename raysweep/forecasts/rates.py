@@ -1,4 +1,4 @@
-"""How fast runs are known to train: from finished runs in the ledger, and from calibrations in the cache.
+"""Finds how fast runs train, from finished runs in the ledger and from calibrations in the cache.
 
 Runs of one `Shape` are equally fast: they differ in fields such as the seed, the epochs and the learning rates, which
 do not change how many images a second are trained on.
@@ -30,7 +30,7 @@ ENDINGS = ("_per_second", "_seconds")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Shape:
-    """All that the speed of a run depends on, the device aside."""
+    """All that the speed of a run depends on, except the device."""
 
     trainable: str
     num_workers: int
@@ -64,15 +64,15 @@ class Shape:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Share:
-    """What a worker trains on, and how many trials do so at the same time."""
+    """The device that a worker trains on, and how many trials train at the same time."""
 
     device_name: str
-    """The name that results have for it; a CPU's with the number of threads."""
+    """The device's name as in results; a CPU's includes the number of threads."""
     threads: int
     at_once: int
-    """Trials like this one that the sweep runs at the same time."""
+    """How many trials like this one the sweep runs at the same time."""
     gpus: int = 0
-    """GPUs of the machine that the sweep uses."""
+    """How many GPUs of the machine the sweep uses."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -110,7 +110,7 @@ def rated(measured: Sequence[Rates], config: Mapping[str, Any]) -> Rated:
 
 
 def cached(shape: Shape, share: Share, cache: Path) -> Rated | None:
-    """The calibration of a shape for such a share; None where there is none."""
+    """The calibration of a shape for such a share, or None if there is none."""
     try:
         content = json.loads(_file(shape, share, cache).read_bytes())
         return rated(content["measured"], content["config"])

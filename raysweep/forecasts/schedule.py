@@ -14,7 +14,7 @@ FIRST_START_SECONDS = 15.0
 START_SECONDS = 1.0
 """Seconds from a free slot to the first line of a trial whose processes wait for it (benchmarks/README.md)."""
 COMMON = 0.1
-"""Relative standard deviation of an error that all runs of a sweep share, as by other load on the machine."""
+"""Relative standard deviation of an error that all runs of a sweep share, such as that of other load on the machine."""
 DRAWS = 200
 
 
@@ -28,7 +28,7 @@ class Trial:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Total:
-    """Work and duration of all that is to do. Intervals hold nine of ten draws from the errors of the forecasts."""
+    """The work and duration of all trials. Intervals hold nine of ten draws from the errors of the forecasts."""
 
     work: float
     """Seconds of training, added up over the runs."""
@@ -48,7 +48,7 @@ def total(
     first_seconds: float = FIRST_START_SECONDS,
     common: float = COMMON,
 ) -> Total:
-    """Work and duration of trials in order, on `slots` in all.
+    """The work and duration of trials that start in order on this many `slots`.
 
     The errors of the rates are independent between shapes and the same within one; `common` is added to all. How early
     runs stop is drawn for the whole sweep at once, between the fewest epochs and those expected.
