@@ -1,4 +1,4 @@
-"""Messages for people, each in one line: what is wrong, the nearest valid choice, and no secret."""
+"""Makes one-line messages that say what is wrong, name the nearest valid choice, and tell no secret."""
 
 import os
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ class PlanError(ValueError):
 
 
 def nearest(name: str, known: Sequence[str]) -> str:
-    """How a message goes on after an unknown name: the nearest known one, or all of them where they are few."""
+    """The end of a message about an unknown name: the nearest known one, or all of them if they are few."""
     lower = {k.lower(): k for k in known}
     close = get_close_matches(name.lower(), list(lower), n=1, cutoff=0.5)
     if close:

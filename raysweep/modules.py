@@ -1,4 +1,4 @@
-"""Where modules are imported from, by this process and by all that work for it.
+"""Makes all processes of a sweep import modules from the same folders as this one.
 
 A run's configuration is an object of a class of some module, and its trainable is the name of a module. The processes
 of trials, workers and measurements have to find both, on this machine or on another one. `folders` says where; what it
@@ -35,9 +35,9 @@ def folders() -> list[str]:
 
 
 def import_from(folders: Sequence[str], but_not_from: str = "") -> None:
-    """Let this process import modules from these folders, too, and from another one no more.
+    """Let this process import modules from these folders, too, and no longer from the folder `but_not_from`.
 
-    What Python finds elsewhere goes before what lies in the folders.
+    Modules that Python finds elsewhere take precedence over those in the folders.
     """
     sys.path[:] = [folder for folder in sys.path if folder != but_not_from]
     sys.path += [folder for folder in folders if folder not in sys.path]
@@ -86,7 +86,7 @@ def import_file(file: Path) -> ModuleType:
 
 
 def file_of(module: str) -> Path | None:
-    """The file that `import_file` has imported as this module; None where it was not."""
+    """The file that `import_file` has imported as this module, or None if it has imported none."""
     return next((file for file in _imported if file.stem == module), None)
 
 
@@ -105,7 +105,7 @@ def _require_own_name(file: Path) -> None:
 
 
 def _where_it_failed(file: Path, error: BaseException) -> str:
-    """What a file raised while it was imported, with the line of the file."""
+    """Describes what a file raised while it was imported, with the line of the file."""
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}:{error.lineno}: SyntaxError: {error.msg}"
     frames = traceback.extract_tb(error.__traceback__)
@@ -114,5 +114,5 @@ def _where_it_failed(file: Path, error: BaseException) -> str:
 
 
 def _kind(error: BaseException) -> str:
-    """The type of an exception, where `one_line` leaves it out."""
+    """The type of an exception, if `one_line` leaves it out."""
     return "" if type(error).__module__ == "builtins" else f"{type(error).__name__}: "

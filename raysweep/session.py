@@ -1,4 +1,4 @@
-"""One invocation of a sweep, from the options of its command to recorded results."""
+"""Carries out one sweep command, from its options to recorded results."""
 
 import contextlib
 import math
@@ -50,21 +50,21 @@ Expected = Mapping[str, tuple[float, float, float]]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Hooks:
-    """What the entry point hands down, since raysweep imports no family, no trainable and no analysis by name."""
+    """Functions that the entry point passes in, since raysweep imports no family, trainable or analysis by name."""
 
     families: Callable[[], Sequence[Family]]
     """Returns the families of the project."""
     parse_values: ParseValues
     """Reads the values of --set and --grid."""
     next_step: NextStep
-    """Says what a search is to run next."""
+    """Returns what a search runs next."""
     print_answers: Callable[[str, Sequence[str]], None]
-    """Prints the answers that the results at a location give, by the runs of these names."""
+    """Prints the answers that the named runs of the results at a location give."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Setup:
-    """What one invocation works with."""
+    """The objects that all steps of one command work with."""
 
     spec: SweepSpec
     ledger: Ledger
@@ -161,7 +161,7 @@ def _print_commands(spec: SweepSpec, runs: Sequence[PlannedRun]) -> None:
 
 
 def _foresee(setup: Setup, runs: Sequence[PlannedRun], records: Sequence[Record]) -> tuple[list[PlannedRun], Expected]:
-    """The runs with what is expected of their times, for their records, and the seconds by name."""
+    """The runs with their forecasts, for their records, and the expected seconds by the runs' names."""
     machine = machine_of(setup.resources, setup.spec.options.gpus_per_worker, cache_folder())
     error = past_error(records)
     known = forecasts(runs, records, machine.share_of, machine.cache, error=error.spread if error else 0.0)
@@ -211,7 +211,7 @@ class _Launcher:
         self._ledger, self._placement, self._rules, self._status = ledger, placement, rules, status
 
     def launch(self, todo: list[PlannedRun], planned: Sequence[PlannedRun], expected: Expected) -> None:
-        """Run what is to do of what is planned. Raises KeyboardInterrupt where the user has interrupted it."""
+        """Run the runs `todo` of those planned. Raises KeyboardInterrupt if the user has interrupted them."""
         from raysweep.running import launch
 
         done = {record["run"]: record for record in self._ledger.records() if record["status"] in SETTLED}
@@ -223,7 +223,7 @@ class _Launcher:
 
 @contextlib.contextmanager
 def _launcher(setup: Setup, runs: list[PlannedRun], handed_over: HandedOver) -> Iterator[_Launcher]:
-    """What launches runs out of those of a plan, on the cluster of --address or one of our own that ends with this."""
+    """Yield a launcher of runs on the cluster of --address, or on one of our own that ends with this context."""
     options, started = setup.spec.options, time.monotonic()
     hours, of_gpus = options.budget_hours or (math.inf, False)
     with contextlib.ExitStack() as stack:

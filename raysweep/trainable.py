@@ -1,4 +1,4 @@
-"""The contract of a trainable: all that the module of an experiment has to offer, and what it may offer beside.
+"""The contract of a trainable: all that the module of an experiment has to define, and what it may define as well.
 
 A trainable is a module, or a package, that defines the functions of `Trainable` and as many of `OptionalHooks` and
 `Traits` as it wants. It imports nothing of raysweep: it takes and gives plain values of Python. The smallest one:
@@ -102,7 +102,7 @@ class Remedy(TypedDict):
     changes: Mapping[str, Any]
     """Fields of the configuration with the values that they would have. Such a run is another experiment."""
     leaves: NotRequired[float]
-    """The part of the memory (0 to 1) that is needed in any case."""
+    """The fraction of the memory (0 to 1) that is needed in any case."""
     frees: NotRequired[float]
     """Bytes that it can free at most. By this and `leaves`, a plan need not work out what cannot suffice."""
 
@@ -132,7 +132,7 @@ class EpochReport(TypedDict):
     epoch: int
     """Counted from 1 in each phase."""
     epochs: float
-    """How many the phase has at most."""
+    """The largest number of epochs of the phase."""
     images_per_second: float
     """The speed of training, over all workers."""
     seconds: NotRequired[float]
@@ -144,7 +144,7 @@ class EpochReport(TypedDict):
 
 
 class Results(TypedDict, total=False):
-    """The results that raysweep itself knows of; which others there are, questions and tables say.
+    """The results that raysweep itself uses. Others are those that questions and tables name.
 
     By the names that `measure` has for them, rates and durations of a run forecast the times of later ones;
     `PHASE_epochs` says how many epochs a phase took.
@@ -188,7 +188,7 @@ RESERVED = frozenset(
 
 
 class Trainable(Protocol):
-    """What each trainable has to define."""
+    """The functions that each trainable has to define."""
 
     def check(self, config: Any, num_workers: int) -> Facts:
         """Facts about a run with so many workers, without computing anything of it; the same for every seed.
@@ -213,7 +213,7 @@ class Trainable(Protocol):
 
 
 class OptionalHooks(Protocol):
-    """What a trainable may define beside."""
+    """The functions that a trainable may define as well."""
 
     def cost(self, config: Any, num_workers: int, device: Literal["cpu", "cuda"]) -> Costs:
         """What a run computes and holds, worked out without its memory. Without it, a plan says nothing of these."""

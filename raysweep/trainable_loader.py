@@ -1,4 +1,4 @@
-"""Loads trainables, all of them here, and checks what comes out of them by the contract in `raysweep.trainable`."""
+"""Loads all trainables, and checks what they return against the contract in `raysweep.trainable`."""
 
 import contextlib
 import dataclasses
@@ -36,7 +36,7 @@ REPORTS: Mapping[str, Any] = {
     "result": ResultReport,
     "stopped": StoppedReport,
 }
-"""What the reports of each event are, in the order of a run."""
+"""The type of the reports of each event, in the order of a run."""
 HANDED_ON, LAST = ("start", "epoch"), ("result", "stopped")
 """The events whose reports a worker hands to Ray, and those that end a run."""
 
@@ -46,9 +46,9 @@ class TrainableError(PlanError):
 
 
 def load_trainable(path: str) -> "LoadedTrainable":
-    """The trainable of an import path. Raises TrainableError where it cannot be imported or lacks a required function.
+    """The trainable of an import path. Raises TrainableError if it cannot be imported or lacks a required function.
 
-    Its module is imported; what it imports only when a function is first read is not.
+    The module is imported, but not what it imports only when a function is first read.
     """
     try:
         module = importlib.import_module(path)
@@ -68,7 +68,7 @@ class LoadedTrainable:
         self.path, self._module = path, module
 
     def has(self, name: str) -> bool:
-        """Whether the trainable defines a function, which is not read for that where the module lists it."""
+        """Whether the trainable defines a function. The function is not read if the module lists it in `__all__`."""
         if name in vars(self._module) or name in vars(self._module).get("__all__", ()):
             return True
         with self._told(name):
@@ -76,7 +76,7 @@ class LoadedTrainable:
 
     @functools.cached_property
     def traits(self) -> Traits:
-        """What the trainable declares, with the defaults of what it does not."""
+        """The traits that the trainable declares, with defaults for those that it leaves out."""
         declared: dict[str, Any] = self._read("TRAITS") if self.has("TRAITS") else {}
         kinds = get_type_hints(Traits)
         self._require("TRAITS", wrong_with(declared, Mapping[str, Any]))
@@ -88,7 +88,7 @@ class LoadedTrainable:
         return Traits(**plain)
 
     def check(self, config: Any, num_workers: int) -> Facts:
-        """As in the contract, and with what may be left out of phases."""
+        """As in the contract, with the fields filled in that phases may leave out."""
         facts: Facts = self._call("check", Facts, config, num_workers)
         self._require("check: no_effect", _no_field(facts.get("no_effect", ()), config))
         self._require("check: rate_fields", _no_field(facts.get("rate_fields", ()), config))
@@ -161,7 +161,7 @@ class LoadedTrainable:
         return str(event)
 
     def _call(self, name: str, kind: Any, *args: Any) -> Any:
-        """What a function gives. ValueErrors and OSErrors, which speak to people, go through."""
+        """What a function returns. ValueErrors and OSErrors, whose messages are for people, pass through."""
         function = self._read(name)
         with self._told(name):
             given = function(*args)
@@ -173,13 +173,13 @@ class LoadedTrainable:
             return getattr(self._module, name)
 
     def _require(self, where: str, wrong: str) -> None:
-        """Raises TrainableError where something is wrong."""
+        """Raises TrainableError if something is wrong."""
         if wrong:
             raise TrainableError(f"{self.path}: {where}: {wrong}")
 
     @contextlib.contextmanager
     def _told(self, where: str) -> Iterator[None]:
-        """What is raised within is told in a line with file and line, unless it speaks to people already."""
+        """Turn an exception within into one line with file and line, unless its message is for people already."""
         try:
             yield
         except (ValueError, OSError):
@@ -232,7 +232,7 @@ def _completed(phase: Phase) -> Phase:
 
 
 def _meant(missing: str) -> str:
-    """How a message goes on after the name of a missing module: the nearest one beside it."""
+    """The end of a message about a missing module, which names the nearest one beside it."""
     package = missing.rpartition(".")[0]
     beside = pkgutil.iter_modules(getattr(sys.modules.get(package), "__path__", []))
     return nearest(missing, [f"{package}.{module.name}" for module in beside]).partition("; known")[0]

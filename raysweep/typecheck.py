@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, NotRequired, Union, get_args, get_or
 from raysweep.messages import nearest
 
 MAY_BE_NAN = "may be NaN or infinite"
-"""Stands in `Annotated[float, MAY_BE_NAN]` for a number that need not be finite, as others have to be."""
+"""Marks, in `Annotated[float, MAY_BE_NAN]`, a number that need not be finite; all others have to be."""
 
 SPOKEN = {
     Annotated: "a number",
@@ -59,7 +59,7 @@ def wrong_with(value: object, kind: Any, name: str = "") -> str:
 
 
 def not_plain(value: object, name: str = "") -> str:
-    """What in a value JSON cannot hold, in half a line; "" where it is plain: dicts, lists, strings, numbers, None."""
+    """Says in half a line what in a value JSON cannot hold; "" if all of it is dicts, lists, strings, numbers, None."""
     if isinstance(value, str | int | float | NoneType):
         return ""
     if isinstance(value, Mapping):
@@ -74,7 +74,7 @@ def not_plain(value: object, name: str = "") -> str:
 
 
 def _is_instance(value: object, origin: Any) -> bool:
-    """Whether a value is of a kind, its parts aside."""
+    """Whether a value is of a kind, without regard to its parts."""
     if origin in (float, Annotated):
         if not isinstance(value, int | float) or isinstance(value, bool):
             return False
@@ -101,12 +101,12 @@ def _kinds_of(kind: Any) -> dict[str, Any]:
 
 
 def _joined(name: str, field: str) -> str:
-    """The name of a field of what has a name."""
+    """The full name of a field, with that of the value to which it belongs."""
     return f"{name}.{field}" if name else field
 
 
 def _shown(value: object) -> str:
-    """A value as a message shows it: a plain one itself, others by their type."""
+    """A value as a message shows it: itself if it is plain, and its type otherwise."""
     if isinstance(value, str | int | float | NoneType):
         text = repr(value)
         return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."

@@ -27,7 +27,7 @@ _ENVIRONMENT = {
     "TUNE_MAX_PENDING_TRIALS_PG": "1",
     # Results are recorded by the ledger, progress is shown by `view`.
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    # What Tune would write down of its own state again and again, nobody reads.
+    # Tune would write its own state again and again, which nobody reads.
     "TUNE_GLOBAL_CHECKPOINT_S": "1000000",
     # Ctrl-C reaches run_sweep.py.
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
@@ -41,7 +41,7 @@ _ENVIRONMENT = {
 
 
 def prepare_environment() -> None:
-    """Settings that Ray reads when it is imported; what the user has set stays."""
+    """Set the variables that Ray reads when it is imported, except those that the user has set."""
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
 
@@ -50,7 +50,7 @@ def prepare_environment() -> None:
 def own_cluster(resources: Resources) -> Iterator[str]:
     """Start Ray on this machine, bound to loopback, and end it afterwards. Yields the dashboard's address.
 
-    Raises ConnectionError where it does not start.
+    Raises ConnectionError if it does not start.
     """
     prepare_own_environment()
     import ray
@@ -77,7 +77,7 @@ def own_cluster(resources: Resources) -> Iterator[str]:
 
 
 def prepare_own_environment() -> None:
-    """The settings of a cluster of our own, which wants a token; before Ray is imported."""
+    """Set the variables of a cluster of our own, which requires a token. Call it before Ray is imported."""
     os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", "8")  # gates see to the order
     prepare_environment()
     os.environ.setdefault("RAY_AUTH_MODE", "token")
@@ -85,7 +85,7 @@ def prepare_own_environment() -> None:
 
 
 def _protect_token() -> None:
-    """Make the token with which Ray is spoken to, where there is none, and let its owner alone read it.
+    """Make the token that Ray requires of its clients, if there is none, and let only its owner read it.
 
     Ray itself writes it with the mode of the umask.
     """
@@ -105,7 +105,7 @@ def _protect_token() -> None:
 
 @contextlib.contextmanager
 def running_cluster(address: str, *, use_gpus: bool = True) -> Iterator[Resources]:
-    """Connect to a running cluster. Yields what it has. Raises PlanError where there is none."""
+    """Connect to a running cluster. Yields its resources. Raises PlanError if there is none."""
     os.environ.setdefault(SOCKETS, "1")
     if (Path.home() / ".ray" / "auth_token").exists():
         os.environ.setdefault("RAY_AUTH_MODE", "token")  # Ray does so itself for the address "auto" alone
@@ -130,7 +130,7 @@ def running_cluster(address: str, *, use_gpus: bool = True) -> Iterator[Resource
 
 
 def _require_reachable(address: str) -> None:
-    """Raises PlanError where nobody listens at host:port; Ray itself would try for more than a minute."""
+    """Raises PlanError if nobody listens at host:port; Ray itself would try for more than a minute."""
     host, colon, port = address.removeprefix("ray://").rpartition(":")
     if not (host and colon and port.isdigit()):
         if address == "auto":
@@ -143,7 +143,7 @@ def _require_reachable(address: str) -> None:
 
 
 def concurrent_trials(runs: list[PlannedRun], resources: Resources, gpus_per_worker: float | None) -> int | None:
-    """How many trials may run at once on a cluster whose head was started without slots; None where it has them."""
+    """How many trials may run at once on a cluster whose head was started without slots, or None if it has slots."""
     import ray
 
     slots = ray.cluster_resources().get(SLOT)

@@ -32,26 +32,26 @@ class Failure:
 
     @property
     def status(self) -> str:
-        """How a run that fails so is recorded; "" where it goes on."""
+        """The status that is recorded for this failure, or "" if the run goes on."""
         if self.kind in (LOST, HUNG):
             return ""
         return DIVERGED if self.kind == DIVERGED else FAILED
 
     @property
     def signature(self) -> str:
-        """The same for failures that differ in numbers and names of files alone."""
+        """A text that is equal for failures that differ only in numbers and names of files."""
         return f"{self.kind}: " + re.sub(r"\S*/\S*|0x[0-9a-f]+|\d+", "#", self.cause)
 
 
 def failure_of(failures: Sequence[BaseException]) -> Failure:
-    """What the exceptions of a run's workers have in common."""
+    """The failure that the exceptions of a run's workers stand for."""
     # A lost worker or node arrives as one of Ray's errors, anything else was raised by the trainable.
     lost = [failure for failure in failures if type(failure).__module__.startswith("ray.")]
     own = [failure for failure in failures if failure not in lost]
     for failure in failures:
         if _is_of_memory(failure):
             return Failure(MEMORY, one_line(failure))
-    # Where a worker is lost, the others fail for want of it; and a loading process may be killed for its memory.
+    # If a worker is lost, the others fail for want of it; and a loading process may be killed for its memory.
     of_want = ("onnection", "NCCL", "gloo", "Gloo", "peer", "DataLoader worker")
     own = [f for f in own if not (isinstance(f, RuntimeError) and any(word in str(f) for word in of_want))]
     if not own or lost:

@@ -1,4 +1,4 @@
-"""Ctrl-C, which lets the trials that run write their checkpoints."""
+"""Handles Ctrl-C, after which the running trials write their checkpoints."""
 
 import os
 import signal
@@ -9,7 +9,8 @@ from collections.abc import Callable
 def notice_interrupts() -> Callable[[], bool]:
     """Let Ctrl-C be noticed; the second one ends this process at once, and the cluster's supervisor cleans up.
 
-    Returns what says whether there was one. A shell that has had it ignored, as for a job in the background, is obeyed.
+    Returns a function that says whether there was one. If the shell has set Ctrl-C to be ignored, as it does for a job
+    in the background, it stays ignored.
     """
     noticed = threading.Event()
 

@@ -32,7 +32,7 @@ def unrecorded(spec: TrialSpec) -> list[PlannedRun]:
 def record_failure(
     spec: TrialSpec, attempt: Attempt, failure: Failure, started: float, restarts: int
 ) -> tuple[str, bool]:
-    """Record that a run has failed. Returns what to say, and whether it could be recorded."""
+    """Record that a run has failed. Returns a message for people, and whether recording succeeded."""
     cause = failure.cause
     if failure.kind == MEMORY:
         cause += f"; {remedies(attempt.run)}"
@@ -43,7 +43,7 @@ def record_failure(
 
 
 def record_end(spec: TrialSpec, attempt: Attempt, ending: Record, started: float, restarts: int) -> str | None:
-    """Write how a run ended. Returns what to say where that is impossible, else None."""
+    """Write how a run ended. Returns None, or a message for people if that is impossible."""
     times = {"restarts": restarts, "started": _utc(started), "finished": _utc(time.time())}
     record = {**attempt.record(), **ending, **times, "trial": spec.trial, "provenance": _provenance(spec.revision)}
     try:
@@ -64,12 +64,12 @@ def git_revision() -> str | None:
 
 
 def _utc(seconds: float) -> str:
-    """A time for a record."""
+    """A time as records write it."""
     return datetime.datetime.fromtimestamp(seconds, datetime.UTC).isoformat(timespec="milliseconds")
 
 
 def _provenance(revision: str | None) -> dict[str, str | None]:
-    """What computed the numbers: code, machine, versions."""
+    """The code, the machine and the versions that computed the numbers."""
     versions = {f"{package}_version": version(package) for package in ("torch", "torchvision", "ray", "numpy")}
     host = {
         "hostname": socket.gethostname(),

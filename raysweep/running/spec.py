@@ -1,4 +1,4 @@
-"""What the processes of a trial are told, and what they say of the end of a run."""
+"""The data that the processes of a trial are given, and their report of the end of a run."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,17 +9,17 @@ from raysweep.planning import PlannedRun
 from raysweep.ray_internals import Feature
 
 MAX_RESTARTS = 10
-"""Times that a run goes on from its checkpoint after a lost worker, node or process before it counts as failed."""
+"""How often a run goes on from its checkpoint after a lost worker, node or process, before it counts as failed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrialSpec:
-    """What a trial is to do, and where."""
+    """The work of a trial, and where it is done."""
 
     trial: str
     """A name that no other trial has, of this sweep or of another."""
     runs: tuple[PlannedRun, ...]
-    """The trial does them one after the other."""
+    """The runs that the trial trains, one after the other."""
     per_worker: Mapping[str, float]
     """Resources of each worker by Ray's names, "CPU" and "GPU"."""
     asked_of_ray: Mapping[str, float]
@@ -29,7 +29,7 @@ class TrialSpec:
     folder: str
     """The results, or the copy of them on the driver's machine."""
     gate: str
-    """The file that lets the trial in (see `admission.gate`); "" where Ray's own resources do."""
+    """The file that admits the trial (see `admission.gate`); "" if Ray's own resources do so."""
     revision: str | None
     """The git revision of the code; None outside of a repository."""
     without: frozenset[Feature]
@@ -43,11 +43,11 @@ class TrialSpec:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Attempt:
-    """A run that is begun, or gone on with, once more."""
+    """One start of a run, from its beginning or from a checkpoint."""
 
     run: PlannedRun
     number: int
-    """How often the run has been started, with this time."""
+    """How often the run has been started, including this time."""
 
     def record(self) -> Record:
         """The part of the run's record that is known before it ends."""
@@ -56,7 +56,7 @@ class Attempt:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WorkerSpec:
-    """What the workers of one Train run are told."""
+    """The data that the workers of one Train run are given."""
 
     trial: TrialSpec
     attempts: tuple[Attempt, ...]
@@ -64,11 +64,11 @@ class WorkerSpec:
     restarts: int
     """How often the trial has gone on after a failure so far."""
     rendezvous: str
-    """The file by which the workers find each other; "" where Ray Train has seen to that."""
+    """The file by which the workers find each other; "" if Ray Train connects them."""
 
 
 class EndReport(TypedDict):
-    """What a trial reports when a run, or an attempt at it, has ended."""
+    """The report of a trial when a run, or an attempt at it, has ended."""
 
     event: str
     """Always "ended", which tells it from the reports of trainables."""
@@ -76,9 +76,9 @@ class EndReport(TypedDict):
     status: str
     """How the run ended, in the words of `Follower.ended`."""
     text: str
-    """What people are told, in a line."""
+    """A message for people, in one line."""
     left: int | None
-    """How many runs of the trial are still to come; None where the trial does not know."""
+    """How many runs of the trial are still to come, or None if the trial does not know."""
     kind: str
     """The kind of a failure (see `failures`); "" if there was none."""
     signature: str

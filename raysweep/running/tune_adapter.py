@@ -1,4 +1,4 @@
-"""What Tune sees of the queue of trials, and what the queue hears of Tune."""
+"""Connects the queue of trials with Tune, which gets trials from it and tells it what happens to them."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ class TrialSearcher(Searcher):  # type: ignore[misc]
         self._queue = queue
 
     def suggest(self, trial_id: str) -> Any:
-        """The configuration of the next trial; None while there is none to start."""
+        """The configuration of the next trial, or None while there is none to start."""
         spec = self._queue.suggest(trial_id)
         if spec is None:
             return Searcher.FINISHED if self._queue.finished else None
@@ -28,7 +28,7 @@ class TrialSearcher(Searcher):  # type: ignore[misc]
         self._queue.trial_ended(trial_id, failed=error)
 
     def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
-        """Save nothing: what lasts is in the ledger."""
+        """Save nothing, since the ledger keeps all that lasts."""
 
     def __getstate__(self) -> dict[str, Any]:
         """Ray writes down what a Tuner was made of; nothing reads it."""
@@ -36,7 +36,7 @@ class TrialSearcher(Searcher):  # type: ignore[misc]
 
 
 class TrialWatch(tune.Callback):  # type: ignore[misc]
-    """Hands what Tune sees of trials to a queue."""
+    """Tells a queue what Tune reports of its trials."""
 
     def __init__(self, queue: TrialQueue) -> None:
         self._queue = queue

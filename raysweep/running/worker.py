@@ -1,4 +1,4 @@
-"""What each worker of a trial does, in a process of its own: run the trainable, report, record the results."""
+"""The code of each worker of a trial: it runs the trainable in a process of its own, reports and records results."""
 
 import contextlib
 import gc
@@ -26,14 +26,15 @@ Train = Callable[[Any], Iterator[Report]]
 def train_loop(config: Mapping[str, WorkerSpec]) -> None:
     """Run the trainable for each run of a trial, report what all workers see, record the results.
 
-    `config` holds the `WorkerSpec` as "spec". With a gate, what can be done before the trial's turn is done before it.
+    `config` holds the `WorkerSpec` as "spec". If the trial has a gate, all that can precede its turn is done
+    while it waits.
     """
     spec = config["spec"]
     trial, ledger = spec.trial, ledger_of(spec.trial)
     if trial.gate:
         os.environ["OMP_NUM_THREADS"] = str(trial.threads)  # before torch is imported
     trainables = [load_trainable(attempt.run.experiment.trainable).train for attempt in spec.attempts]
-    gc.freeze()  # libraries are not garbage: collecting goes past them
+    gc.freeze()  # the garbage collector need not search the libraries
     first = spec.attempts[0].run.name
     if trial.gate and not enter_gate(trial.gate, lambda: ledger.runs.is_asked_to_stop(first)):
         _report_end(first, STOPPED, "stopped before its turn", left=len(spec.attempts))
@@ -69,7 +70,7 @@ def _meeting(spec: WorkerSpec) -> contextlib.AbstractContextManager[None]:
 
 
 def _run(spec: WorkerSpec, attempt: Attempt, train: Train, ledger: Ledger, *, left: int) -> bool:
-    """Do one run, after which `left` runs are still to come. Returns whether it was stopped."""
+    """Train one run, after which `left` runs are still to come. Returns whether it was stopped."""
     context = ray.train.get_context()
     main, name, started = context.get_world_rank() == 0, attempt.run.name, time.time()
     with ledger.runs.at_work(
@@ -98,7 +99,7 @@ def _run(spec: WorkerSpec, attempt: Attempt, train: Train, ledger: Ledger, *, le
 
 
 def _train(attempt: Attempt, train: Train) -> ResultReport | None:
-    """Hand on what a run reports. Returns its result; None if it was stopped."""
+    """Pass on what a run reports. Returns its result, or None if it was stopped."""
     result = None
     for report in train(attempt.run.config):
         if report["event"] in HANDED_ON:
@@ -114,7 +115,7 @@ def _report_end(run: str, status: str, text: str, *, left: int) -> None:
 
 
 def _let_go_of_memory() -> None:
-    """Give back what training has used, since the next trial begins before this process has ended."""
+    """Free the memory that training has used, since the next trial begins before this process has ended."""
     gc.collect()
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():
