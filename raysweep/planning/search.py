@@ -52,13 +52,13 @@ def rounds(
 
     `starts` holds one run of each experiment, at the value from which its search starts. `make` plans the runs of an
     experiment with given seeds; new runs take the first `seeds` without a run. The search of an experiment
-    ends without an answer when a run that it asked for did not finish.
+    ends without an answer when a run that it asked for did not finish, or finished without the metric.
     """
     asked: dict[str, list[PlannedRun]] = {}
     going_on = True
     while going_on:
         going_on = False
-        records = [record for record in ledger.records() if record["status"] == FINISHED]
+        records = [one for one in ledger.records() if one["status"] == FINISHED and metric in one["results"]]
         finished = {record["run"] for record in records}
         everything: list[PlannedRun] = []
         for start in starts:

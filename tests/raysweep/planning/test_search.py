@@ -23,9 +23,9 @@ def make(ledger, experiment, seeds):
     return make_runs([experiment], ledger, family=FAMILY, overrides={}, seeds=seeds, group="searching")
 
 
-def finish(ledger, run, status=FINISHED):
+def finish(ledger, run, status=FINISHED, metric="metric"):
     """What a launcher leaves of a run whose metric is its searched value."""
-    results = {"metric": run.config.seconds} if status == FINISHED else {}
+    results = {metric: run.config.seconds} if status == FINISHED else {}
     ledger.write({**run.record(), "status": status, "results": results, "curves": {}})
 
 
@@ -92,4 +92,12 @@ def test_a_failed_run_leaves_its_experiment_open_and_the_others_go_on(ledger):
     for run in second:
         finish(ledger, run)
     assert named(next(steps)) == named(second)
+    assert next(steps, None) is None
+
+
+def test_runs_that_finished_without_the_metric_end_their_search(ledger):
+    steps = search(ledger, decided)
+    for run in next(steps):
+        finish(ledger, run, metric="metrik")
+    assert named(next(steps)) == [], "asking for them again would never end"
     assert next(steps, None) is None
