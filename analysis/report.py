@@ -118,6 +118,7 @@ def provenance(results: Results) -> Iterator[tuple[str, str]]:
     """What computed the numbers, and what read them."""
     spoken = {
         "revision": "code",
+        "code": "copies of the code",
         "hostname": "machines",
         "device_name": "devices",
         "python_version": "Python",

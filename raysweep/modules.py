@@ -3,15 +3,19 @@
 A run's configuration is an object of a class of some module, and its trainable is the name of a module. The processes
 of trials, workers and measurements have to find both, on this machine or on another one. `folders` says where; what it
 says travels with each run (see `Folders`), so that it holds in processes that were there before the run was asked for.
+
+A sweep imports from a copy of the code, which stays as it is while people edit (see `ledger.code`, `importing_from`).
 """
 
+import contextlib
 import hashlib
 import importlib
 import importlib.util
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,7 +23,13 @@ from typing import Any
 from raysweep.messages import PlanError, one_line
 
 ROOT = Path(__file__).resolve().parents[1]
-"""The folder of this project's packages."""
+"""The folder of this project's packages, as this process has imported this module."""
+
+_copies: list[str] = []
+"""The copies of code from which all processes import: that of the project, then those of files beside it."""
+
+_started_in: str = ""
+"""The working folder of the sweep's driver, if the processes of Ray were started in another one."""
 
 _beside: list[str] = []
 """The folders beside `ROOT` that `import_from` has been given, here or by the process that has sent us a run."""
@@ -28,20 +38,111 @@ _imported: dict[Path, tuple[str, ModuleType]] = {}
 """What `import_file` has imported, by file: the hash of its text, and the module."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Loaded:
+    """What this process has imported."""
+
+    root: Path
+    """The folder of the project's packages."""
+    files: Mapping[str, str]
+    """The files of all modules, of libraries too, by the modules' names."""
+
+    def files_in(self, folder: Path) -> list[str]:
+        """The files, as named from a folder, of the modules and packages that lie directly in it."""
+        found = []
+        for module, file in self.files.items():
+            top, name = module.partition(".")[0], file.removeprefix(f"{folder}{os.sep}")
+            if name != file and name.split(os.sep)[0] in (top, f"{top}.py"):
+                found.append(Path(name).as_posix())
+        return found
+
+
+def loaded() -> Loaded:
+    """What this process has imported so far."""
+    files = {name: getattr(module, "__file__", None) for name, module in list(sys.modules.items())}
+    return Loaded(root=root(), files={name: file for name, file in files.items() if file})
+
+
+def root() -> Path:
+    """The folder from which all processes import the project's packages: a copy, within `importing_from`."""
+    return Path(_copies[0]) if _copies else ROOT
+
+
 def folders() -> list[str]:
     """The folders from which all processes import modules, after those of their own Python: that of the project, then
     those of the files that `import_file` has imported."""
-    return [str(ROOT), *_beside]
+    return [*(_copies or [str(ROOT)]), *_beside]
 
 
-def import_from(folders: Sequence[str], but_not_from: str = "") -> None:
+@contextlib.contextmanager
+def importing_from(copy: Path, beside: str) -> Iterator[None]:
+    """Within this context, this process and all that it starts import what is not imported yet from a copy of the code.
+
+    `beside` is the folder in the copy that holds what lies outside of the project. A copy of further files may come
+    within the context: what it has of the project is not used, since it equals what is used already.
+    """
+    paths, environment, copies = sys.path[:], os.environ.get("PYTHONPATH"), _copies[:]
+    packages = [] if copies else [module for module in list(sys.modules.values()) if _is_of_project(module)]
+    of_packages = [module.__path__[:] for module in packages]
+    _copies[:] = [copies[0] if copies else str(copy), str(copy / beside), *copies[1:]]
+    if not copies:
+        sys.path.insert(0, str(copy))
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(copy), environment]))
+    for module in packages:
+        module.__path__[:] = [_in_copy(folder, copy) for folder in module.__path__]
+    try:
+        yield
+    finally:
+        sys.path[:], _copies[:] = paths, copies
+        for module, folders in zip(packages, of_packages, strict=True):
+            module.__path__[:] = folders
+        if environment is None:
+            os.environ.pop("PYTHONPATH", None)
+        else:
+            os.environ["PYTHONPATH"] = environment
+
+
+def _is_of_project(module: ModuleType) -> bool:
+    """Whether a module is a package in the folder of the project."""
+    folders = getattr(module, "__path__", None)
+    return isinstance(folders, list) and any(folder.startswith(f"{ROOT}{os.sep}") for folder in folders)
+
+
+def _in_copy(folder: str, copy: Path) -> str:
+    """The folder of a package in a copy; of a package that the copy lacks (a library beside the project), its own."""
+    there = copy / os.path.relpath(folder, ROOT)
+    return str(there) if there.is_dir() else folder
+
+
+@contextlib.contextmanager
+def starting_in_root() -> Iterator[None]:
+    """Within this context the working folder is `root`, from which processes of Ray import before all other folders.
+
+    They change to the present working folder when the first run comes to them (see `Folders`).
+    """
+    global _started_in
+    _started_in = os.getcwd()
+    with contextlib.chdir(root()):
+        yield
+
+
+def import_from(folders: Sequence[str], but_not_from: str = "", started_in: str = "") -> None:
     """Let this process import modules from these folders, too, and no longer from the folder `but_not_from`.
 
-    Modules that Python finds elsewhere take precedence over those in the folders.
+    Modules that Python finds elsewhere take precedence over those in the folders. With `started_in`, this process was
+    started in the first of the folders: it changes to `started_in`. Raises ImportError if it has imported the project
+    from another folder.
     """
+    global _started_in
     sys.path[:] = [folder for folder in sys.path if folder != but_not_from]
     sys.path += [folder for folder in folders if folder not in sys.path]
-    _beside.extend(folder for folder in folders if folder not in (str(ROOT), *_beside))
+    _beside.extend(folder for folder in folders if folder not in (str(ROOT), *_copies, *_beside))
+    if started_in and str(root()) != folders[0]:
+        raise ImportError(f"this process has imported raysweep from {root()} instead of {folders[0]}")
+    if started_in and not _started_in:
+        _started_in = started_in
+        with contextlib.suppress(OSError):  # it is gone; no path of a run is relative
+            os.chdir(started_in)
 
 
 class Folders:
@@ -54,7 +155,7 @@ class Folders:
 
     def __reduce__(self) -> tuple[Any, ...]:
         here = os.getcwd()
-        return import_from, (folders(), "" if here in sys.path or "" in sys.path else here)
+        return import_from, (folders(), "" if here in sys.path or "" in sys.path else here, _started_in)
 
 
 def import_file(file: Path) -> ModuleType:

@@ -1,18 +1,21 @@
 """Carries out one sweep command, from its options to recorded results."""
 
 import contextlib
+import functools
 import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from raysweep.cache import cache_folder
 from raysweep.experiment import Family
 from raysweep.forecasts import forecasts, machine_of, past_error, show_plan, with_predictions
-from raysweep.ledger import SETTLED, Ledger, Record, hold_or_offer, open_ledger
+from raysweep.ledger import SETTLED, SPACE, Code, Ledger, Record, hash_of_code, hold_or_offer, keep_code, open_ledger
 from raysweep.live import Status, choose_view
 from raysweep.messages import PlanError
+from raysweep.modules import importing_from
 from raysweep.planning import (
     HandedOver,
     NextStep,
@@ -23,15 +26,18 @@ from raysweep.planning import (
     Rules,
     SweepSpec,
     alike,
+    bring_back,
     describe_changes,
     enter_known,
     families_of,
     local_resources,
-    matching,
+    made_by_other_code,
+    run_by_its_own_code,
     search_rounds,
     select_family,
     shell_commands,
     sweep_spec,
+    to_redo,
 )
 from raysweep.running import (
     ClusterPlacement,
@@ -71,6 +77,8 @@ class Setup:
     resources: Resources
     destinations: Sequence[Destination] = ()
     """Where --track sends measurements."""
+    code: Code | None = None
+    """The copy of the code from which the processes of the sweep import."""
 
 
 def sweep(options: Options, argv: Sequence[str], hooks: Hooks) -> int:
@@ -79,6 +87,9 @@ def sweep(options: Options, argv: Sequence[str], hooks: Hooks) -> int:
     `argv` is the command itself, for the sweep that it may be handed over to. Raises PlanError and LedgerError, in a
     line, before anything starts.
     """
+    if options.code:
+        bring_back(open_ledger(options.results), *options.code)
+        return 0
     family = select_family(families_of(options, hooks.families), options.group, options.only)
     with contextlib.ExitStack() as stack:
         if options.plan or options.print_commands:  # for machines that may have other data and devices
@@ -94,18 +105,30 @@ def sweep(options: Options, argv: Sequence[str], hooks: Hooks) -> int:
         if options.plan:
             show_plan(spec, runs, ledger, resources)
             return 0
+        if options.with_its_own_code:
+            run_by_its_own_code(ledger, to_redo(runs, options.redo), options, argv)
         if not options.preempt:
             stack.enter_context(ledger.store.locked())
-        elif hold_or_offer(ledger, stack, argv):
+        elif hold_or_offer(ledger, stack, argv, lambda: hash_of_code(options.space)):
             return 0
         _forget(setup, runs)
         print(spec.data)
+        keep = functools.partial(_keep_code, setup, stack)
+        setup = replace(setup, code=keep(options.space))
         plans = search_rounds(spec, runs, ledger, resources, hooks.next_step) if spec.question else iter([runs])
-        handed_over = HandedOver(ledger, resources, lambda o: families_of(o, hooks.families), hooks.parse_values)
+        handed_over = HandedOver(ledger, resources, lambda o: families_of(o, hooks.families), hooks.parse_values, keep)
         names, interrupted = run(setup, plans, handed_over)
         hooks.print_answers(ledger.location, names)
         ledger.write_frame()
         return 130 if interrupted else int(bool(set(names) - ledger.finished()))
+
+
+def _keep_code(setup: Setup, stack: contextlib.ExitStack, space: str | None) -> Code:
+    """Keep a copy of the code of a command with this --space, from which this machine imports within `stack`."""
+    code = keep_code(setup.ledger.store, space)
+    if not setup.spec.options.address:  # the nodes of a cluster may not see it
+        stack.enter_context(importing_from(Path(code.folder), SPACE))
+    return code
 
 
 def run(setup: Setup, plans: Iterator[list[PlannedRun]], handed_over: HandedOver) -> tuple[list[str], bool]:
@@ -123,7 +146,7 @@ def run(setup: Setup, plans: Iterator[list[PlannedRun]], handed_over: HandedOver
             for file in ledger.set_aside():
                 print(f"damaged record, its run is done again: {file}")
             before = list(ledger.records())
-            runs, expected = _foresee(setup, runs, before)
+            runs, expected = _foresee(setup, [replace(run, code=setup.code) for run in runs], before)
             planned = [run.record() for run in runs]
             todo = _to_do(setup, runs, planned, before)
             setup.spec.write_plan(ledger, planned)
@@ -190,18 +213,19 @@ def _to_do(
     if before and not spec.question:
         for line in describe_changes(runs, before):
             print(f"  {line}")
+    if setup.code and (line := made_by_other_code(runs, before, setup.code)):
+        print(f"  {line}")
     return todo
 
 
 def _forget(setup: Setup, runs: Sequence[PlannedRun]) -> None:
-    """Remove the results of the experiments of --redo; of a search, at all values."""
-    again = matching([planned.experiment.name for planned in runs], setup.spec.options.redo)
+    """Remove the results of --redo; of a search, at all values."""
+    again = to_redo(runs, setup.spec.options.redo)
     search = setup.spec.question.search if setup.spec.question else None
     records = list(setup.ledger.records()) if again else []
-    for planned in runs:
-        if planned.experiment.name in again:
-            for record in alike(planned, (search.over, "seed") if search else (), records):
-                setup.ledger.remove(record["run"])
+    for planned in again:
+        for record in alike(planned, (search.over, "seed") if search else (), records):
+            setup.ledger.remove(record["run"])
 
 
 class _Launcher:

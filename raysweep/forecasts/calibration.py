@@ -19,7 +19,7 @@ from typing import IO, Any
 
 from raysweep.forecasts.rates import Rates, Shape, Share, cached, keep
 from raysweep.messages import one_line
-from raysweep.modules import ROOT
+from raysweep.modules import root
 from raysweep.planning import PlannedRun
 from raysweep.trainable_loader import load_trainable
 
@@ -73,14 +73,14 @@ def _started(run: PlannedRun, share: Share, number: int) -> Iterator[tuple[subpr
     """A measuring process, with its output; it is ended with this context."""
     threads = str(share.threads)
     environment = {**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(root()), os.environ.get("PYTHONPATH")]))
     if share.gpus:
         visible = [d for d in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if d]
         environment["CUDA_VISIBLE_DEVICES"] = (visible or [str(i) for i in range(share.gpus)])[number % share.gpus]
     with tempfile.TemporaryFile() as source, tempfile.TemporaryFile() as output:
         pickle.dump(run, source)
         source.seek(0)
-        command = [sys.executable, "-m", "raysweep.forecasts.calibration"]
+        command = [sys.executable, "-P", "-m", "raysweep.forecasts.calibration"]
         process = subprocess.Popen(command, stdin=source, stdout=output, stderr=subprocess.DEVNULL, env=environment)
         try:
             yield process, output

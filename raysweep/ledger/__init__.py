@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING
 from raysweep.lazy import exporting
 
 if TYPE_CHECKING:
+    from raysweep.ledger.code import SPACE, Code, fetch_code, hash_of_code, keep_code
     from raysweep.ledger.declarations import read_declaration, read_declarations, write_declarations
     from raysweep.ledger.documents import damage_of, read_document
     from raysweep.ledger.durable import write_json
-    from raysweep.ledger.inbox import hold_or_offer, take_commands
+    from raysweep.ledger.inbox import Offer, answer, hold_or_offer, offers
     from raysweep.ledger.opening import load_results, open_ledger, open_to_watch
     from raysweep.ledger.plan import read_plan, read_questions, write_plan
     from raysweep.ledger.questions import WrittenQuestion, read_question
@@ -28,10 +29,11 @@ if TYPE_CHECKING:
 __getattr__, __all__ = exporting(
     __name__,
     {
+        "code": ("SPACE", "Code", "fetch_code", "hash_of_code", "keep_code"),
         "declarations": ("read_declaration", "read_declarations", "write_declarations"),
         "documents": ("damage_of", "read_document"),
         "durable": ("write_json",),
-        "inbox": ("hold_or_offer", "take_commands"),
+        "inbox": ("Offer", "answer", "hold_or_offer", "offers"),
         "opening": ("load_results", "open_ledger", "open_to_watch"),
         "plan": ("read_plan", "read_questions", "write_plan"),
         "questions": ("WrittenQuestion", "read_question"),

@@ -1,6 +1,7 @@
 """Lets a second command hand its arguments, in a sealed file, to the sweep that holds the results folder.
 
-    RESULTS/inbox/1732437000.123456-4711.json
+    RESULTS/inbox/1732437000.123456-4711.json            what is asked for; the holder removes it
+    RESULTS/inbox/1732437000.123456-4711.json.refused    why the holder will not do it, in a line
 
 The holder plans from the arguments as it would from its own; nothing in the file is executed.
 """
@@ -8,28 +9,48 @@ The holder plans from the arguments as it would from its own; nothing in the fil
 import contextlib
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from raysweep.ledger import durable
 from raysweep.ledger.records import Ledger
-from raysweep.ledger.store import HeldError, Store
+from raysweep.ledger.store import HeldError, LedgerError, Store
 
 INBOX = "inbox"
 LOOK_EVERY = 0.5
 """Seconds between two checks whether the holder has taken the command."""
 
 
-def hold_or_offer(ledger: Ledger, stack: contextlib.ExitStack, argv: Sequence[str]) -> bool:
-    """Hold the results folder within `stack`, or let its holder run the command. Returns whether the holder took it."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Offer:
+    """A command that is handed over."""
+
+    name: str
+    """The file that holds it."""
+    argv: tuple[str, ...]
+    folder: str
+    """The folder in which the command was typed."""
+    code: str
+    """The hash of the code that planned it (see `ledger.code`)."""
+
+
+def hold_or_offer(ledger: Ledger, stack: contextlib.ExitStack, argv: Sequence[str], code: Callable[[], str]) -> bool:
+    """Hold the results folder within `stack`, or let its holder run the command. Returns whether the holder took it.
+
+    `code` gives the hash of the code that has planned the command. Raises LedgerError if the holder refuses it.
+    """
     store, offered = ledger.store, None
     while True:
         try:
             stack.enter_context(store.locked())
         except HeldError as held:
             if offered is None:
-                offered = offer(store, argv)
+                offered = offer(store, argv, code())
                 print(f"{str(held).partition(';')[0]}, which is asked to run this first", flush=True)
             elif store.get(offered) is None:
+                if refused := store.get(_refusal(offered)):
+                    store.withdraw(_refusal(offered))
+                    raise LedgerError(f"the sweep that runs in {store.location} refuses: {refused.decode()}") from None
                 print("it has taken it over, and will print the results; running trials write their checkpoints first")
                 return True
             try:
@@ -43,20 +64,33 @@ def hold_or_offer(ledger: Ledger, stack: contextlib.ExitStack, argv: Sequence[st
             return False
 
 
-def take_commands(ledger: Ledger) -> list[tuple[list[str], str]]:
-    """The arguments that were left, each with the folder in which it was typed, in order; each is taken once."""
+def offers(ledger: Ledger) -> list[Offer]:
+    """The commands that wait for an `answer`, in order."""
     found = []
     ledger.store.fetch(f"{INBOX}/")
     for file in sorted((ledger.folder / INBOX).glob("*.json")):
-        content = durable.read_sealed(file)
-        ledger.store.withdraw(f"{INBOX}/{file.name}")
+        name, content = f"{INBOX}/{file.name}", durable.read_sealed(file)
         if content:
-            found.append((list(map(str, content["argv"])), str(content["folder"])))
+            argv, folder, code = tuple(map(str, content["argv"])), str(content["folder"]), str(content.get("code", ""))
+            found.append(Offer(name=name, argv=argv, folder=folder, code=code))
+        else:
+            ledger.store.withdraw(name)
     return found
 
 
-def offer(store: Store, argv: Sequence[str]) -> str:
+def answer(store: Store, offered: Offer, refusal: str = "") -> None:
+    """Take an offer, or refuse it with a reason for its giver."""
+    if refusal:
+        store.put(_refusal(offered.name), refusal.encode())
+    store.withdraw(offered.name)
+
+
+def offer(store: Store, argv: Sequence[str], code: str) -> str:
     """Leave the arguments of a command for the holder, who removes the file. Returns its name."""
     name = f"{INBOX}/{time.time():.6f}-{os.getpid()}.json"
-    store.put(name, durable.sealed({"argv": list(argv), "folder": os.getcwd()}))
+    store.put(name, durable.sealed({"argv": list(argv), "folder": os.getcwd(), "code": code}))
     return name
+
+
+def _refusal(name: str) -> str:
+    return f"{name}.refused"

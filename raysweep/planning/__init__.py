@@ -10,13 +10,14 @@ if TYPE_CHECKING:
     from raysweep.planning.families import datasets_of, families_of, listed
     from raysweep.planning.handed_over import HandedOver
     from raysweep.planning.imported import enter_known
+    from raysweep.planning.kept_code import bring_back, made_by_other_code, run_by_its_own_code
     from raysweep.planning.options import Options, help_text, parse_options
     from raysweep.planning.resources import Resources, local_resources
     from raysweep.planning.rules import Rules
     from raysweep.planning.runs import PlannedRun, alike, in_bundles, make_runs, settings_of
     from raysweep.planning.schedule import end_of
     from raysweep.planning.search import NextStep, search_rounds
-    from raysweep.planning.selection import matching, select_family
+    from raysweep.planning.selection import matching, select_family, to_redo
     from raysweep.planning.spec import ParseValues, SweepSpec, sweep_spec
 
 __getattr__, __all__ = exporting(
@@ -27,13 +28,14 @@ __getattr__, __all__ = exporting(
         "families": ("datasets_of", "families_of", "listed"),
         "handed_over": ("HandedOver",),
         "imported": ("enter_known",),
+        "kept_code": ("bring_back", "made_by_other_code", "run_by_its_own_code"),
         "options": ("Options", "help_text", "parse_options"),
         "resources": ("Resources", "local_resources"),
         "rules": ("Rules",),
         "runs": ("PlannedRun", "alike", "in_bundles", "make_runs", "settings_of"),
         "schedule": ("end_of",),
         "search": ("NextStep", "search_rounds"),
-        "selection": ("matching", "select_family"),
+        "selection": ("matching", "select_family", "to_redo"),
         "spec": ("ParseValues", "SweepSpec", "sweep_spec"),
     },
 )

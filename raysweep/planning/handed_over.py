@@ -1,10 +1,11 @@
 """Plans the commands that others leave in a results folder for the sweep that runs there (see `ledger.inbox`)."""
 
 import contextlib
+import dataclasses
 from collections.abc import Callable, Sequence
 
 from raysweep.experiment import Family
-from raysweep.ledger import Ledger, take_commands
+from raysweep.ledger import Code, Ledger, Offer, answer, offers
 from raysweep.messages import PlanError
 from raysweep.planning.imported import enter_known
 from raysweep.planning.options import Options, parse_options
@@ -23,33 +24,50 @@ class HandedOver:
         resources: Resources,
         families_of: Callable[[Options], Sequence[Family]],
         parse_values: ParseValues,
+        keep: Callable[[str | None], Code],
     ) -> None:
+        """`keep` makes the copy of the code from which the runs of a command, with its --space, are imported."""
+        self._keep = keep
         self._ledger, self._resources = ledger, resources
         self._families_of, self._parse_values = families_of, parse_values
         self.names: list[str] = []
         """The names of all runs handed over so far, whether they have a result or not."""
 
     def take(self) -> list[PlannedRun]:
-        """The runs, without those already settled, of the commands that were handed over since the last call."""
+        """The runs, without those already settled, of the commands that were handed over since the last call.
+
+        Those who handed them over are told what was refused, and why.
+        """
         runs: list[PlannedRun] = []
-        for argv, folder in take_commands(self._ledger):
+        for offered in offers(self._ledger):
             try:
-                with contextlib.chdir(folder):
-                    planned = self._plan(argv)
+                with contextlib.chdir(offered.folder):
+                    planned = self._plan(offered)
             except (PlanError, OSError) as error:
+                answer(self._ledger.store, offered, refusal=str(error))
                 print(f"handed over and refused: {error}", flush=True)
                 continue
+            answer(self._ledger.store, offered)
             self.names += [run.name for run in planned]
             settled = self._ledger.settled()
             runs += [run for run in planned if run.name not in settled]
         return runs
 
-    def _plan(self, argv: Sequence[str]) -> list[PlannedRun]:
-        """Plan a command, and write down its runs and questions. Raises PlanError for a run that is impossible."""
-        options = parse_options(argv)
+    def _plan(self, offered: Offer) -> list[PlannedRun]:
+        """Plan a command, and write down its runs and questions.
+
+        Raises PlanError for a run that is impossible, and for a command that was planned by other code.
+        """
+        options = parse_options(offered.argv)
         family = select_family(self._families_of(options), options.group, options.only)
         spec = sweep_spec(options, family, self._parse_values)
-        runs = spec.plan(self._ledger, self._resources)
+        code = self._keep(options.space)
+        if code.hash != offered.code:
+            raise PlanError(
+                f"its code is {code.hash}, this command's is {offered.code or 'not known'}; wait for its end, or name "
+                "other --results"
+            )
+        runs = [dataclasses.replace(run, code=code) for run in spec.plan(self._ledger, self._resources)]
         records = [run.record() for run in runs]
         enter_known(self._ledger, records, imported=options.accept_imported)
         spec.write_plan(self._ledger, records, joining=True)

@@ -42,6 +42,11 @@ def _names(help: str, section: str, metavar: str) -> Any:
     return _flag(help, section, default=(), finish=names_of, action="append", metavar=metavar)
 
 
+def _pair(given: Any, flag: str) -> tuple[str, str]:
+    first, second = given
+    return first, second
+
+
 def _assignments(help: str, section: str, metavar: str) -> Any:
     """A flag that takes one or more field=value, and may be repeated."""
     return _flag(help, section, default={}, finish=fields_of, action="extend", nargs="+", metavar=metavar)
@@ -54,6 +59,10 @@ class Options:
     help: bool = _switch("show this help, and stop")
     list: bool = _switch("show all groups and experiments, and stop")
     status: bool = _switch("show the sweep that runs in --results, until it ends, and stop")
+
+    code: tuple[str, str] | None = _flag(
+        "copy the code that made a run into a new folder, and stop", metavar=("RUN", "DIR"), nargs=2, finish=_pair
+    )
 
     plan: bool = _switch("show each run's size, cost, memory and time, and stop", BEFORE)
     json: bool = _switch("of --plan, for scripts", BEFORE)
@@ -73,7 +82,8 @@ class Options:
     target: float | None = _flag(
         "accuracy that epochs-to-target is to reach, in percent (94)", WHAT, type=accuracy_of, metavar="ACC"
     )
-    redo: tuple[str, ...] = _names("forget these experiments' results, run them again", WHAT, "NAME")
+    redo: tuple[str, ...] = _names("forget the results of these experiments or runs, run them again", WHAT, "NAME")
+    with_its_own_code: bool = _switch("of --redo: by the code that has made these results", WHAT)
     accept_imported: bool = _switch(
         "take results that `python -m analysis import` brought in place of the same runs of the plan", WHAT
     )
@@ -115,6 +125,8 @@ def parse_options(argv: Sequence[str]) -> Options:
     for name in ("json", "calibrate"):
         if given.get(name) and not options.plan:
             raise PlanError(f"--{name} goes with --plan")
+    if options.with_its_own_code and not options.redo:
+        raise PlanError("--with-its-own-code goes with --redo")
     return options
 
 

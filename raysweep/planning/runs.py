@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from raysweep.experiment import Experiment, Family
-from raysweep.ledger import Ledger, Record, run_key
+from raysweep.ledger import Code, Ledger, Record, run_key
 from raysweep.messages import PlanError
 from raysweep.modules import Folders
 from raysweep.trainable import Facts
@@ -38,6 +38,8 @@ class PlannedRun:
     """The arguments of run_sweep.py that name the run's group or grid."""
     predicted: Mapping[str, Any] = field(default_factory=dict)
     """What was forecast before the run, as `forecast.predicted` writes it for the record."""
+    code: Code | None = None
+    """The copy of the code that computes the run, once a sweep has made it."""
 
     def key_of(self, config: Any) -> str:
         """The key of a run of the same trainable, data and workers with another configuration."""

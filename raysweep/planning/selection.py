@@ -8,6 +8,7 @@ from typing import Any
 
 from raysweep.experiment import Experiment, Family
 from raysweep.messages import PlanError, nearest
+from raysweep.planning.runs import PlannedRun
 
 
 def select_family(families: Sequence[Family], groups: Sequence[str], only: Sequence[str]) -> Family:
@@ -72,6 +73,16 @@ def _around(base: Experiment) -> Callable[[Mapping[str, Sequence[Any]]], tuple[l
         return experiments, left_out
 
     return grid
+
+
+def to_redo(runs: Sequence[PlannedRun], names: Sequence[str]) -> list[PlannedRun]:
+    """The planned runs that have one of the names, or whose experiment equals or matches one.
+
+    Raises PlanError for a name of neither.
+    """
+    of_runs = {run.name for run in runs} & {*names}
+    experiments = matching([run.experiment.name for run in runs], [name for name in names if name not in of_runs])
+    return [run for run in runs if run.name in of_runs or run.experiment.name in experiments]
 
 
 def matching(names: Sequence[str], patterns: Sequence[str]) -> set[str]:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from raysweep.messages import PlanError
+from raysweep.modules import starting_in_root
 from raysweep.planning import PlannedRun, Resources
 from raysweep.ray_internals import ENVIRONMENT, SOCKETS, Feature, lost, notice, on_loopback
 from raysweep.running import supervisor
@@ -60,16 +61,17 @@ def own_cluster(resources: Resources) -> Iterator[str]:
     with contextlib.ExitStack() as stack:
         stack.callback(supervisor.watch().communicate)
         try:
-            context = ray.init(
-                address="local",
-                num_cpus=resources.cpus,
-                num_gpus=resources.gpus,
-                include_dashboard=True,
-                dashboard_host="127.0.0.1",
-                **on_loopback(),
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-            )
+            with starting_in_root():
+                context = ray.init(
+                    address="local",
+                    num_cpus=resources.cpus,
+                    num_gpus=resources.gpus,
+                    include_dashboard=True,
+                    dashboard_host="127.0.0.1",
+                    **on_loopback(),
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                )
         except (OSError, RuntimeError, ValueError) as error:
             raise ConnectionError(f"Ray does not start on this machine ({str(error).splitlines()[0]})") from None
         stack.callback(ray.shutdown)

@@ -18,7 +18,7 @@ from raysweep.planning import PlannedRun, Rules, in_bundles
 from raysweep.ray_internals import Feature
 from raysweep.running.failures import DISK, ERROR, LOST, Failure
 from raysweep.running.placement import Placement
-from raysweep.running.recording import git_revision, record_failure, unrecorded
+from raysweep.running.recording import record_failure, unrecorded
 from raysweep.running.spec import MAX_RESTARTS, Attempt, TrialSpec
 
 POLL_EVERY = 0.5
@@ -57,7 +57,6 @@ class TrialQueue:
         """The trials of the bundles that have processes, or are about to get them."""
         self._bundle_of: dict[str, RunBundle] = {}
         self._failures: Counter[tuple[str, str]] = Counter()
-        self._revision = git_revision()
         self._polled = time.monotonic()
         self._closed_at = 0.0
 
@@ -79,7 +78,7 @@ class TrialQueue:
         if bundle is None:
             self.finished = not self.admission.running and (self.admission.closed or not self.admission.waiting)
             return None
-        spec = _spec_of(bundle, self.ledger, self.placement, self._revision, self._without)
+        spec = _spec_of(bundle, self.ledger, self.placement, self._without)
         self._specs[bundle], self._trials[trial_id] = spec, (bundle, spec)
         for run in bundle.runs:
             self.ledger.runs.let_go_on(run.name)
@@ -238,9 +237,7 @@ class _Durations:
         self._known = None
 
 
-def _spec_of(
-    bundle: RunBundle, ledger: Ledger, placement: Placement, revision: str | None, without: frozenset[Feature]
-) -> TrialSpec:
+def _spec_of(bundle: RunBundle, ledger: Ledger, placement: Placement, without: frozenset[Feature]) -> TrialSpec:
     """The specification of a trial that does the runs of a bundle, and whose processes start now."""
     first = bundle.runs[0]
     trial = f"{first.name}-{time.time():.3f}"
@@ -252,6 +249,5 @@ def _spec_of(
         results=ledger.location,
         folder=str(ledger.folder),
         gate=placement.trial_starts(trial),
-        revision=revision,
         without=without,
     )

@@ -3,12 +3,10 @@
 import datetime
 import platform
 import socket
-import subprocess
 import time
 from importlib.metadata import version
-from pathlib import Path
 
-from raysweep.ledger import FAILED, FINISHED, Ledger, LedgerError, Record, open_ledger
+from raysweep.ledger import FAILED, FINISHED, Code, Ledger, LedgerError, Record, open_ledger
 from raysweep.planning import PlannedRun
 from raysweep.running.failures import MEMORY, Failure, remedies
 from raysweep.running.spec import Attempt, TrialSpec
@@ -45,7 +43,7 @@ def record_failure(
 def record_end(spec: TrialSpec, attempt: Attempt, ending: Record, started: float, restarts: int) -> str | None:
     """Write how a run ended. Returns None, or a message for people if that is impossible."""
     times = {"restarts": restarts, "started": _utc(started), "finished": _utc(time.time())}
-    record = {**attempt.record(), **ending, **times, "trial": spec.trial, "provenance": _provenance(spec.revision)}
+    record = {**attempt.record(), **ending, **times, "trial": spec.trial, "provenance": _provenance(attempt.run.code)}
     try:
         ledger_of(spec).write(record)
     except (OSError, LedgerError) as error:
@@ -53,22 +51,12 @@ def record_end(spec: TrialSpec, attempt: Attempt, ending: Record, started: float
     return None
 
 
-def git_revision() -> str | None:
-    """The git revision of this code, with a + where it was changed since; None outside of a repository."""
-    folder = str(Path(__file__).parent)
-    command = ["git", "-C", folder, "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return None
-
-
 def _utc(seconds: float) -> str:
     """A time as records write it."""
     return datetime.datetime.fromtimestamp(seconds, datetime.UTC).isoformat(timespec="milliseconds")
 
 
-def _provenance(revision: str | None) -> dict[str, str | None]:
+def _provenance(code: Code | None) -> dict[str, str | None]:
     """The code, the machine and the versions that computed the numbers."""
     versions = {f"{package}_version": version(package) for package in ("torch", "torchvision", "ray", "numpy")}
     host = {
@@ -76,4 +64,4 @@ def _provenance(revision: str | None) -> dict[str, str | None]:
         "machine": platform.machine(),
         "python_version": platform.python_version(),
     }
-    return {"revision": revision, **host, **versions}
+    return {**(code.provenance() if code else {}), **host, **versions}

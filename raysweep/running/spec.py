@@ -30,8 +30,6 @@ class TrialSpec:
     """The results, or the copy of them on the driver's machine."""
     gate: str
     """The file that admits the trial (see `admission.gate`); "" if Ray's own resources do so."""
-    revision: str | None
-    """The git revision of the code; None outside of a repository."""
     without: frozenset[Feature]
     """What the installed Ray does not allow, as the launcher has found for all processes of the sweep."""
 

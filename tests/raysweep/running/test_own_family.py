@@ -2,6 +2,7 @@
 
 import shutil
 import signal
+from pathlib import Path
 
 import pytest
 from scipy.stats import ttest_rel
@@ -29,7 +30,7 @@ def verdict(frame) -> str:
 @pytest.fixture
 def space(tmp_path):
     """The example, copied to a folder and a name that nobody knows."""
-    return shutil.copy(ROOT / "examples" / "breast_cancer.py", tmp_path / "tumours.py")
+    return Path(shutil.copy(ROOT / "examples" / "breast_cancer.py", tmp_path / "tumours.py"))
 
 
 def test_a_family_in_a_file_of_ones_own_is_swept_and_its_questions_are_answered(space, tmp_path):
@@ -46,6 +47,8 @@ def test_a_family_in_a_file_of_ones_own_is_swept_and_its_questions_are_answered(
     before, after = done.stdout.split("Does a weight find more of the malignant tumours?", 1)
     assert "Does a hidden layer classify more tumours correctly?" in before
     assert after.strip().startswith(f"recall: {verdict(frame)}")
+    (code,) = set(frame["code"])
+    assert (tmp_path / "results" / "code" / code / "space" / "tumours.py").read_bytes() == space.read_bytes()
     again = run_sweep(*args)
     assert "15 runs of breast_cancer, 15 finished before, 0 to do" in again.stdout, again.stderr
 

@@ -1,0 +1,98 @@
+"""What people do with the copies of code that sweeps have left (see `ledger.code`): look at one, and run by one."""
+
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from raysweep.ledger import FINISHED, SPACE, Code, Ledger, Record, fetch_code
+from raysweep.messages import PlanError, nearest
+from raysweep.planning.options import Options
+from raysweep.planning.runs import PlannedRun
+
+NAMED = 4
+"""A line names at most this many runs."""
+
+
+def bring_back(ledger: Ledger, run: str, folder: str) -> None:
+    """Copy the code that made a run into a folder, which must not be there yet. Raises PlanError, in a line."""
+    names = [record["run"] for record in ledger.records()]
+    record = ledger.record(run) if run in names else None
+    if record is None:
+        raise PlanError(f"--code {run}: no such run in {ledger.location}{nearest(run, names)}")
+    target = Path(folder).expanduser()
+    if target.exists():
+        raise PlanError(f"--code {run} {folder}: the folder exists; name a new one")
+    copy = fetch_code(ledger.store, _hash_of([record]))
+    shutil.copytree(copy, target, ignore=shutil.ignore_patterns("__pycache__"))
+    print(f"the code of {run} ({_of(record)}) is in {target}")
+
+
+def made_by_other_code(runs: Sequence[PlannedRun], records: Sequence[Record], code: Code) -> str:
+    """A line about the finished runs among those planned that other code has made; "" if there are none."""
+    keys = {run.key for run in runs}
+    done = [r for r in records if r["status"] == FINISHED and r["key"] in keys and not r.get("imported")]
+    others = [record["run"] for record in done if _provenance(record).get("code") != code.hash]
+    if not others:
+        return ""
+    named = f"{', '.join(others[:NAMED])}{', ...' * (len(others) > NAMED)}"
+    return f"made by other code: {len(others)} run{'s' * (len(others) != 1)}: {named} (--code RUN DIR brings it back)"
+
+
+def run_by_its_own_code(ledger: Ledger, runs: Sequence[PlannedRun], options: Options, argv: Sequence[str]) -> NoReturn:
+    """Become the command that runs the `runs` again by the code that has made them. Raises PlanError, in a line."""
+    records = [record for run in runs if (record := ledger.record(run.name))]
+    if not records:
+        raise PlanError("--with-its-own-code: none of the runs of --redo has a result")
+    copy = fetch_code(ledger.store, _hash_of(records))
+    words = _without(argv, {"--with-its-own-code": 0, "--redo": 1, "--only": 1, "--seeds": 1, "--space": 1})
+    names = ",".join(dict.fromkeys(run.experiment.name for run in runs))
+    words += [
+        "--only",
+        names,
+        "--redo",
+        names,
+        "--seeds",
+        ",".join(map(str, sorted({run.config.seed for run in runs}))),
+    ]
+    if options.space:
+        words += ["--space", str(copy / SPACE / Path(options.space).name)]
+    print(f"by the code of {records[0]['run']} ({_of(records[0])}):", flush=True)
+    path = os.pathsep.join(filter(None, [str(copy), os.environ.get("PYTHONPATH")]))
+    os.execve(sys.executable, [sys.executable, str(copy / "run_sweep.py"), *words], {**os.environ, "PYTHONPATH": path})
+
+
+def _hash_of(records: Sequence[Record]) -> str:
+    """The hash of the code that has made runs. Raises PlanError for several, and for code of which no copy was kept."""
+    found = {str(_provenance(record).get("code") or ""): record["run"] for record in records}
+    if "" in found:
+        raise PlanError(f"the code of {found['']} was not kept: the run is older than that, or was not made by a sweep")
+    if len(found) > 1:
+        told = ", ".join(f"{run} by {code}" for code, run in found.items())
+        raise PlanError(f"the runs were made by different code ({told}); name those of one")
+    return next(iter(found))
+
+
+def _of(record: Record) -> str:
+    revision = _provenance(record).get("revision")
+    return f"{_provenance(record)['code']}{f', git {revision}' if revision else ''}"
+
+
+def _provenance(record: Record) -> Record:
+    return record.get("provenance") or {}
+
+
+def _without(argv: Sequence[str], flags: dict[str, int]) -> list[str]:
+    """The words of a command line without some flags, of which each has so many words behind it, or one after a =."""
+    left, skip = [], 0
+    for word in argv:
+        flag = word.partition("=")[0]
+        if skip:
+            skip -= 1
+        elif flag in flags:
+            skip = 0 if "=" in word else flags[flag]
+        else:
+            left.append(word)
+    return left
