@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from raysweep.cache import cache_folder
 from raysweep.experiment import Family
 from raysweep.forecasts import forecasts, machine_of, past_error, show_plan, with_predictions
-from raysweep.ledger import SETTLED, Ledger, Record, hold_or_offer, open_ledger
+from raysweep.ledger import SETTLED, Ledger, Record, hold_or_offer, open_ledger, require_readable
 from raysweep.live import Status, choose_view
 from raysweep.messages import PlanError
 from raysweep.planning import (
@@ -76,8 +76,8 @@ class Setup:
 def sweep(options: Options, argv: Sequence[str], hooks: Hooks) -> int:
     """Plan, run what is not done yet, print the answers. Returns the exit code.
 
-    `argv` is the command itself, for the sweep that it may be handed over to. Raises PlanError and LedgerError, in a
-    line, before anything starts.
+    `argv` is the command itself, for the sweep that it may be handed over to. Raises PlanError, LedgerError and
+    UnreadableError, in a line, before anything starts.
     """
     family = select_family(families_of(options, hooks.families), options.group, options.only)
     with contextlib.ExitStack() as stack:
@@ -94,6 +94,7 @@ def sweep(options: Options, argv: Sequence[str], hooks: Hooks) -> int:
         if options.plan:
             show_plan(spec, runs, ledger, resources)
             return 0
+        require_readable(ledger)
         if not options.preempt:
             stack.enter_context(ledger.store.locked())
         elif hold_or_offer(ledger, stack, argv):
@@ -105,7 +106,9 @@ def sweep(options: Options, argv: Sequence[str], hooks: Hooks) -> int:
         names, interrupted = run(setup, plans, handed_over)
         hooks.print_answers(ledger.location, names)
         ledger.write_frame()
-        return 130 if interrupted else int(bool(set(names) - ledger.finished()))
+        if interrupted:
+            return 130
+        return int(bool(set(names) - ledger.finished() or handed_over.unreadable))
 
 
 def run(setup: Setup, plans: Iterator[list[PlannedRun]], handed_over: HandedOver) -> tuple[list[str], bool]:
@@ -182,6 +185,8 @@ def _to_do(
     settled = ledger.settled()
     first = {run.key: run for run in reversed(runs)}  # the first one, where several experiments make the same run
     todo = [run for run in runs if run.name not in settled and run is first[run.key]]
+    for run in todo:
+        ledger.runs.require_readable(run.name, to_start=True)
     done = sum(run.name in settled for run in runs)
     print(
         f"{len(runs)} run{'s' * (len(runs) != 1)} of {spec.family.name}, {done} finished before, {len(todo)} "

@@ -7,14 +7,18 @@ The holder plans from the arguments as it would from its own; nothing in the fil
 
 import contextlib
 import os
+import re
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from raysweep.ledger import durable
+from raysweep.ledger.reading import names_in
 from raysweep.ledger.records import Ledger
 from raysweep.ledger.store import HeldError, Store
 
 INBOX = "inbox"
+COMMAND = re.compile(r"\d+\.\d+-\d+\.json")
 LOOK_EVERY = 0.5
 """Seconds between two checks whether the holder has taken the command."""
 
@@ -43,16 +47,36 @@ def hold_or_offer(ledger: Ledger, stack: contextlib.ExitStack, argv: Sequence[st
             return False
 
 
-def take_commands(ledger: Ledger) -> list[tuple[list[str], str]]:
+@dataclass(kw_only=True, slots=True)
+class Taken:
+    """What the holder has found in the inbox."""
+
+    commands: list[tuple[list[str], str]] = field(default_factory=list)
     """The arguments that were left, each with the folder in which it was typed, in order; each is taken once."""
-    found = []
-    ledger.store.fetch(f"{INBOX}/")
-    for file in sorted((ledger.folder / INBOX).glob("*.json")):
-        content = durable.read_sealed(file)
-        ledger.store.withdraw(f"{INBOX}/{file.name}")
+    unreadable: list[str] = field(default_factory=list)
+    """A line for each command that cannot be read or taken, which stays for the next sweep."""
+
+
+def take_commands(ledger: Ledger) -> Taken:
+    """Take the commands that were left."""
+    taken = Taken()
+    try:
+        ledger.store.fetch(f"{INBOX}/")
+        names = names_in(ledger.folder / INBOX)
+    except OSError as error:
+        return Taken(unreadable=[str(error)])
+    for name in names:
+        if not COMMAND.fullmatch(name):  # a file of another program, such as a copy that one left
+            continue
+        try:
+            content = durable.read_sealed(ledger.folder / INBOX / name)
+            ledger.store.withdraw(f"{INBOX}/{name}")
+        except OSError as error:
+            taken.unreadable.append(str(error))
+            continue
         if content:
-            found.append((list(map(str, content["argv"])), str(content["folder"])))
-    return found
+            taken.commands.append((list(map(str, content["argv"])), str(content["folder"])))
+    return taken
 
 
 def offer(store: Store, argv: Sequence[str]) -> str:

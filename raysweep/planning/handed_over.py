@@ -28,19 +28,26 @@ class HandedOver:
         self._families_of, self._parse_values = families_of, parse_values
         self.names: list[str] = []
         """The names of all runs handed over so far, whether they have a result or not."""
+        self.unreadable: list[str] = []
+        """A line for each command that lies there and cannot be read or taken."""
 
     def take(self) -> list[PlannedRun]:
         """The runs, without those already settled, of the commands that were handed over since the last call."""
         runs: list[PlannedRun] = []
-        for argv, folder in take_commands(self._ledger):
+        taken = take_commands(self._ledger)
+        for line in taken.unreadable:
+            if line not in self.unreadable:
+                print(f"handed over and left there: {line}", flush=True)
+        self.unreadable = taken.unreadable
+        for argv, folder in taken.commands:
             try:
                 with contextlib.chdir(folder):
                     planned = self._plan(argv)
+                settled = self._ledger.settled()
             except (PlanError, OSError) as error:
                 print(f"handed over and refused: {error}", flush=True)
                 continue
             self.names += [run.name for run in planned]
-            settled = self._ledger.settled()
             runs += [run for run in planned if run.name not in settled]
         return runs
 
