@@ -5,9 +5,10 @@ import shutil
 import stat
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -24,16 +25,17 @@ class User:
     uid: int
     umask: int
     home: Path
+    python: str = sys.executable
 
     def run(self, *args: object, timeout: float = 300, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
         """Run `python ARGS` as this user."""
         return subprocess.run(
-            [*self._become, sys.executable, *map(str, args)],
+            [*self._become, self.python, *map(str, args)],
             cwd=cwd,
             env={
                 **os.environ,
-                **{"HOME": str(self.home), "RAYSWEEP_CACHE": str(self.home / "cache"), "PYTHONPATH": str(ROOT)},
-                **{"PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"},
+                **{"HOME": str(self.home), "RAYSWEEP_CACHE": str(self.home / "cache")},
+                **{"PYTHONPATH": f"{ROOT}:{sysconfig.get_path('purelib')}", "PYTHONDONTWRITEBYTECODE": "1"},
             },
             umask=self.umask,
             stdin=subprocess.DEVNULL,
@@ -79,12 +81,32 @@ def two_users() -> Iterator[Users]:
             home.mkdir(mode=0o700)
             os.chown(home, uid, uid)
             users.append(User(uid=uid, umask=umask, home=home))
-        reached = users[1].run("-c", "import pandas, raysweep.ledger.records")
-        if reached.returncode:
-            pytest.skip(f"other users cannot run this Python ({reached.stderr.strip().splitlines()[-1]})")
-        yield Users(alice=users[0], bob=users[1], folder=folder)
+        python = _python_of(users[1])
+        alice, bob = (replace(user, python=python) for user in users)
+        yield Users(alice=alice, bob=bob, folder=folder)
     finally:
         shutil.rmtree(folder)
+
+
+def _python_of(user: User) -> str:
+    """A Python that a user can run and that can run itself: this one, or the system's of the same version.
+
+    Skips the test where there is none, such as where this one lies in root's home.
+    """
+    script = (
+        "import pandas, raysweep.ledger.records, subprocess as s, sys; s.run([sys.executable, '-c', ''], check=True)"
+    )
+    why = ""
+    for python in (sys.executable, f"/usr/bin/python3.{sys.version_info.minor}"):
+        try:
+            tried = replace(user, python=python).run("-c", script)
+        except OSError as error:
+            why = str(error)
+        else:
+            if not tried.returncode:
+                return python
+            why = tried.stderr.strip().splitlines()[-1]
+    pytest.skip(f"other users cannot run this Python ({why})")
 
 
 def closed(folder: Path) -> list[str]:
