@@ -22,7 +22,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; exit code 2 for a folder without results, 1 where files cannot be written."""
+    """Run the command line; exit code 2 for a folder without results, 1 where files cannot be read or written."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         if arguments[:1] == ["import"]:
@@ -66,7 +66,10 @@ def show(arguments: Sequence[str]) -> int:
         from analysis.report import write_report
 
         print(f"report: {write_report(results, answers, args.out)}")
-    return 0
+    if results.unreadable:
+        named = f"{results.unreadable[0]}{' and others' * (len(results.unreadable) > 1)}"
+        print(f"error: {named} cannot be read; what was printed leaves it out", file=sys.stderr)
+    return int(bool(results.unreadable))
 
 
 def take_in(arguments: Sequence[str]) -> int:

@@ -12,7 +12,18 @@ from pathlib import Path
 from raysweep.cache import cache_folder
 from raysweep.experiment import Family
 from raysweep.forecasts import forecasts, machine_of, past_error, show_plan, with_predictions
-from raysweep.ledger import SETTLED, SPACE, Code, Ledger, Record, hash_of_code, hold_or_offer, keep_code, open_ledger
+from raysweep.ledger import (
+    SETTLED,
+    SPACE,
+    Code,
+    Ledger,
+    Record,
+    hash_of_code,
+    hold_or_offer,
+    keep_code,
+    open_ledger,
+    require_readable,
+)
 from raysweep.live import Status, choose_view
 from raysweep.messages import PlanError
 from raysweep.modules import importing_from
@@ -84,8 +95,8 @@ class Setup:
 def sweep(options: Options, argv: Sequence[str], hooks: Hooks) -> int:
     """Plan, run what is not done yet, print the answers. Returns the exit code.
 
-    `argv` is the command itself, for the sweep that it may be handed over to. Raises PlanError and LedgerError, in a
-    line, before anything starts.
+    `argv` is the command itself, for the sweep that it may be handed over to. Raises PlanError, LedgerError and
+    UnreadableError, in a line, before anything starts.
     """
     if options.code:
         bring_back(open_ledger(options.results), *options.code)
@@ -107,6 +118,7 @@ def sweep(options: Options, argv: Sequence[str], hooks: Hooks) -> int:
             return 0
         if options.with_its_own_code:
             run_by_its_own_code(ledger, to_redo(runs, options.redo), options, argv)
+        require_readable(ledger)
         if not options.preempt:
             stack.enter_context(ledger.store.locked())
         elif hold_or_offer(ledger, stack, argv, lambda: hash_of_code(options.space)):
@@ -120,7 +132,9 @@ def sweep(options: Options, argv: Sequence[str], hooks: Hooks) -> int:
         names, interrupted = run(setup, plans, handed_over)
         hooks.print_answers(ledger.location, names)
         ledger.write_frame()
-        return 130 if interrupted else int(bool(set(names) - ledger.finished()))
+        if interrupted:
+            return 130
+        return int(bool(set(names) - ledger.finished() or handed_over.unreadable))
 
 
 def _keep_code(setup: Setup, stack: contextlib.ExitStack, space: str | None) -> Code:
@@ -205,6 +219,8 @@ def _to_do(
     settled = ledger.settled()
     first = {run.key: run for run in reversed(runs)}  # the first one, where several experiments make the same run
     todo = [run for run in runs if run.name not in settled and run is first[run.key]]
+    for run in todo:
+        ledger.runs.require_readable(run.name, to_start=True)
     done = sum(run.name in settled for run in runs)
     print(
         f"{len(runs)} run{'s' * (len(runs) != 1)} of {spec.family.name}, {done} finished before, {len(todo)} "

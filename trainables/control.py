@@ -21,6 +21,7 @@ import torch
 import torch.distributed as dist
 
 from trainables.distributed import Workers
+from trainables.files import make_folder, open_to_group
 
 Action = Literal["go on", "save", "stop"]
 ACTIONS: tuple[Action, ...] = ("go on", "save", "stop")
@@ -42,9 +43,10 @@ class RunControl:
     def __init__(self, folder: Path, workers: Workers, *, checkpoint_minutes: float) -> None:
         self._folder, self._workers, self._save_every = folder, workers, 60 * checkpoint_minutes
         self._group = _group_of_cpus() if workers.world_size > 1 else None
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         self._pulse = folder / f"pulse-{workers.rank}"
         self._stacks = (folder / f"stacks-{workers.rank}").open("a")  # those of an earlier attempt stay
+        open_to_group(Path(self._stacks.name))
         faulthandler.register(signal.SIGUSR1, self._stacks)
         self._last_saved = time.monotonic()
         self.begin_phase()
@@ -103,7 +105,9 @@ class RunControl:
         self._last_written = self._last_beat
         temporary = self._pulse.with_name(f".{self._pulse.name}.tmp")
         with contextlib.suppress(OSError):  # a full disk ends the run when its next checkpoint is written
+            temporary.unlink(missing_ok=True)
             temporary.write_text(f"{os.uname().nodename} {os.getpid()} {self._beats} {self._longest:.3f}\n")
+            open_to_group(temporary)
             temporary.replace(self._pulse)
 
 

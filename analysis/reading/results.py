@@ -21,6 +21,7 @@ from raysweep.experiment import Declaration
 from raysweep.ledger import (
     FINISHED,
     LedgerError,
+    UnreadableError,
     WrittenQuestion,
     open_ledger,
     read_declarations,
@@ -70,25 +71,32 @@ class Results:
     location: str = "results"
     notices: list[str] = field(default_factory=list)
     """What is wrong with the files, a line each: the rest is reported all the same."""
+    unreadable: Sequence[str] = ()
+    """The files that could not be read, and may hold results."""
 
     @classmethod
     def read(cls, location: str | os.PathLike[str], runs: Sequence[str] | None = None) -> "Results":
         """Reads a results folder, given its path or URL; with `runs`, these alone."""
         ledger = open_ledger(location)
         notices: list[str] = []
-        families = completed(sound_families(_read(lambda: read_declarations(ledger), notices), notices))
-        records = [sound_record(r, families, notices) for r in ledger.records() if runs is None or r["run"] in runs]
+        unreadable: dict[str, str] = {}
+        families = completed(sound_families(_read(lambda: read_declarations(ledger), notices, unreadable), notices))
+        readable = ledger.readable_records()
+        records = [sound_record(r, families, notices) for r in readable if runs is None or r["run"] in runs]
         records.sort(key=lambda record: (record["priority"], str(record["finished"])))
         notices = [*(f"damaged record, left out: {file}" for file in ledger.damaged), *notices]
-        questions = sound_questions(_read(lambda: read_questions(ledger), notices), notices)
-        plan = sound_plan(_read(lambda: read_plan(ledger), notices), notices)
+        notices += filter(None, [ledger.copies()])
+        questions = sound_questions(_read(lambda: read_questions(ledger), notices, unreadable), notices)
+        plan = sound_plan(_read(lambda: read_plan(ledger), notices, unreadable), notices)
+        unreadable |= ledger.files.unreadable
         return cls(
             frame=ledger.frame(failed=True, records=records),
             questions=questions,
             families=families,
             plan=[entry for entry in plan if runs is None or entry["run"] in runs],
             location=ledger.location,
-            notices=notices,
+            notices=[*(f"cannot be read, left out: {file} ({why})" for file, why in unreadable.items()), *notices],
+            unreadable=list(unreadable),
         )
 
     @property
@@ -179,13 +187,17 @@ def searched(runs: pd.DataFrame) -> pd.Series:
     return runs["experiment"].str.contains("@", regex=False)
 
 
-def _read(read: Callable[[], list[dict[str, Any]]], notices: list[str]) -> list[dict[str, Any]]:
-    """The plan or the questions; nothing, and a notice, where the file is damaged."""
+def _read(
+    read: Callable[[], list[dict[str, Any]]], notices: list[str], unreadable: dict[str, str]
+) -> list[dict[str, Any]]:
+    """The plan or the questions; nothing, and a notice, where the file is damaged or cannot be read."""
     try:
         return read()
     except LedgerError as error:
         notices.append(str(error))
-        return []
+    except UnreadableError as error:
+        unreadable |= error.reasons
+    return []
 
 
 def _split(frame: pd.DataFrame, keys: Sequence[str]) -> list[pd.DataFrame]:

@@ -14,6 +14,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from raysweep.ledger import make_folder
+
 LOOK_EVERY = 0.02
 """Seconds after which a waiting worker checks its gate again."""
 REACHED = ".here"
@@ -26,7 +28,7 @@ class Gates:
     def __init__(self, folder: Path) -> None:
         self._folder = folder / "ray" / "gates"
         shutil.rmtree(self._folder, ignore_errors=True)  # a sweep that was killed may have left some
-        self._folder.mkdir(parents=True)
+        make_folder(self._folder)
 
     def of(self, trial: str) -> str:
         """The path of a trial's gate."""

@@ -50,12 +50,15 @@ class PlanRow:
 
 
 def plan_rows(runs: Sequence[PlannedRun], ledger: Ledger, machine: Machine) -> list[PlanRow]:
-    """One for each run, in the given order."""
+    """One for each run, in the given order. Raises UnreadableError where a record or a checkpoint cannot be read."""
     records = list(ledger.records())
     diverged = {record["run"] for record in records if record["status"] == DIVERGED}
     costs = PlannedCosts(machine.device)
     done = {record["key"] for record in records if record["status"] == FINISHED}
-    resumed = {run.name for run in runs if run.key not in done and _has_checkpoint(run)}
+    todo = [run for run in runs if run.key not in done]
+    for run in todo:
+        ledger.runs.require_readable(run.name, to_start=False)
+    resumed = {run.name for run in todo if _has_checkpoint(run)}
     error = past_error(records)
     known = forecasts(
         runs,

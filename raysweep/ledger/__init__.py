@@ -8,11 +8,13 @@ if TYPE_CHECKING:
     from raysweep.ledger.code import SPACE, Code, fetch_code, hash_of_code, keep_code
     from raysweep.ledger.declarations import read_declaration, read_declarations, write_declarations
     from raysweep.ledger.documents import damage_of, read_document
-    from raysweep.ledger.durable import write_json
+    from raysweep.ledger.durable import make_folder, write_json
     from raysweep.ledger.inbox import Offer, answer, hold_or_offer, offers
-    from raysweep.ledger.opening import load_results, open_ledger, open_to_watch
+    from raysweep.ledger.opening import load_results, open_ledger, open_to_watch, require_readable
     from raysweep.ledger.plan import read_plan, read_questions, write_plan
     from raysweep.ledger.questions import WrittenQuestion, read_question
+    from raysweep.ledger.reading import UnreadableError
+    from raysweep.ledger.record_files import Record
     from raysweep.ledger.records import (
         DIVERGED,
         FAILED,
@@ -20,10 +22,10 @@ if TYPE_CHECKING:
         SETTLED,
         STOPPED,
         Ledger,
-        Record,
         run_key,
         uninterrupted_seconds,
     )
+    from raysweep.ledger.sharing import open_to_group
     from raysweep.ledger.store import LedgerError, this_process
 
 __getattr__, __all__ = exporting(
@@ -32,22 +34,24 @@ __getattr__, __all__ = exporting(
         "code": ("SPACE", "Code", "fetch_code", "hash_of_code", "keep_code"),
         "declarations": ("read_declaration", "read_declarations", "write_declarations"),
         "documents": ("damage_of", "read_document"),
-        "durable": ("write_json",),
+        "durable": ("make_folder", "write_json"),
         "inbox": ("Offer", "answer", "hold_or_offer", "offers"),
-        "opening": ("load_results", "open_ledger", "open_to_watch"),
+        "opening": ("load_results", "open_ledger", "open_to_watch", "require_readable"),
         "plan": ("read_plan", "read_questions", "write_plan"),
         "questions": ("WrittenQuestion", "read_question"),
+        "reading": ("UnreadableError",),
+        "record_files": ("Record",),
         "records": (
             "DIVERGED",
             "FAILED",
             "FINISHED",
             "Ledger",
-            "Record",
             "SETTLED",
             "STOPPED",
             "run_key",
             "uninterrupted_seconds",
         ),
+        "sharing": ("open_to_group",),
         "store": ("LedgerError", "this_process"),
     },
 )

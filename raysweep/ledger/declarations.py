@@ -7,7 +7,8 @@ from typing import Any
 from raysweep.experiment import Declaration
 from raysweep.ledger.documents import damage_of, read_document, write_document
 from raysweep.ledger.plain import from_plain
-from raysweep.ledger.records import Ledger, Record
+from raysweep.ledger.record_files import Record
+from raysweep.ledger.records import Ledger
 from raysweep.ledger.store import LedgerError
 
 FAMILIES = "families.json"

@@ -2,6 +2,7 @@
 
 The content goes to a temporary file, which is flushed to disk and renamed; its folder is flushed, too.
 So a reader finds the old content or the new, even after a crash. A sealed file carries a checksum of its content.
+In a folder that a group shares, the group may read and write what is made (see `sharing`).
 """
 
 import hashlib
@@ -10,14 +11,19 @@ import os
 from pathlib import Path
 from typing import Any
 
+from raysweep.ledger.reading import read_file
+from raysweep.ledger.sharing import open_to_group
+
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Replace a file's content."""
     make_folder(path.parent)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
+        temporary.unlink(missing_ok=True)  # a killed process, perhaps of another user, may have left one
         file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
         try:
+            open_to_group(temporary, path.parent)
             _write_out(file, content)
         finally:
             os.close(file)
@@ -44,13 +50,21 @@ def sealed(content: dict[str, Any]) -> bytes:
 
 
 def read_sealed(path: Path) -> dict[str, Any] | None:
-    """The content of a sealed file, or None if it is missing, incomplete or not what was written."""
+    """The content of a sealed file, or None if it is missing, incomplete or not what was written.
+
+    Raises UnreadableError where that cannot be found out.
+    """
+    return unsealed(read_file(path) or b"")
+
+
+def unsealed(content: bytes) -> dict[str, Any] | None:
+    """What the bytes of a sealed file say, or None if they are incomplete or not what was written."""
     try:
-        content: dict[str, Any] = json.loads(path.read_bytes())
-        checksum = content.pop("checksum")
-    except (OSError, ValueError, AttributeError, KeyError, TypeError):
+        said: dict[str, Any] = json.loads(content)
+        checksum = said.pop("checksum")
+    except (ValueError, AttributeError, KeyError, TypeError):
         return None
-    return content if checksum == _checksum(content) else None
+    return said if checksum == _checksum(said) else None
 
 
 def append_line(path: Path, line: str) -> int:
@@ -58,6 +72,7 @@ def append_line(path: Path, line: str) -> int:
     make_folder(path.parent)
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
     try:
+        open_to_group(path, path.parent)
         content = path.read_bytes()
         unfinished = bool(content) and not content.endswith(b"\n")
         _write_out(file, b"\n" * unfinished + line.encode() + b"\n")
@@ -72,6 +87,7 @@ def make_folder(path: Path) -> None:
     if not path.is_dir():
         make_folder(path.parent)
         path.mkdir(exist_ok=True)
+        open_to_group(path, path.parent)
         sync_folder(path.parent)
 
 

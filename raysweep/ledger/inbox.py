@@ -8,15 +8,18 @@ The holder plans from the arguments as it would from its own; nothing in the fil
 
 import contextlib
 import os
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from raysweep.ledger import durable
+from raysweep.ledger.reading import names_in
 from raysweep.ledger.records import Ledger
 from raysweep.ledger.store import HeldError, LedgerError, Store
 
 INBOX = "inbox"
+COMMAND = re.compile(r"\d+\.\d+-\d+\.json")
 LOOK_EVERY = 0.5
 """Seconds between two checks whether the holder has taken the command."""
 
@@ -64,18 +67,29 @@ def hold_or_offer(ledger: Ledger, stack: contextlib.ExitStack, argv: Sequence[st
             return False
 
 
-def offers(ledger: Ledger) -> list[Offer]:
-    """The commands that wait for an `answer`, in order."""
-    found = []
-    ledger.store.fetch(f"{INBOX}/")
-    for file in sorted((ledger.folder / INBOX).glob("*.json")):
-        name, content = f"{INBOX}/{file.name}", durable.read_sealed(file)
-        if content:
-            argv, folder, code = tuple(map(str, content["argv"])), str(content["folder"]), str(content.get("code", ""))
-            found.append(Offer(name=name, argv=argv, folder=folder, code=code))
-        else:
-            ledger.store.withdraw(name)
-    return found
+def offers(ledger: Ledger) -> tuple[list[Offer], list[str]]:
+    """The commands that wait for an `answer`, in order, and a line for each that cannot be read, which stays there."""
+    found: list[Offer] = []
+    unreadable: list[str] = []
+    try:
+        ledger.store.fetch(f"{INBOX}/")
+        names = names_in(ledger.folder / INBOX)
+    except OSError as error:
+        return [], [str(error)]
+    for name in names:
+        if not COMMAND.fullmatch(name):  # a file of another program, such as a copy that one left
+            continue
+        try:
+            content = durable.read_sealed(ledger.folder / INBOX / name)
+            if content is None:
+                ledger.store.withdraw(f"{INBOX}/{name}")
+                continue
+        except OSError as error:
+            unreadable.append(str(error))
+            continue
+        argv, folder, code = tuple(map(str, content["argv"])), str(content["folder"]), str(content.get("code", ""))
+        found.append(Offer(name=f"{INBOX}/{name}", argv=argv, folder=folder, code=code))
+    return found, unreadable
 
 
 def answer(store: Store, offered: Offer, refusal: str = "") -> None:

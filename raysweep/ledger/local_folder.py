@@ -5,13 +5,17 @@ lock            the process that holds the folder, which has locked this file
 """
 
 import contextlib
+import errno
 import fcntl
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO, Any
 
 from raysweep.ledger import durable
+from raysweep.ledger.reading import UnreadableError, names_in, read_file, unreadable
+from raysweep.ledger.sharing import open_all_to_group, open_to_group
 from raysweep.ledger.store import HeldError, LedgerError, this_process
 
 
@@ -31,11 +35,8 @@ class LocalFolder:
         """Nothing is to be done: the folder is the store."""
 
     def get(self, name: str) -> bytes | None:
-        """The content of a file, or None if there is no such file."""
-        try:
-            return (self.folder / name).read_bytes()
-        except FileNotFoundError:
-            return None
+        """The content of a file, or None if there is no such file. Raises UnreadableError if it cannot be read."""
+        return read_file(self.folder / name)
 
     def put(self, name: str, content: bytes) -> None:
         """Replace the content of a file."""
@@ -50,9 +51,13 @@ class LocalFolder:
         durable.sync_folder(file.parent)
 
     def withdraw(self, name: str) -> None:
-        """Remove a file, or a folder."""
+        """Remove a file, or a folder. Raises PermissionError where a part of it belongs to somebody else."""
         if name.endswith("/"):
             shutil.rmtree(self.folder / name, ignore_errors=True)
+            if any(
+                not left.startswith(".nfs") for left in names_in(self.folder / name)
+            ):  # those go when they are closed
+                raise PermissionError(errno.EACCES, "cannot be removed", str(self.folder / name))
         else:
             (self.folder / name).unlink(missing_ok=True)
 
@@ -66,18 +71,21 @@ class LocalFolder:
         """Yield how many lines a file has; within the context nobody else appends one."""
         file = self.folder / name
         durable.make_folder(file.parent)
-        with file.open("ab") as stream:
+        with _opened(file, "ab") as stream:
+            open_to_group(file, file.parent)
             with contextlib.suppress(OSError):  # a shared file system that knows no locks
                 fcntl.flock(stream, fcntl.LOCK_EX)
-            yield len(file.read_bytes().splitlines())
+            yield len((read_file(file) or b"").splitlines())
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the folder; the system lets go of it when this process ends, however it ends."""
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            stream = (self.folder / "lock").open("a+")
+            durable.make_folder(self.folder)
+            stream = _opened(self.folder / "lock", "a+")
         except OSError as error:
+            if isinstance(error, UnreadableError):
+                raise
             raise LedgerError(f"cannot write to the results folder {self.folder} ({error.strerror})") from None
         with stream:
             try:
@@ -94,13 +102,29 @@ class LocalFolder:
             stream.truncate(0)
             stream.write(f"{this_process()}\n")
             stream.flush()
+            open_all_to_group(self.folder)  # it may be shared only since the last sweep
             yield
 
     def holder(self) -> str | None:
-        """The process that holds the folder or, on a file system without locks, the last one that held it."""
-        with contextlib.suppress(FileNotFoundError), (self.folder / "lock").open() as stream:
+        """The process that holds the folder or, on a file system without locks, the last one that held it.
+
+        Raises UnreadableError where that cannot be found out.
+        """
+        if read_file(self.folder / "lock") is None:
+            return None
+        with _opened(self.folder / "lock", "r") as stream:
             try:
                 fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except OSError:
                 return stream.read().strip() or "another process"
         return None
+
+
+def _opened(file: Path, mode: str) -> IO[Any]:
+    """The file, opened. Raises UnreadableError for one that is there and cannot be opened."""
+    try:
+        return file.open(mode)
+    except OSError as error:
+        if os.path.lexists(file) and error.errno not in (errno.EROFS, errno.ENOSPC, errno.EDQUOT):
+            raise unreadable(file, error) from None
+        raise

@@ -24,6 +24,7 @@ import fsspec
 
 from raysweep.cache import cache_folder
 from raysweep.ledger.local_folder import LocalFolder
+from raysweep.ledger.reading import UnreadableError
 from raysweep.ledger.store import HeldError, LedgerError, this_process
 
 HEARTBEAT = 20.0
@@ -50,11 +51,20 @@ class ObjectStore:
         """The store's version of each file of the copy that equals the store's."""
 
     def fetch(self, name: str) -> None:
-        """Update a file of the copy, or all files below a folder, from the store."""
+        """Update a file of the copy, or all files below a folder, from the store.
+
+        Raises UnreadableError, once all others are updated, for objects that cannot be read; the copy loses them.
+        """
         there = self._listed(name)
+        unreadable: dict[str, str] = {}
         for one, version in there.items():
             if self._versions.get(one) != version or not (self.folder / one).exists():
-                content = self.get(one)
+                try:
+                    content = self.get(one)
+                except UnreadableError as error:
+                    unreadable |= error.reasons
+                    self._copy.withdraw(one)
+                    continue
                 if content is not None:
                     self._copy.put(one, content)
                     self._versions[one] = version
@@ -64,18 +74,23 @@ class ObjectStore:
             if one not in there and not file.name.startswith(".") and not file.is_dir():
                 file.unlink(missing_ok=True)
                 self._versions.pop(one, None)
+        if unreadable:
+            raise UnreadableError(unreadable)
 
     def share(self, name: str) -> None:
         """Put a file of the copy into the store. Raises FileNotFoundError if the copy lacks it."""
         self.put(name, (self.folder / name).read_bytes())
 
     def get(self, name: str) -> bytes | None:
-        """The content of an object, or None if there is no such object."""
+        """The content of an object, or None if there is no such object. Raises UnreadableError if it cannot be read."""
         try:
             with _one_line(self.location):
                 content: bytes = self._store.cat_file(self._at(name))
         except FileNotFoundError:
             return None
+        except OSError as error:
+            why = str(error).removeprefix(f"{self.location}: ").splitlines() or [type(error).__name__]
+            raise UnreadableError({f"{self.location}/{name}": why[0]}) from None
         return content
 
     def put(self, name: str, content: bytes) -> None:
@@ -117,6 +132,8 @@ class ObjectStore:
         """Hold the store; a holder that has shown no sign of life for two minutes is taken to be gone."""
         try:
             number, content = self._holder()
+        except UnreadableError:
+            raise
         except OSError as error:
             raise LedgerError(str(error)) from None
         if content and time.time() - content["alive"] < DEAD:

@@ -3,11 +3,18 @@
 import contextlib
 import os
 import tempfile
+import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from raysweep.ledger.declarations import FAMILIES
+from raysweep.ledger.inbox import INBOX
 from raysweep.ledger.local_folder import LocalFolder
+from raysweep.ledger.plan import PLAN, QUESTIONS
+from raysweep.ledger.reading import UnreadableError, names_in
+from raysweep.ledger.record_files import RecordFiles
 from raysweep.ledger.records import Ledger
+from raysweep.ledger.store import LedgerError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,13 +41,38 @@ def open_to_watch(location: str | os.PathLike[str]) -> Iterator[Ledger]:
         yield open_ledger(location, copy)
 
 
+def require_readable(ledger: Ledger) -> None:
+    """Check, before anything is changed, that all can be read which says what was done and is to be done.
+
+    Raises UnreadableError, and LedgerError where a store does not answer.
+    """
+    files = RecordFiles()
+    try:
+        ledger.store.fetch("records/")
+        for _ in files.contents(ledger.folder / "records"):
+            pass
+        if files.unreadable:
+            raise UnreadableError(files.unreadable)
+        for name in ("lock", PLAN, QUESTIONS, FAMILIES):
+            ledger.store.get(name)
+        names_in(ledger.folder / INBOX)
+    except UnreadableError:
+        raise
+    except OSError as error:
+        raise LedgerError(str(error)) from None
+
+
 def load_results(folder: str | os.PathLike[str] = "results", *, failed: bool = False) -> "pd.DataFrame":
     """One row for each finished run of a results folder (of failed ones too with `failed`), accuracies in percent.
 
     Columns: run, key, experiment, group, dataset, seed, status, error, every field of the configuration, every result,
-    and provenance. Per-epoch curves are in the column `curves`. Raises FileNotFoundError for a folder without records.
+    and provenance. Per-epoch curves are in the column `curves`. Raises FileNotFoundError for a folder without records,
+    and warns of records that cannot be read.
     """
     ledger = open_ledger(folder)
     if not ledger.has_records():
         raise FileNotFoundError(f"{ledger.location} holds no results of a sweep")
-    return ledger.frame(failed=failed)
+    frame = ledger.frame(failed=failed, records=ledger.readable_records())
+    if ledger.files.unreadable:
+        warnings.warn(f"left out: {UnreadableError(ledger.files.unreadable)}", stacklevel=2)
+    return frame

@@ -7,7 +7,8 @@ from typing import Any
 from raysweep.experiment import Question
 from raysweep.ledger.documents import damage_of, read_document, write_document
 from raysweep.ledger.questions import write_down
-from raysweep.ledger.records import FINISHED, Ledger, Record
+from raysweep.ledger.record_files import Record
+from raysweep.ledger.records import FINISHED, Ledger
 from raysweep.ledger.store import LedgerError, Store
 
 PLAN, QUESTIONS = "plan.json", "questions.json"

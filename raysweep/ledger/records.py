@@ -23,18 +23,18 @@ import datetime
 import hashlib
 import itertools
 import json
+import os
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raysweep.ledger import durable, frames
+from raysweep.ledger.reading import UnreadableError, exists, names_in
+from raysweep.ledger.record_files import Record, RecordFiles, read_record
 from raysweep.ledger.run_folders import RunFolders, safe_name
 from raysweep.ledger.store import LedgerError, Store, this_process
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Record = dict[str, Any]
 
 FINISHED, FAILED, DIVERGED = "finished", "failed", "diverged"
 """How a run ends: with results; with an error that a mended cause may not repeat; with a loss that is not a number."""
@@ -42,6 +42,9 @@ FINISHED, FAILED, DIVERGED = "finished", "failed", "diverged"
 
 SETTLED = (FINISHED, DIVERGED)
 """Runs that ended so are not done again: with the same seed, a run that diverged would diverge once more."""
+
+NAMED = 3
+"""A line names at most this many files."""
 
 STOPPED = "stopped"
 """Reported for a run that will resume; no record has this status."""
@@ -86,8 +89,8 @@ class Ledger:
         self.location = store.location
         """The folder or URL of the results, as `open_ledger` takes it on any machine."""
         self.runs = RunFolders(store)
-        self.damaged: list[str] = []
-        """Records that could not be read when `records` was last called."""
+        self.files = RecordFiles()
+        """What else lay among the records when they were last read."""
 
     def begin(self, run_name: str) -> int:
         """Note that a run starts. Returns the number of this attempt, counted from 1."""
@@ -122,40 +125,72 @@ class Ledger:
 
         Its attempts stay, so that none of them can record anything from now on.
         """
+        self.runs.remove(run_name)  # first, since what cannot be removed would be gone on from
         self.store.withdraw(_record(run_name))
-        self.runs.remove(run_name)
 
     def record(self, run_name: str) -> Record | None:
-        """The record of a run, or None if it has no readable one."""
+        """The record of a run, or None if it has none, or a damaged one. Raises UnreadableError as `records`."""
         self.store.fetch(_record(run_name))
-        return _read(self.folder / _record(run_name))
+        return read_record(self.folder / _record(run_name))
 
     def records(self) -> Iterator[Record]:
-        """All readable records, by name."""
-        self.damaged = []
-        self.store.fetch("records/")
-        for file in sorted((self.folder / "records").glob("*.json")):
-            record = _read(file)
-            if record is None:
-                self.damaged.append(f"{self.location}/records/{file.name}")
-            else:
-                yield record
+        """All sound records, by name.
+
+        Raises UnreadableError, in the end, where one cannot be read: nobody knows then which runs are done.
+        """
+        yield from self.readable_records()
+        if self.files.unreadable:
+            raise UnreadableError(self.files.unreadable)
+
+    def readable_records(self) -> Iterator[Record]:
+        """The records that can be read, by name, for those who report them; `files` says what is missing."""
+        self.files = RecordFiles()
+        try:
+            self.store.fetch("records/")
+        except UnreadableError as error:
+            self.files.unreadable |= error.reasons
+        yield from self.files.read(self.folder / "records")
+
+    def copies(self) -> str:
+        """A line about the copies of records that lay among those when they were last read; "" where there were none.
+
+        A program that synchronises folders makes such copies (see `record_files`).
+        """
+        if not (names := self.files.copies):
+            return ""
+        said = "is a copy of a record" if len(names) == 1 else "are copies of records"
+        named = f"{', '.join(names[:NAMED])}{f' and {len(names) - NAMED} more' * (len(names) > NAMED)}"
+        return f"{named} in {self.location}/records {said} that a synchronising program left; it counts for nothing"
+
+    @property
+    def damaged(self) -> list[str]:
+        """The damaged records that lay among the others when they were last read."""
+        return [f"{self.location}/records/{name}" for name in self.files.damaged]
 
     def set_aside(self) -> list[str]:
-        """Move damaged records aside, so that their runs are trained again. Returns their new places."""
+        """Move damaged records aside, so that their runs are trained again. Returns their new places.
+
+        Raises UnreadableError, before anything is moved, where a record cannot be read.
+        """
+        for _ in self.records():
+            pass
         moved = []
-        self.store.fetch("records/")
-        for file in sorted((self.folder / "records").glob("*.json")):
-            if _read(file) is None:
-                name = self._unused("damaged", file.name)
-                self.store.move(f"records/{file.name}", name)
-                moved.append(f"{self.location}/{name}")
+        for file in self.files.damaged:
+            name = self._unused("damaged", file)
+            self.store.move(f"records/{file}", name)
+            moved.append(f"{self.location}/{name}")
         return moved
 
     def has_records(self) -> bool:
-        """Whether a sweep has left results here."""
-        self.store.fetch("records/")
-        return (self.folder / "records").is_dir()
+        """Whether a sweep has left results here, readable or not. Raises UnreadableError where nobody can tell."""
+        with contextlib.suppress(UnreadableError):
+            self.store.fetch("records/")
+        try:
+            return exists(self.folder / "records")
+        except UnreadableError:
+            if os.path.lexists(self.folder / "records"):
+                return True
+            raise
 
     def frame(self, *, failed: bool = False, records: Iterable[Record] | None = None) -> "pd.DataFrame":
         """The records, all or those given, as a table (see `load_results`)."""
@@ -177,7 +212,7 @@ class Ledger:
     def _unused(self, folder: str, name: str) -> str:
         """A free name in a folder of the store: the given one or, if that is taken, one with a number behind it."""
         self.store.fetch(f"{folder}/")
-        taken = {path.name for path in (self.folder / folder).glob("*")}
+        taken = set(names_in(self.folder / folder))
         names = (f"{name}.{n}" if n else name for n in itertools.count())
         return f"{folder}/{next(name for name in names if name not in taken)}"
 
@@ -188,9 +223,3 @@ def _record(run_name: str) -> str:
 
 def _attempts(run_name: str) -> str:
     return f"attempts/{safe_name(run_name)}"
-
-
-def _read(file: Path) -> Record | None:
-    """The content of a record, or None if it is missing or damaged."""
-    record = durable.read_sealed(file)
-    return record if record and {"run", "key", "status", "config", "results"} <= record.keys() else None

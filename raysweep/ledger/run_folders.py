@@ -18,6 +18,8 @@ from pathlib import Path
 
 from raysweep.experiment import require_name
 from raysweep.ledger import durable
+from raysweep.ledger.reading import names_in, require_opens
+from raysweep.ledger.sharing import open_all_to_group, open_to_group
 from raysweep.ledger.store import LedgerError, Store
 
 STOP = "stop"
@@ -40,6 +42,19 @@ class RunFolders:
     def remove(self, run_name: str) -> None:
         """Remove a run's checkpoints and all else that is in its folder."""
         self._store.withdraw(f"runs/{safe_name(run_name)}/")
+
+    def require_readable(self, run_name: str, *, to_start: bool) -> None:
+        """Raises UnreadableError for a file of a run that cannot be read.
+
+        With `to_start`, it must be possible to add to the run's attempts, too. What is in an object store is not looked
+        at: whoever fetches it says so.
+        """
+        folder = self.folder(run_name)
+        for name in names_in(folder):
+            if not name.startswith("."):
+                require_opens(folder / name, os.O_RDONLY)
+        if to_start:
+            require_opens(self._store.folder / "attempts" / safe_name(run_name), os.O_RDWR)
 
     def ask_to_stop(self, run_name: str) -> None:
         """Ask a run to write its checkpoint and end, as trainables.control says."""
@@ -68,10 +83,16 @@ class RunFolders:
         `checkpoint` has the names of the files that a checkpoint consists of, `first_here` is for one of the workers on
         a machine, and `meet` waits for all of the run.
         """
-        if not self._store.is_remote:
-            yield
-            return
         folder = self.folder(run_name)
+        if not self._store.is_remote:
+            durable.make_folder(folder.parent)
+            try:
+                yield
+            finally:  # not every trainable sees to this itself
+                with contextlib.suppress(OSError):
+                    open_to_group(folder, folder.parent)
+                    open_all_to_group(folder)
+            return
         fetched: dict[str, str | None] = dict.fromkeys(checkpoint)
         if first_here:
             shutil.rmtree(folder, ignore_errors=True)

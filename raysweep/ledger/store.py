@@ -19,7 +19,10 @@ class HeldError(LedgerError):
 
 
 class Store(Protocol):
-    """Keeps files by name. What one machine has put, shared or appended, all others see from then on."""
+    """Keeps files by name. What one machine has put, shared or appended, all others see from then on.
+
+    Whatever reads raises UnreadableError for a file that is there, or may be, and cannot be read (see `reading`).
+    """
 
     folder: Path
     """The folder in which this machine reads files after `fetch`, and writes those that it will `share`."""

@@ -5,11 +5,12 @@ import io
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from raysweep.ledger import Ledger, open_to_watch
+from raysweep.ledger import Ledger, UnreadableError, open_to_watch
 from raysweep.live.formatting import format_clock_time
 from raysweep.live.state import ACTIVE, HEARTBEAT_EVERY, WAITING, SweepState, read_state
 
@@ -26,7 +27,8 @@ def watch_sweep(results: str | os.PathLike[str] = "results", *, follow: bool = T
     """Show the table of the sweep in a results folder (or URL), in a terminal or a notebook, until the sweep ends.
 
     The table is shown only once with `follow=False`, if no sweep is running, and if standard output is neither of the
-    two. Raises LedgerError if no sweep has ever run there.
+    two. Raises LedgerError if no sweep has ever run there, and UnreadableError, once it has shown what it can, for a
+    file that cannot be read.
     """
     from rich.console import Console
 
@@ -34,13 +36,18 @@ def watch_sweep(results: str | os.PathLike[str] = "results", *, follow: bool = T
     from raysweep.live.view import can_redraw
 
     with open_to_watch(results) as ledger:
-        seen = observe(ledger)
+        try:
+            seen = observe(ledger)
+        except UnreadableError:
+            print(_without_status(ledger))
+            raise
         in_notebook = Console().is_jupyter
         table = Table(lambda: seen.state, notice=lambda: seen.notice)
         if not in_notebook and not (follow and seen.is_alive and can_redraw()):
             if isinstance(sys.stdout, io.TextIOWrapper):
                 sys.stdout.reconfigure(errors="replace")  # the locale may lack characters of the table
             Console(width=None if os.isatty(1) else 160, height=HEIGHT).print(table)
+            seen.require_readable()
             return
         with (
             contextlib.suppress(KeyboardInterrupt),
@@ -50,6 +57,7 @@ def watch_sweep(results: str | os.PathLike[str] = "results", *, follow: bool = T
                 time.sleep(LOOK_EVERY)
                 seen = observe(ledger)
                 show()
+        seen.require_readable()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,11 +69,27 @@ class Observation:
     is_alive: bool
     notice: str
     """The line below the table: where the results are, and how the sweep is doing."""
+    unreadable: UnreadableError | None = None
+    """Why it is not known who holds the results folder, if so."""
+
+    def require_readable(self) -> None:
+        """Raises UnreadableError where something could not be read."""
+        if self.unreadable:
+            raise self.unreadable
 
 
 def observe(ledger: Ledger, clock: Callable[[], float] = time.time) -> Observation:
-    """Read a sweep's last state, and find out whether it still runs. Raises LedgerError if no sweep has ever run."""
-    state, holder, now = read_state(ledger), ledger.store.holder(), clock()
+    """Read a sweep's last state, and find out whether it still runs.
+
+    Raises LedgerError if no sweep has ever run, and UnreadableError if its last state cannot be read.
+    """
+    state, now = read_state(ledger), clock()
+    try:
+        holder = ledger.store.holder()
+    except UnreadableError as error:
+        is_alive = not state.ended and now - state.written <= 3 * HEARTBEAT_EVERY
+        notice = f"{ledger.location}: whether a sweep runs is not known; {error}"
+        return Observation(state=state, is_alive=is_alive, notice=notice, unreadable=error)
     at = format_clock_time(state.ended or state.written, now)
     goes_on = "; the same command goes on" if any(row.state in (WAITING, *ACTIVE) for row in state.run_states) else ""
     if state.ended:
@@ -81,6 +105,18 @@ def observe(ledger: Ledger, clock: Callable[[], float] = time.time) -> Observati
     if holder and holder != state.holder:
         notice = f"{ledger.location}: {holder} is about to begin; what the sweep before it left"
     return Observation(state=state, is_alive=False, notice=notice)
+
+
+def _without_status(ledger: Ledger) -> str:
+    """What is known of a sweep whose last state cannot be read."""
+    try:
+        holder = ledger.store.holder() or "no sweep holds it"
+    except UnreadableError:
+        holder = "whether a sweep runs is not known"
+    counts = Counter(record["status"] for record in ledger.readable_records())
+    ended = ", ".join(f"{n} {status}" for status, n in counts.items()) or "none"
+    left_out = len(ledger.files.unreadable)
+    return f"{ledger.location}: {holder}; recorded runs: {ended}" + f" ({left_out} unreadable)" * bool(left_out)
 
 
 @contextlib.contextmanager

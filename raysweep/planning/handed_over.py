@@ -32,6 +32,10 @@ class HandedOver:
         self._families_of, self._parse_values = families_of, parse_values
         self.names: list[str] = []
         """The names of all runs handed over so far, whether they have a result or not."""
+        self.unreadable: list[str] = []
+        """A line for each command that lies there and cannot be read or taken."""
+        self._untaken: dict[str, str] = {}
+        """Of these, the lines about commands that cannot be taken, by their names."""
 
     def take(self) -> list[PlannedRun]:
         """The runs, without those already settled, of the commands that were handed over since the last call.
@@ -39,19 +43,38 @@ class HandedOver:
         Those who handed them over are told what was refused, and why.
         """
         runs: list[PlannedRun] = []
-        for offered in offers(self._ledger):
+        waiting, unreadable = offers(self._ledger)
+        for line in unreadable:
+            if line not in self.unreadable:
+                print(f"handed over and left there: {line}", flush=True)
+        self.unreadable = [*unreadable, *self._untaken.values()]
+        for offered in waiting:
+            if offered.name in self._untaken:
+                continue
             try:
                 with contextlib.chdir(offered.folder):
                     planned = self._plan(offered)
+                settled = self._ledger.settled()
             except (PlanError, OSError) as error:
-                answer(self._ledger.store, offered, refusal=str(error))
                 print(f"handed over and refused: {error}", flush=True)
+                self._answer(offered, str(error))
                 continue
-            answer(self._ledger.store, offered)
+            if not self._answer(offered):
+                continue
             self.names += [run.name for run in planned]
-            settled = self._ledger.settled()
             runs += [run for run in planned if run.name not in settled]
         return runs
+
+    def _answer(self, offered: Offer, refusal: str = "") -> bool:
+        """Take or refuse an offer. Returns whether that was possible; what cannot be taken is not done."""
+        try:
+            answer(self._ledger.store, offered, refusal=refusal)
+        except OSError as error:
+            self._untaken[offered.name] = str(error)
+            self.unreadable.append(str(error))
+            print(f"handed over and left there: {error}", flush=True)
+            return False
+        return True
 
     def _plan(self, offered: Offer) -> list[PlannedRun]:
         """Plan a command, and write down its runs and questions.

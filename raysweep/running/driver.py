@@ -20,10 +20,10 @@ import ray.exceptions
 import ray.train
 from ray import tune
 
-from raysweep.ledger import FAILED, STOPPED, open_to_watch
+from raysweep.ledger import FAILED, STOPPED, UnreadableError, open_to_watch
 from raysweep.planning import PlannedRun
 from raysweep.ray_internals import Feature, hand_on
-from raysweep.running.failures import HUNG, MEMORY, Failure, failure_of
+from raysweep.running.failures import DISK, HUNG, MEMORY, Failure, failure_of
 from raysweep.running.recording import ledger_of, record_failure, unrecorded
 from raysweep.running.spec import MAX_RESTARTS, Attempt, TrialSpec, WorkerSpec, end_report
 from raysweep.running.trainers import trainer
@@ -38,9 +38,17 @@ LOOK_AROUND = 2.0
 
 def run_trial(config: dict[str, TrialSpec]) -> None:
     """Body of a Tune trial; `config` holds the `TrialSpec` as "spec"."""
-    spec, started, restarts = config["spec"], time.time(), 0
+    spec = config["spec"]
     _name_the_cluster(spec)
-    ledger = ledger_of(spec)
+    try:
+        _run_all(spec)
+    except UnreadableError as error:  # nobody knows which of the runs are done
+        tune.report(dict(end_report(spec.runs[0].name, FAILED, str(error), kind=DISK)))
+
+
+def _run_all(spec: TrialSpec) -> None:
+    """Train the runs of a trial until all have ended. Raises UnreadableError where the ledger cannot be read."""
+    ledger, started, restarts = ledger_of(spec), time.time(), 0
     while runs := unrecorded(spec):
         first = runs[0].name
         if ledger.runs.is_asked_to_stop(first):

@@ -4,7 +4,7 @@ lost       a worker, node or process went away       the run goes on from its ch
 hung       no worker got on for far too long         the same, after its processes were ended
 memory     not enough of it                          again in smaller parts, then failed with remedies
 diverged   a loss that is not a number               never again with this seed
-disk       no space left, no right to write          failed, and nothing else starts
+disk       no space left, results not to be opened    failed, and nothing else starts
 data       data that cannot be read                  failed, the file named
 error      any other exception                       failed; the third of a kind ends its group
 """

@@ -15,7 +15,7 @@ import ray
 import ray.exceptions
 from ray import tune
 
-from raysweep.ledger import Ledger
+from raysweep.ledger import Ledger, make_folder
 from raysweep.live import Status, choose_view
 from raysweep.messages import one_line
 from raysweep.planning import PlannedRun, Rules
@@ -48,6 +48,9 @@ def launch(
             stack.callback(status.close)
         queue = TrialQueue(ledger, placement, rules, status, without)
         queue.add(runs)
+        make_folder(
+            ledger.folder / "ray" / "train"
+        )  # which Ray would close to others of a group (see `ledger.sharing`)
         if placement.prepares and Feature.KEPT_PROCESSES not in without:
             from raysweep.ray_internals import kept_processes
 

@@ -142,7 +142,7 @@ class TrialQueue:
         if result["left"] == 0 and self.admission.release(bundle):
             self._release(bundle)
         if result["kind"] == DISK:
-            self._drop(self.admission.drop(), "the disk cannot be written to")
+            self._drop(self.admission.drop(), "the results folder cannot be read or written to")
         elif result["kind"] == ERROR:
             alike = run.group, result["signature"]
             self._failures[alike] += 1

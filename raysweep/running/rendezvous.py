@@ -10,6 +10,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from raysweep.ledger import make_folder
+
 TIMEOUT = datetime.timedelta(minutes=30)
 """How long an operation of a process group may take, as in Ray Train."""
 
@@ -24,7 +26,7 @@ def process_group(file: str, rank: int, world_size: int, *, on_gpus: bool) -> It
     distributed = importlib.import_module("torch.distributed")  # of all of raysweep, only such workers need torch
     os.environ["GLOO_SOCKET_IFNAME"] = os.environ["NCCL_SOCKET_IFNAME"] = "lo"
     os.environ.setdefault("TORCH_NCCL_ASYNC_ERROR_HANDLING", "1")  # as Ray Train does: a lost peer ends the others
-    Path(file).parent.mkdir(parents=True, exist_ok=True)
+    make_folder(Path(file).parent)
     distributed.init_process_group(
         backend="nccl" if on_gpus else "gloo",
         init_method=f"file://{file}",

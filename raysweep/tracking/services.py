@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from raysweep.ledger import FAILED, FINISHED, Ledger
+from raysweep.ledger import FAILED, FINISHED, Ledger, make_folder, open_to_group
 from raysweep.messages import PlanError, nearest, one_line
 from raysweep.planning import PlannedRun
 from raysweep.ray_internals import Feature, lost, mlflow_runs, notice, without_restarts
@@ -140,8 +140,9 @@ class _Trial:
 
     def remember(self, id: str) -> None:
         """Write down the service's id of the run."""
-        self._id.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(self._id.parent)
         self._id.write_text(id)
+        open_to_group(self._id, self._id.parent)
 
     def forget(self) -> None:
         """Forget the id, so that a new run of the service begins."""
@@ -155,7 +156,7 @@ class _Trial:
         if ids is not None and self._id.exists():
             ids[self] = self._id.read_text()
         else:
-            Path(self.local_path).mkdir(parents=True, exist_ok=True)
+            make_folder(Path(self.local_path))
             callback.log_trial_start(self)
             if ids is not None:
                 self.remember(ids[self])

@@ -17,7 +17,7 @@ from tensorboardX.event_file_writer import EventsWriter  # type: ignore[import-u
 from tensorboardX.proto import event_pb2  # type: ignore[import-untyped]
 from tensorboardX.summary import hparams, scalar  # type: ignore[import-untyped]
 
-from raysweep.ledger import FINISHED, Ledger
+from raysweep.ledger import FINISHED, Ledger, make_folder, open_to_group
 from raysweep.planning import PlannedRun
 
 FLUSH_EVERY = 2.0
@@ -38,12 +38,13 @@ class EventFiles:
         """Begin a new file for a run; TensorBoard then no longer shows events of earlier files at later steps."""
         self._close(run.name)
         folder = self._ledger.folder / "tensorboard" / run.dataset / run.name
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         before = set(folder.iterdir())
         writer = EventsWriter(
             str(folder / "events"), f".{time.time_ns()}"
         )  # TensorBoard reads files in the order of their names
         (file,) = set(folder.iterdir()) - before
+        open_to_group(file, folder)
         self._writers[run.name] = writer, file
         restart = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
         writer.write_event(event_pb2.Event(wall_time=time.time(), step=step + 1, session_log=restart))

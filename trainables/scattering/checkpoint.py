@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from trainables.files import write_atomically
+from trainables.files import require_readable, write_atomically
 from trainables.results import require_same_run, set_aside
 from trainables.scattering.config import ScatteringConfig
 from trainables.scattering.network import ScatteringNet
@@ -44,6 +44,7 @@ def read(folder: Path, name: str, config: ScatteringConfig, identity: dict[str, 
     except FileNotFoundError:
         return None
     except (RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+        require_readable(file, error)
         set_aside(file, error)
         return None
     require_same_run(folder, content, config, identity)
