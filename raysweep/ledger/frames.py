@@ -47,7 +47,17 @@ def _row(record: Mapping[str, Any]) -> dict[str, Any]:
     for part in PARTS:
         values: Mapping[str, Any] = record.get(part) or {}
         row |= {name: value for name, value in values.items() if name not in row or part == "results"}
-    return row
+    return {name: _text(value) if isinstance(value, str) else value for name, value in row.items()}
+
+
+def _text(value: str) -> str:
+    """The text, where it holds bytes of a file's name that are no UTF-8 with `\\xe9` for such a byte."""
+    if value.isascii():
+        return value
+    try:
+        return value.encode(errors="surrogateescape").decode(errors="backslashreplace")
+    except UnicodeEncodeError:
+        return value.encode(errors="backslashreplace").decode()
 
 
 def _plain(values: list[Any]) -> list[Any]:
