@@ -11,7 +11,8 @@ def locate(dataset: str, data_dir: str | None) -> str:
     """
     from trainables.data import catalog
 
-    return catalog.described(catalog.locate(dataset, data_dir), data_dir)
+    said: str = catalog.described(catalog.locate(dataset, data_dir), data_dir)
+    return said
 
 
 @contextlib.contextmanager

@@ -27,9 +27,10 @@ def find_image_folders(dataset: str, root: Path, image_size: int) -> DataInfo:
         unknown = sorted(set(_class_folders(test)) - set(classes))
         if unknown:
             raise DataError(f"{test / unknown[0]} is a class without training images in {train}")
-    of_split = [image_files(folder, classes) for folder in (train, test) if folder]
+    test_images = image_files(test, classes) if test else None
     if len(classes) < 2:
         raise DataError(f"{train} holds {len(classes)} class folder(s); at least 2 are needed")
+    train_images = image_files(train, classes)
     return DataInfo(
         dataset=dataset,
         layout="folders" if test else "classes",
@@ -37,12 +38,12 @@ def find_image_folders(dataset: str, root: Path, image_size: int) -> DataInfo:
         test=(test,) if test else (),
         image_size=image_size,
         classes=classes,
-        n_train=len(of_split[0].paths),
-        n_test=len(of_split[1].paths) if test else 0,
+        n_train=len(train_images.paths),
+        n_test=len(test_images.paths) if test_images else 0,
         mean=IMAGENET_MEAN,
         std=IMAGENET_STD,
         flip=True,
-        left_out=sum(files.left_out for files in of_split),
+        left_out=train_images.left_out + (test_images.left_out if test_images else 0),
     )
 
 
