@@ -12,7 +12,7 @@ from raysweep.experiment import Family
 from raysweep.forecasts import forecasts, machine_of, past_error, show_plan, with_predictions
 from raysweep.ledger import SETTLED, Ledger, Record, hold_or_offer, open_ledger
 from raysweep.live import Status, choose_view
-from raysweep.messages import PlanError
+from raysweep.messages import PlanError, as_text
 from raysweep.planning import (
     HandedOver,
     NextStep,
@@ -83,6 +83,8 @@ def sweep(options: Options, argv: Sequence[str], hooks: Hooks) -> int:
     with contextlib.ExitStack() as stack:
         if options.plan or options.print_commands:  # for machines that may have other data and devices
             stack.enter_context(family.elsewhere())
+        else:
+            _require_text(argv)
         spec = sweep_spec(options, family, hooks.parse_values)
         resources = _resources(options, stack)
         ledger = open_ledger(options.results)
@@ -106,6 +108,13 @@ def sweep(options: Options, argv: Sequence[str], hooks: Hooks) -> int:
         hooks.print_answers(ledger.location, names)
         ledger.write_frame()
         return 130 if interrupted else int(bool(set(names) - ledger.finished()))
+
+
+def _require_text(argv: Sequence[str]) -> None:
+    """Raises PlanError for names that are no UTF-8, since Ray keeps the command line of whoever starts it as text."""
+    for argument in argv:
+        if as_text(argument) != argument:
+            raise PlanError(f"{as_text(argument)} is no UTF-8, which Ray needs in a command; name a link to it instead")
 
 
 def run(setup: Setup, plans: Iterator[list[PlannedRun]], handed_over: HandedOver) -> tuple[list[str], bool]:

@@ -5,6 +5,8 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from raysweep.messages import as_text
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -47,17 +49,7 @@ def _row(record: Mapping[str, Any]) -> dict[str, Any]:
     for part in PARTS:
         values: Mapping[str, Any] = record.get(part) or {}
         row |= {name: value for name, value in values.items() if name not in row or part == "results"}
-    return {name: _text(value) if isinstance(value, str) else value for name, value in row.items()}
-
-
-def _text(value: str) -> str:
-    """The text, where it holds bytes of a file's name that are no UTF-8 with `\\xe9` for such a byte."""
-    if value.isascii():
-        return value
-    try:
-        return value.encode(errors="surrogateescape").decode(errors="backslashreplace")
-    except UnicodeEncodeError:
-        return value.encode(errors="backslashreplace").decode()
+    return {name: as_text(value) if isinstance(value, str) else value for name, value in row.items()}
 
 
 def _plain(values: list[Any]) -> list[Any]:

@@ -206,7 +206,6 @@ def no_network(monkeypatch):
     monkeypatch.setattr("trainables.data.cifar._download", no_download)
 
 
-@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::Warning:PIL")
 @pytest.mark.parametrize("seed", range(50))
 def test_a_mutated_data_set_is_read_or_refused_in_a_line(tmp_path, seed, no_hang):
