@@ -58,7 +58,7 @@ def in_shards(folder: Path, *, name: str = "{split}-{part:05}-of-{total:05}.parq
     half = len(train) // 2
     for split, parts in (("train", [train.slice(0, half), train.slice(half)]), ("test", [test])):
         for part, content in enumerate(parts):
-            write(folder / name.format(split=split, part=part, total=len(parts)), content)
+            write(folder / name.format(split=split, part=part, number=part + 1, total=len(parts)), content)
     return folder
 
 
@@ -131,7 +131,7 @@ SOUND: dict[str, Callable[[Path], Path]] = {
         folder, name="data/{split}-{part:05}-of-{total:05}-a09b74b3ef9c3b56.parquet"
     ),
     "converted": lambda folder: in_shards(folder, name="plain_text/{split}/{part:04}.parquet"),
-    "counted_from_1": lambda folder: in_shards(folder, name="{split}/{part}-of-{total}.parquet"),
+    "counted_from_1": lambda folder: in_shards(folder, name="{split}/{number}-of-{total}.parquet"),
     "one_file": lambda folder: in_shards(folder, name="{split}_{part}.parquet"),
     "prefix": lambda folder: in_shards(folder, name="cifar10-{split}-{part:05}-of-{total:05}.parquet"),
     "binary": lambda folder: in_shards(folder, tables=_other_images(pa.binary())),
