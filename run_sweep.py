@@ -7,6 +7,7 @@
 Rerunning a command is how one resumes: finished runs are skipped, interrupted ones go on from their checkpoint.
 """
 
+import io
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -75,6 +76,8 @@ HOOKS = Hooks(families=families, parse_values=parse_values, next_step=next_step,
 
 def command() -> NoReturn:
     """`raysweep`, as a wheel installs it, and `python run_sweep.py`."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")  # names of files, as of --data-dir, may hold any byte
     try:
         sys.exit(main())
     except BrokenPipeError:  # `raysweep --list | head`

@@ -38,3 +38,13 @@ def without_secrets(text: str) -> str:
         if len(value) >= SHORTEST_SECRET and any(word in name.upper() for word in SECRET):
             text = text.replace(value, "***")
     return text
+
+
+def as_text(name: str) -> str:
+    """The name of a file as text that any file can hold: bytes of it that are no UTF-8 are written `\\xe9`."""
+    if name.isascii():
+        return name
+    try:
+        return name.encode(errors="surrogateescape").decode(errors="backslashreplace")
+    except UnicodeEncodeError:
+        return name.encode(errors="backslashreplace").decode()

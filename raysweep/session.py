@@ -25,7 +25,7 @@ from raysweep.ledger import (
     require_readable,
 )
 from raysweep.live import Status, choose_view
-from raysweep.messages import PlanError
+from raysweep.messages import PlanError, as_text
 from raysweep.modules import importing_from
 from raysweep.planning import (
     HandedOver,
@@ -105,6 +105,8 @@ def sweep(options: Options, argv: Sequence[str], hooks: Hooks) -> int:
     with contextlib.ExitStack() as stack:
         if options.plan or options.print_commands:  # for machines that may have other data and devices
             stack.enter_context(family.elsewhere())
+        else:
+            _require_text(argv)
         spec = sweep_spec(options, family, hooks.parse_values)
         resources = _resources(options, stack)
         ledger = open_ledger(options.results)
@@ -143,6 +145,13 @@ def _keep_code(setup: Setup, stack: contextlib.ExitStack, space: str | None) -> 
     if not setup.spec.options.address:  # the nodes of a cluster may not see it
         stack.enter_context(importing_from(Path(code.folder), SPACE))
     return code
+
+
+def _require_text(argv: Sequence[str]) -> None:
+    """Raises PlanError for names that are no UTF-8, since Ray keeps the command line of whoever starts it as text."""
+    for argument in argv:
+        if as_text(argument) != argument:
+            raise PlanError(f"{as_text(argument)} is no UTF-8, which Ray needs in a command; name a link to it instead")
 
 
 def run(setup: Setup, plans: Iterator[list[PlannedRun]], handed_over: HandedOver) -> tuple[list[str], bool]:

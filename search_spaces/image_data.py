@@ -3,19 +3,16 @@
 import contextlib
 from collections.abc import Iterator
 
-EMBEDDED = "digits"
-
 
 def locate(dataset: str, data_dir: str | None) -> str:
-    """Where a dataset is, as people are told. Raises ValueError, in a line, where its files are missing."""
+    """Where a dataset is and what was found of it, as people are told.
+
+    Raises ValueError, in a line, where its files are missing, incomplete or of another kind.
+    """
     from trainables.data import catalog
 
-    info = catalog.locate(dataset, data_dir)
-    if dataset == EMBEDDED:
-        return "the embedded digits (scikit-learn's handwriting as 32x32 RGB)"
-    if info.layout == "published":
-        return f"{dataset} as it was published (its files are not here)"
-    return f"{dataset} in {data_dir}"
+    said: str = catalog.described(catalog.locate(dataset, data_dir), data_dir)
+    return said
 
 
 @contextlib.contextmanager

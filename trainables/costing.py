@@ -218,5 +218,5 @@ def data_bytes(info: DataInfo) -> int:
         return (info.n_train + info.n_test) * (3 * info.image_size**2 + 8)
     if info.layout == "published":
         return (info.n_train + info.n_test) * (PATH_BYTES + USUAL_PATH)
-    paths = [path for folder in (*info.train, *info.test) for path in image_files(folder, info.classes)[0]]
+    paths = [path for folder in (*info.train, *info.test) for path in image_files(folder, info.classes).paths]
     return sum(map(len, paths)) + PATH_BYTES * len(paths)

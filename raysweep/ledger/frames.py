@@ -5,6 +5,8 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from raysweep.messages import as_text
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -47,7 +49,7 @@ def _row(record: Mapping[str, Any]) -> dict[str, Any]:
     for part in PARTS:
         values: Mapping[str, Any] = record.get(part) or {}
         row |= {name: value for name, value in values.items() if name not in row or part == "results"}
-    return row
+    return {name: as_text(value) if isinstance(value, str) else value for name, value in row.items()}
 
 
 def _plain(values: list[Any]) -> list[Any]:

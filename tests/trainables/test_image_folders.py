@@ -1,6 +1,8 @@
 """Folders of images against torchvision's ImageFolder; what is wrong with a folder is said by name."""
 
+import hashlib
 import io
+import os
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -10,7 +12,8 @@ import torchvision
 from PIL import Image
 
 from tests.conftest import real_data
-from trainables.data import batches
+from tests.trainables import odd_data
+from trainables.data import batches, decoding
 from trainables.data.catalog import DataError, locate
 from trainables.data.decoding import decode, read_file
 from trainables.data.loading import FileImages, load
@@ -117,6 +120,79 @@ def test_a_folder_of_classes_is_split(folders):
     assert len(train) + len(val) == 14
     assert len(val) == 2
     assert not set(train.paths) & set(val.paths)
+
+
+def pixel_sums(images):
+    """What tells images apart, in any order."""
+    return sorted(int(decoding.evaluation_crop(read_file(path), 32, name=path).sum()) for path in images.paths)
+
+
+@pytest.mark.parametrize("name", odd_data.FOLDERS)
+def test_names_that_are_no_data_or_no_text_change_no_image(tmp_path, name):
+    make, left_out = odd_data.FOLDERS[name]
+    info = locate("imagefolder", str(make(tmp_path / "data")), image_size=32)
+    plain = locate("imagefolder", str(odd_data.image_folders(tmp_path / "plain")), image_size=32)
+    assert (info.n_train, info.n_test, info.num_classes, info.left_out) == (40, 16, 2, left_out)
+    for images, expected in zip(load(info, **ALL), load(plain, **ALL), strict=True):
+        assert pixel_sums(images) == pixel_sums(expected)
+        assert images.labels.tolist() == expected.labels.tolist()
+    assert (info.fingerprint() == plain.fingerprint()) == (not name.startswith("latin1"))
+    counted = f"; entries left out (they begin with a dot, or are __MACOSX): {left_out}" if left_out else ""
+    assert info.summary() == f"images: 40 in train, 16 in val; 2 classes{counted}"
+
+
+def test_fingerprints_of_sound_folders_stay_as_they_are(tmp_path):
+    split = locate("imagefolder", str(odd_data.image_folders(tmp_path / "split")), image_size=32)
+    names = [f"{label}/{i}.jpg" for n in (20, 8) for label in ("cat", "dog") for i in range(n)]
+    text = "\n".join(["imagefolder", "folders", "cat", "dog", *sorted(names)])
+    assert split.fingerprint() == hashlib.sha256(text.encode()).hexdigest()[:16] == "7f580a30d0259cb1"
+    assert locate("digits", None).fingerprint() == "5242df42525b22cc"
+
+
+@pytest.mark.data
+def test_fingerprints_of_real_data_stay_as_they_are():
+    assert locate("cifar10", str(real_data("cifar10"))).fingerprint() == "9ebadd0682746907"
+
+
+def test_names_are_told_in_printable_text(tmp_path):
+    root = os.fsencode(odd_data.image_folders(tmp_path))
+    file = root + b"/train/cat/caf\xe9\n.jpg"
+    os.rename(root + b"/train/cat/0.jpg", file)
+    with open(file, "wb") as stream:
+        stream.write(b"not an image")
+    info = locate("imagefolder", str(tmp_path), image_size=32)
+    source = batches.Batches(info, load(info, **ALL)[0], global_batch_size=8, workers=ALONE, augment=False, seed=0)
+    with pytest.raises(DataError) as error:
+        list(source.validation())
+    said = r"train/cat/caf\xe9\n.jpg cannot be read as an image (its format is not known)"
+    assert str(error.value) == f"{tmp_path}/{said}"
+    os.rename(root + b"/val/dog", root + b"/val/d\xf6g")
+    with pytest.raises(DataError, match=r"val/d\\xf6g is a class without training images"):
+        locate("imagefolder", str(tmp_path), image_size=32)
+
+
+def test_a_class_that_is_a_broken_link_is_named(tmp_path):
+    odd_data.image_folders(tmp_path)
+    (tmp_path / "train" / "fox").symlink_to("/gone/away")
+    with pytest.raises(DataError, match="train/fox is a link to /gone/away, which is not there"):
+        locate("imagefolder", str(tmp_path), image_size=32)
+
+
+def test_class_folders_that_are_links_are_read(tmp_path):
+    odd_data.image_folders(tmp_path / "real")
+    for split in ("train", "val"):
+        (tmp_path / "data" / split).mkdir(parents=True)
+        for name in ("cat", "dog"):
+            (tmp_path / "data" / split / name).symlink_to(tmp_path / "real" / split / name)
+    linked, real = (locate("imagefolder", str(tmp_path / name), image_size=32) for name in ("data", "real"))
+    assert linked.fingerprint() == real.fingerprint()
+
+
+def test_a_pipe_among_the_images_stops_the_run_by_name(tmp_path):
+    odd_data.image_folders(tmp_path)
+    os.mkfifo(tmp_path / "train" / "cat" / "pipe.jpg")
+    with pytest.raises(DataError, match=r"pipe.jpg cannot be read as an image \(it is empty\)"):
+        pixel_sums(load(locate("imagefolder", str(tmp_path), image_size=32), **ALL)[0])
 
 
 @pytest.mark.data

@@ -1,3 +1,5 @@
+import hashlib
+import json
 import os
 
 import pytest
@@ -25,7 +27,7 @@ def settle(root):
 
 
 def files(folder):
-    return [os.path.join(relative, name) for relative, _, names in index.listing(folder) for name in names]
+    return [os.path.join(relative, name) for relative, _, names, _ in index.listing(folder) for name in names]
 
 
 def test_a_folder_is_listed_once(folder, monkeypatch):
@@ -78,3 +80,34 @@ def test_names_that_are_not_text_survive(folder):
     settle(folder)
     assert files(folder) == files(folder)
     assert len(files(folder)) == 5
+
+
+def test_what_begins_with_a_dot_is_left_out_and_counted(folder):
+    for name in (".ipynb_checkpoints/1.png", "a/._1.png", "a/.DS_Store", "b/deep/__MACOSX/1.png"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).touch()
+    settle(folder)
+    for _ in ("listed", "stored"):
+        assert files(folder) == ["a/1.png", "a/2.png", "b/1.png", "b/deep/1.png"]
+        assert {relative: count for relative, _, _, count in index.listing(folder)} == {
+            "": 1,
+            "a": 2,
+            "b": 0,
+            "b/deep": 1,
+        }
+
+
+def test_an_index_of_an_earlier_version_is_not_believed(folder):
+    expected = index.listing(folder)
+    (store,) = index_folder().glob("index-*")
+    earlier = json.dumps([[relative, mtime, [*names, "._0.png"]] for relative, mtime, names, _ in expected]).encode()
+    store.write_bytes(hashlib.sha256(earlier).hexdigest().encode() + b"\n" + earlier)
+    assert index.listing(folder) == expected
+
+
+def test_links_that_go_round_in_a_circle_end_the_listing_by_name(folder):
+    for name in ("a", "b"):
+        (folder / name / "round").symlink_to(folder)
+    with pytest.raises(OSError, match="a link to a folder that holds it") as error:
+        index.listing(folder)
+    assert error.value.filename.endswith("round")

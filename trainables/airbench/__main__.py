@@ -15,6 +15,8 @@ from trainables.airbench.config import ABLATIONS, AirbenchConfig
 from trainables.airbench.preflight import check
 from trainables.airbench.training import train
 from trainables.cli import UsageError, fail, nearest, parse
+from trainables.data.catalog import described as described_data
+from trainables.data.catalog import locate
 from trainables.distributed import Workers, process_group_from_env
 
 
@@ -27,8 +29,10 @@ def main() -> None:
             check(configs[0], workers.world_size)
         except ValueError as error:
             fail(error) if workers.is_main else sys.exit(2)
-        if configs[0].dataset == "digits" and workers.is_main:
-            print("Data: the embedded digits; a mirrored digit is none, so all steps run and their order means nothing")
+        if workers.is_main:
+            info = locate(configs[0].dataset, configs[0].data_dir)
+            mirrored = "; a mirrored digit is none, so all steps run and their order means nothing"
+            print(f"Data: {described_data(info, configs[0].data_dir)}{mirrored * (not info.flip)}", flush=True)
         accuracies = []
         for config in configs:
             try:

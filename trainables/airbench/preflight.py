@@ -37,8 +37,7 @@ def check(config: AirbenchConfig, num_workers: int) -> dict[str, Any]:
     return {
         "numerics": NUMERICS,
         "data": info.fingerprint(),
-        "image_size": info.image_size,
-        "num_classes": info.num_classes,
+        **info.described(),
         "final_channels": WIDTHS[-1],
         "final_size": FINAL_SIZE,
         "n_params_extractor": config.n_params_extractor(),

@@ -161,7 +161,7 @@ class _Run:
             "pflop": config.pflop(len(setup.labels), setup.n_test, setup.num_classes),
             "steps": self.total_steps,
             "actual_train_samples": len(setup.labels),
-            "num_classes": setup.num_classes,
+            **setup.data,
             "n_params_total": sum(p.numel() for p in setup.net.parameters()),
             "world_size": self.workers.world_size,
             "batch_norm_images": config.batch_size // self.workers.world_size,

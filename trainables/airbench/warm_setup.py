@@ -35,8 +35,8 @@ class WarmSetup:
         self.test_pixels = self._on_device(test_images.pixels[own])
         self.test_labels = test_images.labels[own].to(workers.device)
         """This worker's share of the test images."""
-        self.n_test, self.num_classes = len(test_images), info.num_classes
-        """Test images of all workers; classes."""
+        self.n_test, self.num_classes, self.data = len(test_images), info.num_classes, info.described()
+        """Test images of all workers; classes; what results keep of the data."""
         mean, std = (torch.tensor(values)[:, None, None] for values in (info.mean, info.std))
         self._scale, self._shift = (1 / (255 * std)).to(workers.device), (-mean / std).to(workers.device)
         self.net = make_net(config, info.num_classes, dtype=self.dtype).to(workers.device)

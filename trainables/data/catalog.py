@@ -10,7 +10,7 @@ from pathlib import Path
 
 from trainables.data.cifar import CIFAR, cifar_info, find_cifar
 from trainables.data.image_folders import FOLDER_IMAGE_SIZE, IMAGENET_MEAN, IMAGENET_STD, find_image_folders
-from trainables.data.info import DataError, DataInfo
+from trainables.data.info import DataError, DataInfo, shown
 
 DIGITS = DataInfo(
     dataset="digits",
@@ -64,12 +64,25 @@ def locate(dataset: str, data_dir: str | None, image_size: int | None = None) ->
     if _published_instead.get() and was_published and (data_dir is None or not Path(data_dir).expanduser().exists()):
         return _published(dataset, image_size)
     root = _data_folder(dataset, data_dir)
-    if dataset in CIFAR:
-        _require_own_size(dataset, image_size)
-        return find_cifar(dataset, root)
-    if not any(root.iterdir()):
-        raise DataError(f"data folder {root} is empty")
-    return find_image_folders(dataset, root, image_size or FOLDER_IMAGE_SIZE)
+    try:
+        if dataset in CIFAR:
+            _require_own_size(dataset, image_size)
+            return find_cifar(dataset, root)
+        if not any(root.iterdir()):
+            raise DataError(f"data folder {root} is empty")
+        return find_image_folders(dataset, root, image_size or FOLDER_IMAGE_SIZE)
+    except OSError as error:
+        raise DataError(f"{error.filename or root} cannot be read ({error.strerror or error})") from None
+
+
+def described(info: DataInfo, data_dir: str | None) -> str:
+    """Where a dataset lies, and which images, classes and splits were found, as people are told."""
+    places = {
+        "embedded": "the embedded digits (scikit-learn's handwriting as 32x32 RGB)",
+        "published": f"{info.dataset} as it was published (its files are not here)",
+    }
+    place = places.get(info.layout) or f"{info.dataset} in {shown(str(data_dir))}"
+    return f"{place}; {info.summary()}"
 
 
 def _require_own_size(dataset: str, image_size: int | None) -> None:

@@ -3,15 +3,19 @@
 The files are those of torchvision, which are downloaded where there are none, or Hugging Face's parquet files.
 """
 
-import re
-from collections.abc import Mapping
+import filecmp
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-import pyarrow.parquet as pq
+import numpy as np
 
+from trainables.data import parquet, pickles
+from trainables.data.entries import is_left_out, walk
 from trainables.data.info import DataError, DataInfo
+from trainables.data.parquet_files import find_splits
 
 SIZES = (50_000, 10_000)
 """Numbers of training and test images of either dataset."""
@@ -36,6 +40,11 @@ class CifarDataset:
     """Name of torchvision's file of test images."""
     label: str
     """Name of the labels' column in the parquet files."""
+
+    @property
+    def pickled_labels(self) -> str:
+        """Name of the labels in torchvision's files."""
+        return "labels" if self.label == "label" else f"{self.label}s"
 
 
 CIFAR: Mapping[str, CifarDataset] = MappingProxyType(
@@ -65,21 +74,41 @@ CIFAR: Mapping[str, CifarDataset] = MappingProxyType(
 def find_cifar(dataset: str, root: Path) -> DataInfo:
     """Find the files of "cifar10" or "cifar100" in a folder. Raises DataError where they are missing or incomplete."""
     known = CIFAR[dataset]
-    parquet = sorted(p for p in root.rglob("*.parquet") if p.is_file())
+    tables, homes = _search(root, known.folder)
     home = root if root.name == known.folder else root / known.folder
-    if not parquet and not home.is_dir():
-        _download(dataset, root)
+    if not tables and not home.is_dir():
+        if len(homes) > 1:
+            raise DataError(f"{homes[0]} and {homes[1]} both hold {dataset}; name the folder of one by --data-dir")
+        if os.path.islink(home):
+            raise DataError(f"{home} is a link to {os.readlink(home)}, which is no folder")
+        if homes:
+            home = homes[0]
+        else:
+            _download(dataset, root)
     if home.is_dir():
         layout, train, test = "torchvision", tuple(home / name for name in known.train_files), (home / known.test_file,)
         for file in (*train, *test):
             if not file.is_file():
                 raise DataError(f"{file} is missing")
-        n_train, n_test = SIZES
     else:
-        layout = "parquet"
-        train, test = (_parquet_files(parquet, split, root) for split in ("train", "test"))
-        n_train, n_test = (sum(_parquet_rows(file, known.label) for file in files) for files in (train, test))
+        layout, of_split = "parquet", find_splits(tables, root, known.label)
+        train, test = of_split["train"], of_split["test"]
+    n_train, n_test = (
+        _number_of_images(dataset, layout, files, published)
+        for files, published in zip((train, test), SIZES, strict=True)
+    )
     return cifar_info(dataset, layout=layout, train=train, test=test, n_train=n_train, n_test=n_test)
+
+
+def train_labels(info: DataInfo) -> Sequence[int]:
+    """The labels of all training images of parquet files or torchvision's files. Raises DataError."""
+    known = CIFAR[info.dataset]
+    if info.layout == "parquet":
+        parts = [parquet.labels(file, known.label, known.num_classes) for file in info.train]
+    else:
+        parts = [pickles.labels(file, known.pickled_labels, known.num_classes) for file in info.train]
+    labels: list[int] = np.concatenate(parts).tolist()
+    return labels
 
 
 def cifar_info(
@@ -129,21 +158,36 @@ def _download(dataset: str, root: Path) -> None:
         socket.setdefaulttimeout(timeout)
 
 
-def _parquet_files(files: list[Path], split: str, root: Path) -> tuple[Path, ...]:
-    """Those of the parquet files whose names say that they hold the split."""
-    found = tuple(file for file in files if re.match(rf"{split}\b|{split}[-_.]", file.name))
-    if not found:
-        raise DataError(f"no {split}*.parquet in {root}")
-    return found
+def _search(root: Path, folder: str) -> tuple[list[Path], list[Path]]:
+    """The parquet files below a folder, and the folders below it of the name that torchvision gives to its own."""
+    tables, homes = [], []
+    for place, folders, files in walk(root):
+        homes += [place / name for name in folders if name == folder]
+        tables += [place / name for name in files if name.endswith(".parquet") and not is_left_out(name)]
+    # A broken link stays, since it stands for a file; a pipe does not, since it could not be read to its end.
+    return [file for file in tables if os.path.isfile(file) or not os.path.exists(file)], homes
 
 
-def _parquet_rows(file: Path, label: str) -> int:
-    """Number of images in a parquet file. Raises DataError where it has no columns of images and labels."""
-    try:
-        parquet = pq.ParquetFile(file)
-    except Exception as error:
-        raise DataError(f"{file} is not a readable parquet file ({error})") from None
-    columns = parquet.schema_arrow.names
-    if label not in columns or not {"img", "image"} & set(columns):
-        raise DataError(f"{file} has the columns {', '.join(columns)}; expected img and {label}")
-    return int(parquet.metadata.num_rows)
+def _number_of_images(dataset: str, layout: str, files: Sequence[Path], published: int) -> int:
+    """How many images the files of a split hold. Raises DataError for none, and for files that cannot be read."""
+    known = CIFAR[dataset]
+    if layout == "parquet":
+        labels = {file: parquet.labels(file, known.label, known.num_classes) for file in files}
+        _require_no_copies(labels)
+        number = sum(map(len, labels.values()))
+    elif all(pickles.is_whole(file, published // len(files)) for file in files):
+        number = published
+    else:
+        number = sum(len(pickles.labels(file, known.pickled_labels, known.num_classes)) for file in files)
+    if not number:
+        raise DataError(f"{files[0]} holds no images")
+    return number
+
+
+def _require_no_copies(labels: Mapping[Path, np.ndarray]) -> None:
+    """Raises DataError where two files hold the same images."""
+    seen: dict[tuple[int, bytes], Path] = {}
+    for file, own in labels.items():
+        twin = seen.setdefault((file.stat().st_size, own.tobytes()), file)
+        if twin != file and len(own) and filecmp.cmp(twin, file, shallow=False):
+            raise DataError(f"{file} is a copy of {twin}; leave one of them")

@@ -2,11 +2,8 @@
 
 import functools
 from collections import Counter
-from collections.abc import Sequence
 
-import pyarrow.parquet as pq
-
-from trainables.data.cifar import CIFAR
+from trainables.data.cifar import SIZES, train_labels
 from trainables.data.info import DataError, DataInfo, image_files
 from trainables.data.subset import class_share
 
@@ -48,13 +45,8 @@ def _class_sizes(info: DataInfo) -> tuple[int, ...]:
     """Number of training images of each class that has any."""
     if info.layout == "embedded":
         return IMAGES_OF_EACH_DIGIT
-    if info.layout in ("torchvision", "published"):
+    if info.layout == "published" or (info.layout == "torchvision" and info.n_train == SIZES[0]):
         share, more = divmod(info.n_train, info.num_classes)
         return tuple(share + (i < more) for i in range(info.num_classes))
-    labels: Sequence[int]
-    if info.layout == "parquet":
-        column = CIFAR[info.dataset].label
-        labels = [label for file in info.train for label in pq.read_table(file, columns=[column])[column].to_pylist()]
-    else:
-        labels = image_files(info.train[0], info.classes)[1]
+    labels = train_labels(info) if info.in_memory else image_files(info.train[0], info.classes).labels
     return tuple(Counter(labels).values())

@@ -7,13 +7,14 @@ become RGB, and the format is told from the content. Random draws depend on the 
 
 import io
 import math
+import os
 import random
 import threading
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from trainables.data.info import DataError
 
@@ -67,10 +68,15 @@ def crop_box(width: int, height: int, draw: random.Random) -> tuple[int, int, in
 def read_file(path: str) -> bytes:
     """The bytes of a file. Raises DataError, which names the file, where it cannot be read."""
     try:
-        with open(path, "rb") as stream:
-            return stream.read()
+        with open(path, "rb", opener=_open_at_once) as stream:
+            return stream.read() or b""
     except OSError as error:
-        raise DataError(f"{path} cannot be read as an image ({error.strerror})") from None
+        raise DataError(f"{path} cannot be read as an image ({error.strerror or error})") from None
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Open a file; a pipe is opened as well, as an empty one, where it would wait for a writer."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def decode(data: bytes, *, name: str) -> Image.Image:
@@ -81,8 +87,16 @@ def decode(data: bytes, *, name: str) -> Image.Image:
     except MemoryError:
         raise
     except Exception as error:
-        reason = str(error).replace(name, "").strip() or type(error).__name__
-        raise DataError(f"{name} cannot be read as an image ({reason})") from None
+        raise DataError(f"{name} cannot be read as an image ({_reason(error, data)})") from None
+
+
+def _reason(error: Exception, data: bytes) -> str:
+    """Why Pillow cannot decode the data, in one line."""
+    if not data:
+        return "it is empty"
+    if isinstance(error, UnidentifiedImageError):
+        return "its format is not known"
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _decode_whole(data: bytes, name: str) -> np.ndarray:

@@ -1,7 +1,9 @@
 """ImageNet and other images that lie in one folder for each class, with or without a split. No torch."""
 
+import os
 from pathlib import Path
 
+from trainables.data.entries import is_left_out
 from trainables.data.info import DataError, DataInfo, image_files
 
 FOLDER_IMAGE_SIZE = 224
@@ -25,9 +27,10 @@ def find_image_folders(dataset: str, root: Path, image_size: int) -> DataInfo:
         unknown = sorted(set(_class_folders(test)) - set(classes))
         if unknown:
             raise DataError(f"{test / unknown[0]} is a class without training images in {train}")
-    n_test = len(image_files(test, classes)[0]) if test else 0
+    test_images = image_files(test, classes) if test else None
     if len(classes) < 2:
         raise DataError(f"{train} holds {len(classes)} class folder(s); at least 2 are needed")
+    train_images = image_files(train, classes)
     return DataInfo(
         dataset=dataset,
         layout="folders" if test else "classes",
@@ -35,11 +38,12 @@ def find_image_folders(dataset: str, root: Path, image_size: int) -> DataInfo:
         test=(test,) if test else (),
         image_size=image_size,
         classes=classes,
-        n_train=len(image_files(train, classes)[0]),
-        n_test=n_test,
+        n_train=len(train_images.paths),
+        n_test=len(test_images.paths) if test_images else 0,
         mean=IMAGENET_MEAN,
         std=IMAGENET_STD,
         flip=True,
+        left_out=train_images.left_out + (test_images.left_out if test_images else 0),
     )
 
 
@@ -56,8 +60,16 @@ def _splits(dataset: str, root: Path) -> tuple[Path, Path | None]:
 
 
 def _class_folders(folder: Path) -> tuple[str, ...]:
-    """Names of the class folders, sorted."""
-    names = sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
+    """Names of the class folders, sorted. Raises DataError without any, and for a link that leads nowhere."""
+    names = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if is_left_out(entry.name):
+                continue
+            if entry.is_dir():
+                names.append(entry.name)
+            elif entry.is_symlink() and not os.path.exists(entry.path):
+                raise DataError(f"{entry.path} is a link to {os.readlink(entry.path)}, which is not there")
     if not names:
         raise DataError(f"{folder} holds no class folders")
-    return tuple(names)
+    return tuple(sorted(names))

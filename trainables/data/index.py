@@ -6,6 +6,7 @@ date is listed again.
 """
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -13,9 +14,11 @@ import time
 from pathlib import Path
 
 from trainables.data.cache import index_folder, publish
+from trainables.data.entries import is_left_out
 
-Directory = tuple[str, int, list[str]]
-"""Path relative to the folder ("" for itself), modification time in ns, and the sorted names of the files in it."""
+Directory = tuple[str, int, list[str], int]
+"""Path relative to the folder ("" for itself), modification time in ns, the sorted names of the files in it, and how
+many entries are left out (see `trainables.data.entries`)."""
 
 SETTLED_NS = 2_000_000_000
 """A directory that changed fewer nanoseconds before it was listed may change again without another time stamp, so its
@@ -23,7 +26,10 @@ index is not stored."""
 
 
 def listing(folder: Path) -> list[Directory]:
-    """All directories below `folder`, itself included, sorted by path. Symbolic links are followed."""
+    """All directories below `folder`, itself included, sorted by path. Symbolic links are followed.
+
+    Raises OSError for a directory that cannot be read, and for a link to one that holds it.
+    """
     root = os.path.abspath(folder)
     store = None
     with contextlib.suppress(RuntimeError):  # a user without a home
@@ -33,7 +39,7 @@ def listing(folder: Path) -> list[Directory]:
         return stored
     started = time.time_ns()
     directories = _scan(root)
-    if store and all(mtime < started - SETTLED_NS for _, mtime, _ in directories):
+    if store and all(mtime < started - SETTLED_NS for _, mtime, *_ in directories):
         with contextlib.suppress(OSError):
             publish(store, lambda stream: stream.write(_to_bytes(directories)))
     return directories
@@ -42,19 +48,24 @@ def listing(folder: Path) -> list[Directory]:
 def _scan(root: str) -> list[Directory]:
     """List all directories below `root`."""
     directories = []
-    pending = [""]
+    pending: list[tuple[str, frozenset[tuple[int, int]]]] = [("", frozenset())]
     while pending:
-        relative = pending.pop()
+        relative, above = pending.pop()
         path = os.path.join(root, relative) if relative else root
-        mtime = os.stat(path).st_mtime_ns  # read before the listing, so that a later change differs from it
-        names = []
+        status = os.stat(path)  # read before the listing, so that a later change differs from it
+        identity = status.st_dev, status.st_ino
+        if identity in above:
+            raise OSError(errno.ELOOP, "it is a link to a folder that holds it", path)
+        names, left_out, above = [], 0, above | {identity}
         with os.scandir(path) as entries:
             for entry in entries:
-                if entry.is_dir():
-                    pending.append(os.path.join(relative, entry.name))
+                if is_left_out(entry.name):
+                    left_out += 1
+                elif entry.is_dir():
+                    pending.append((os.path.join(relative, entry.name), above))
                 else:
                     names.append(entry.name)
-        directories.append((relative, mtime, sorted(names)))
+        directories.append((relative, status.st_mtime_ns, sorted(names), left_out))
     return sorted(directories)
 
 
@@ -64,11 +75,11 @@ def _stored(store: Path, root: str) -> list[Directory] | None:
         checksum, _, body = store.read_bytes().partition(b"\n")
         if checksum.decode() != hashlib.sha256(body).hexdigest():
             return None
-        directories = [(relative, mtime, names) for relative, mtime, names in json.loads(body)]
-        for relative, mtime, _ in directories:
+        directories = [(relative, mtime, names, left_out) for relative, mtime, names, left_out in json.loads(body)]
+        for relative, mtime, *_ in directories:
             if os.stat(os.path.join(root, relative) if relative else root).st_mtime_ns != mtime:
                 return None
-    except (OSError, ValueError):
+    except (OSError, ValueError, TypeError):
         return None
     return directories
 

@@ -5,6 +5,7 @@ import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from trainables.data.index import listing
 
@@ -14,10 +15,35 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tif
 
 
 class DataError(ValueError):
-    """The data are missing, incomplete or unreadable; the message names the file or folder."""
+    """The data are missing, incomplete or unreadable; the message names the file or folder, in one line of text."""
 
     failure_kind = "data"
     """Tells whoever runs a training that it failed for its data."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(shown(message))
+
+
+def shown(text: str) -> str:
+    """The text as it can be printed anywhere: names of files may hold any byte, of which those that are no text become
+    `\\xe9`, and line breaks `\\n`."""
+    return "".join(c if c.isprintable() else _escaped(c) for c in text)
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # how Python holds a byte of a name that is no UTF-8
+        return f"\\x{code - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode()
+
+
+class ImageFiles(NamedTuple):
+    """The image files of a split, in ImageFolder's order (class, then path)."""
+
+    paths: list[str]
+    labels: list[int]
+    left_out: int
+    """How many entries were left out (see `trainables.data.entries`)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,6 +72,16 @@ class DataInfo:
     """Standard deviation of each colour channel."""
     flip: bool
     """Whether a mirrored image shows the same class."""
+    left_out: int = 0
+    """How many entries of the folders are left out, since they begin with a dot or are called __MACOSX."""
+
+    @property
+    def splits(self) -> dict[str, int]:
+        """The number of images in each split, by its name in the data folder; one, "all", where there is none."""
+        if self.layout == "classes":
+            return {"all": self.n_train}
+        names = [part[0].name for part in (self.train, self.test)] if self.layout == "folders" else ["train", "test"]
+        return dict(zip(names, (self.n_train, self.n_test), strict=True))
 
     @property
     def num_classes(self) -> int:
@@ -56,6 +92,23 @@ class DataInfo:
     def in_memory(self) -> bool:
         """Whether all images are kept in one uint8 tensor; otherwise they are read from their files batch by batch."""
         return self.dataset in IN_MEMORY
+
+    def described(self) -> dict[str, Any]:
+        """What results keep of the data: images, classes and splits."""
+        return {
+            "image_size": self.image_size,
+            "num_classes": self.num_classes,
+            "n_train": self.n_train,
+            "n_test": self.n_test,
+            "splits": ", ".join(self.splits),
+        }
+
+    def summary(self) -> str:
+        """Images, classes and splits, as people are told."""
+        images = ", ".join(f"{count:,} in {name}" for name, count in self.splits.items())
+        unsplit = "" if len(self.splits) > 1 else ", of which a part is held out for validation"
+        left_out = f"; entries left out (they begin with a dot, or are __MACOSX): {self.left_out:,}"
+        return f"images: {images}{unsplit}; {self.num_classes:,} classes{left_out * bool(self.left_out)}"
 
     def fingerprint(self) -> str:
         """A hash that changes when other files, other classes or another layout lie in the data folder.
@@ -73,14 +126,14 @@ def _fingerprint(info: DataInfo) -> str:
         if path.is_file():
             files.append(f"{path.name}:{path.stat().st_size}")
         else:
-            files += [file.removeprefix(f"{path}{os.sep}") for file in image_files(path, info.classes)[0]]
+            files += [file.removeprefix(f"{path}{os.sep}") for file in image_files(path, info.classes).paths]
     text = "\n".join([info.dataset, info.layout, *info.classes, *sorted(files)])
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:16]
 
 
 @functools.lru_cache(maxsize=8)
-def image_files(folder: Path, classes: tuple[str, ...]) -> tuple[list[str], list[int]]:
-    """The image files in the class folders of `folder` in ImageFolder's order (class, then path), and their labels.
+def image_files(folder: Path, classes: tuple[str, ...]) -> ImageFiles:
+    """The image files in the class folders of `folder`.
 
     A class may have no folder at all. Raises DataError for a class folder without images.
     """
@@ -89,7 +142,7 @@ def image_files(folder: Path, classes: tuple[str, ...]) -> tuple[list[str], list
     except OSError as error:
         raise DataError(f"{error.filename or folder} cannot be read ({error.strerror})") from None
     of_class: dict[str, list[tuple[str, list[str]]]] = {name: [] for name in classes}
-    for relative, _, names in directories:
+    for relative, _, names, _ in directories:
         of_class.setdefault(relative.partition(os.sep)[0], []).append((relative, names))
     paths: list[str] = []
     labels: list[int] = []
@@ -106,4 +159,4 @@ def image_files(folder: Path, classes: tuple[str, ...]) -> tuple[list[str], list
         labels += [label] * len(files)
     if not paths:
         raise DataError(f"{folder} holds no images")
-    return paths, labels
+    return ImageFiles(paths, labels, sum(left_out for *_, left_out in directories))

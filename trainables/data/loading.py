@@ -83,8 +83,10 @@ def _whole(pixels: Tensor, labels: Tensor) -> TensorImages:
 
 
 def _files(folders: tuple[Path, ...], classes: tuple[str, ...]) -> FileImages:
-    paths, labels = image_files(folders[0], classes) if folders else ([], [])
-    return FileImages(paths, torch.tensor(labels, dtype=torch.int64))
+    if not folders:
+        return FileImages([], torch.tensor([], dtype=torch.int64))
+    files = image_files(folders[0], classes)
+    return FileImages(files.paths, torch.tensor(files.labels, dtype=torch.int64))
 
 
 def _take(images: Images, chosen: np.ndarray) -> Images:

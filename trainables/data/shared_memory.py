@@ -55,7 +55,7 @@ def shared_splits(info: DataInfo) -> Tensors:
 def _file_name(info: DataInfo) -> tuple[str, str]:
     """The name of the file for the present content, after the prefix that files for other content have as well."""
     files = (*info.train, *info.test)
-    place = hashlib.sha256("\n".join(map(os.path.abspath, files)).encode()).hexdigest()[:12]
+    place = hashlib.sha256("\n".join(map(os.path.abspath, files)).encode(errors="surrogateescape")).hexdigest()[:12]
     version = importlib.metadata.version("scikit-learn") if info.layout == "embedded" else ""
     content = [_FORMAT, info.fingerprint(), version, *(file.stat().st_mtime_ns for file in files)]
     prefix = f"{info.dataset}-{place}"

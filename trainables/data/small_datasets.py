@@ -3,14 +3,12 @@
 A file that cannot be read is a DataError that names it.
 """
 
-import pickle
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 import torch
 
+from trainables.data import parquet, pickles
 from trainables.data.cifar import CIFAR
 from trainables.data.decoding import decode
 from trainables.data.info import DataError, DataInfo
@@ -24,8 +22,13 @@ def read_splits(info: DataInfo) -> dict[str, Split]:
     if info.layout == "embedded":
         return _digits()
     read = _from_pickles if info.layout == "torchvision" else _from_parquet
-    label = CIFAR[info.dataset].label
-    return {split: read(files, label) for split, files in (("train", info.train), ("test", info.test))}
+    splits = {split: read(files, info) for split, files in (("train", info.train), ("test", info.test))}
+    for split, found in (("train", info.n_train), ("test", info.n_test)):
+        number = len(splits[split][1])
+        if number != found:
+            files = info.train if split == "train" else info.test
+            raise DataError(f"{files[0].parent} holds {number:,} {split} images, not the {found:,} of its files' sizes")
+    return splits
 
 
 def _digits() -> dict[str, Split]:
@@ -41,43 +44,23 @@ def _digits() -> dict[str, Split]:
     return {split: (pixels[of_split], labels[of_split]) for split, of_split in (("train", ~is_test), ("test", is_test))}
 
 
-class _ArrayUnpickler(pickle.Unpickler):
-    """Reads CIFAR's pickles, which hold numpy arrays and plain values, and refuses anything else."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        allowed = {"numpy": ("ndarray", "dtype"), "multiarray": ("_reconstruct",), "numeric": ("_frombuffer",)}
-        if module.split(".")[0] in ("numpy", "_codecs") and name in allowed.get(module.split(".")[-1], ("encode",)):
-            return super().find_class(module.replace("numpy.core", "numpy._core"), name)
-        raise pickle.UnpicklingError(f"{module}.{name} has no place in a CIFAR file")
-
-
-def _from_pickles(files: tuple[Path, ...], label: str) -> Split:
+def _from_pickles(files: tuple[Path, ...], info: DataInfo) -> Split:
     """Read torchvision's files."""
-    key = "labels" if label == "label" else f"{label}s"
-    pixels, labels = [], []
-    for file in files:
-        try:
-            with file.open("rb") as stream:
-                batch = _ArrayUnpickler(stream, encoding="latin1").load()
-            batch = {name.decode() if isinstance(name, bytes) else name: value for name, value in batch.items()}
-            pixels.append(np.asarray(batch["data"], np.uint8).reshape(-1, 3, 32, 32))
-            labels.append(np.asarray(batch[key], np.int64))
-        except Exception as error:
-            raise DataError(f"{file} is not a CIFAR file ({type(error).__name__}: {error})") from None
-        if len(pixels[-1]) != len(labels[-1]):
-            raise DataError(f"{file} holds {len(pixels[-1])} images and {len(labels[-1])} labels")
+    key = CIFAR[info.dataset].pickled_labels
+    pixels, labels = zip(*(pickles.read(file, key, info.num_classes) for file in files), strict=True)
     return np.concatenate(pixels), np.concatenate(labels)
 
 
-def _from_parquet(files: tuple[Path, ...], label: str) -> Split:
+def _from_parquet(files: tuple[Path, ...], info: DataInfo) -> Split:
     """Read Hugging Face's files, tables of PNGs that are too small for threads to be of use."""
-    pixels, labels = [], []
+    column, pixels, labels = CIFAR[info.dataset].label, [], []
     for file in files:
-        table = pq.read_table(file)
-        column = "img" if "img" in table.column_names else "image"
-        images = table[column].combine_chunks().field("bytes")
-        pixels += [_small_image(image.as_py() or b"", f"{file} (row {row})") for row, image in enumerate(images)]
-        labels.append(table[label].to_numpy().astype(np.int64))
+        pixels += [
+            _small_image(image, f"{file} (row {row})") for row, image in enumerate(parquet.encoded_images(file, column))
+        ]
+        labels.append(parquet.labels(file, column, info.num_classes))
+        if len(pixels) != sum(map(len, labels)):
+            raise DataError(f"{file} is damaged: its columns are not equally long")
     return np.stack(pixels).transpose(0, 3, 1, 2), np.concatenate(labels)
 
 

@@ -8,6 +8,8 @@ import sys
 from typing import Any
 
 from trainables.cli import fail, parse
+from trainables.data.catalog import described as described_data
+from trainables.data.catalog import locate
 from trainables.distributed import Workers, process_group_from_env
 from trainables.scattering.config import ScatteringConfig
 from trainables.scattering.preflight import check
@@ -23,9 +25,11 @@ def main() -> None:
             check(config, workers.world_size)
         except ValueError as error:
             fail(error) if workers.is_main else sys.exit(2)
-        if config.dataset == "digits" and workers.is_main:
-            print("Data: the embedded digits (scikit-learn, as 32x32 RGB); name others by --dataset and --data-dir")
         try:
+            if workers.is_main:
+                info = locate(config.dataset, config.data_dir, config.image_size)
+                others = "; other data by --dataset and --data-dir" if info.layout == "embedded" else ""
+                print(f"Data: {described_data(info, config.data_dir)}{others}", flush=True)
             for report in train(config):
                 if workers.is_main:
                     print(describe(report), flush=True)

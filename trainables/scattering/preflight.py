@@ -48,8 +48,7 @@ def check(config: ScatteringConfig, num_workers: int) -> dict[str, Any]:
     return {
         "numerics": NUMERICS,
         "data": info.fingerprint(),
-        "image_size": info.image_size,
-        "num_classes": info.num_classes,
+        **info.described(),
         "final_channels": config.final_channels(),
         "final_size": final_size,
         "n_params_extractor": config.n_params_extractor(),

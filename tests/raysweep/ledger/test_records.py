@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -123,6 +124,16 @@ def test_the_table_is_a_function_of_the_records(tmp_path):
     frame = pd.read_parquet(tmp_path / "results.parquet")
     assert list(frame["run"]) == ["A-s42-1", "C-s42-0"]
     assert json.loads(frame["curves"][1]) == {"phase_a": [{"epoch": 1, "val_acc": 61.5}]}
+
+
+def test_names_that_are_no_text_are_escaped_in_tables(tmp_path):
+    ledger = open_ledger(tmp_path)
+    ledger.write(record(config={"data_dir": os.fsdecode(b"/data/caf\xe9"), "seed": 42}, error="a \ud800"))
+    ledger.write_frame()
+    assert ledger.record("C-s42-0")["config"]["data_dir"] == os.fsdecode(b"/data/caf\xe9")
+    for frame in (pd.read_parquet(tmp_path / "results.parquet"), load_results(tmp_path)):
+        assert frame["data_dir"][0] == r"/data/caf\xe9"
+        assert frame["error"][0] == r"a \ud800"
 
 
 def test_a_folder_without_results(tmp_path):
