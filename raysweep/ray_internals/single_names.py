@@ -1,6 +1,9 @@
 """Private constants, fields and arguments of Ray's that are used as they are; each stands behind a function."""
 
+import contextlib
+import functools
 from typing import Any
+from unittest import mock
 
 from raysweep.ray_internals.check import lost
 from raysweep.ray_internals.names import Feature
@@ -29,6 +32,19 @@ SOCKETS = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 def on_loopback() -> dict[str, Any]:
     """Arguments for `ray.init` that have the node listen on the loopback interface."""
     return {} if lost(Feature.LOOPBACK) else {"_node_ip_address": "127.0.0.1"}
+
+
+def in_own_sessions() -> contextlib.AbstractContextManager[Any]:
+    """A context within which `ray.init` starts each process of the cluster in a session of its own.
+
+    So a signal that a terminal, `timeout` or a scheduler sends to all processes of a group reaches the driver alone.
+    """
+    if lost(Feature.OWN_SESSIONS):
+        return contextlib.nullcontext()
+    from ray._private import services
+
+    in_session = functools.partial(services.ConsolePopen, start_new_session=True)
+    return mock.patch.object(services, "ConsolePopen", in_session)
 
 
 def next_to_nothing() -> dict[str, float]:
