@@ -46,7 +46,7 @@ _ENVIRONMENT = {
 
 LEAST_OPEN_FILES = 256
 """How many files a process must be allowed to have open at a time; with 64 the processes of Ray do not start."""
-SHUTDOWN_TIMEOUT = 10.0
+SHUTDOWN_TIMEOUT = 4.0
 """Seconds that Ray has to shut down. What it has not ended by then, the supervisor ends."""
 
 _ray_was_left = threading.Event()

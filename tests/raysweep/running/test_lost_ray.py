@@ -21,7 +21,7 @@ ENDLESS = (*CHEAP, "--set", "epochs=100000")
 def calm(tmp_path_factory):
     """The results of a sweep that nothing happened to."""
     folder = tmp_path_factory.mktemp("calm") / "results"
-    ran = run_sweep(*CHEAP, "--set", "epochs=400", "--results", folder)
+    ran = run_sweep(*CHEAP, "--set", "epochs=40", "--results", folder)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     return folder
 
@@ -31,7 +31,7 @@ def calm(tmp_path_factory):
 @pytest.mark.parametrize(("daemon", "called"), [("/raylet", "raylet"), ("/gcs_server", "GCS server")])
 def test_a_lost_ray_ends_the_sweep_in_a_line_and_nothing_is_lost(tmp_path, calm, daemon, called):
     folder = tmp_path / "results"
-    flags = (*CHEAP, "--set", "epochs=400", "--results", folder)
+    flags = (*CHEAP, "--set", "epochs=40", "--results", folder)
     with background(*flags) as (process, lines):
         wait_for(lines, "train 5/")
         ours = [pid for pid, _ in supervisor.descendants({process.pid})]
@@ -75,7 +75,7 @@ def test_ctrl_c_ends_a_sweep_whose_ray_stands_still(tmp_path):
 @pytest.mark.ray
 @pytest.mark.slow
 def test_a_sweep_does_without_the_dashboard_the_agents_and_the_monitor_of_logs(tmp_path):
-    flags = (*CHEAP, "--set", "epochs=400", "--results", tmp_path / "results")
+    flags = (*CHEAP, "--set", "epochs=40", "--results", tmp_path / "results")
     with background(*flags) as (process, lines):
         wait_for(lines, "train 5/")
         for daemon in ("dashboard/dashboard.py", "log_monitor.py"):

@@ -20,7 +20,7 @@ from tests.raysweep.sweeps import CHEAP, background, gone_within, numbers, wait_
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
-LONG = (*CHEAP, "--set", "epochs=400")
+LONG = (*CHEAP, "--set", "epochs=40")
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,7 @@ def test_a_terminal_that_is_closed_is_as_ctrl_c(tmp_path):
     with subprocess.Popen(starter, cwd=ROOT, pass_fds=[theirs]) as process:
         os.close(theirs)
         shown = b""
-        while not re.search(rb"\b[1-9]\d*/400", shown):
+        while not re.search(rb"\b[1-9]\d*/40", shown):
             shown += os.read(ours, 65536)
         pids = [pid for pid, _ in supervisor.descendants({process.pid})]
         os.close(ours)
