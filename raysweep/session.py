@@ -276,7 +276,8 @@ def _launcher(setup: Setup, runs: list[PlannedRun], handed_over: HandedOver) -> 
             placement = ClusterPlacement(setup.resources, options.gpus_per_worker, max_concurrent)
         else:
             placement = LocalPlacement(setup.ledger, setup.resources, options.gpus_per_worker)
-            dashboard = stack.enter_context(own_cluster(setup.resources))
+            with setup.interrupts.deferred("the sweep stops once Ray has started"):
+                dashboard = stack.enter_context(own_cluster(setup.resources))
             print(f"Ray dashboard: http://{dashboard} (token: `ray get-auth-token`)")
         from raysweep.tracking import Gauges, Tracking  # once Ray is there
 
@@ -294,5 +295,5 @@ def _launcher(setup: Setup, runs: list[PlannedRun], handed_over: HandedOver) -> 
         status = Status(setup.ledger, choose_view(), slots=placement.slots, slots_of=placement.slots_of)
         status.start()
         stack.callback(status.close)
-        stack.enter_context(setup.interrupts.noticed())
+        stack.enter_context(setup.interrupts.noticed("running trials write their checkpoints and stop"))
         yield _Launcher(setup.ledger, placement, rules, status)

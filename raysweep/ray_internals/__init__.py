@@ -18,10 +18,10 @@ if TYPE_CHECKING:
         NEXT_TO_NOTHING,
         SOCKETS,
         hand_on,
-        in_own_sessions,
         mlflow_runs,
         next_to_nothing,
         on_loopback,
+        out_of_reach_of_signals,
         without_restarts,
     )
 
@@ -37,10 +37,10 @@ __getattr__, __all__ = exporting(
             "NEXT_TO_NOTHING",
             "SOCKETS",
             "hand_on",
-            "in_own_sessions",
             "mlflow_runs",
             "next_to_nothing",
             "on_loopback",
+            "out_of_reach_of_signals",
             "without_restarts",
         ),
     },

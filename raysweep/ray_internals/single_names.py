@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+from collections.abc import Iterator
 from typing import Any
 from unittest import mock
 
@@ -34,17 +35,24 @@ def on_loopback() -> dict[str, Any]:
     return {} if lost(Feature.LOOPBACK) else {"_node_ip_address": "127.0.0.1"}
 
 
-def in_own_sessions() -> contextlib.AbstractContextManager[Any]:
-    """A context within which `ray.init` starts each process of the cluster in a session of its own.
+@contextlib.contextmanager
+def out_of_reach_of_signals() -> Iterator[None]:
+    """Within this context, `ray.init` starts each process of the cluster in a session of its own.
 
     So a signal that a terminal, `timeout` or a scheduler sends to all processes of a group reaches the driver alone.
+    And it sets no handler of SIGTERM in this process.
     """
-    if lost(Feature.OWN_SESSIONS):
-        return contextlib.nullcontext()
-    from ray._private import services
+    if lost(Feature.SIGNALS):
+        yield
+        return
+    from ray._private import services, utils
 
     in_session = functools.partial(services.ConsolePopen, start_new_session=True)
-    return mock.patch.object(services, "ConsolePopen", in_session)
+    with (
+        mock.patch.object(services, "ConsolePopen", in_session),
+        mock.patch.object(utils, "set_sigterm_handler"),
+    ):
+        yield
 
 
 def next_to_nothing() -> dict[str, float]:

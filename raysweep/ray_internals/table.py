@@ -86,7 +86,7 @@ NAMES: tuple[PrivateName, ...] = (
         instead="an argument of ray.init for the interface to listen on",
     ),
     PrivateName(
-        feature=Feature.OWN_SESSIONS,
+        feature=Feature.SIGNALS,
         module="ray._private.services",
         name="start_ray_process",
         mentions=("ConsolePopen",),
@@ -94,11 +94,19 @@ NAMES: tuple[PrivateName, ...] = (
         instead="an argument of ray.init for processes that signals to the driver's group do not reach",
     ),
     PrivateName(
-        feature=Feature.OWN_SESSIONS,
+        feature=Feature.SIGNALS,
         module="ray._private.services",
         name="ConsolePopen",
         purpose="starting them with start_new_session=True",
         instead="an argument of ray.init for processes that signals to the driver's group do not reach",
+    ),
+    PrivateName(
+        feature=Feature.SIGNALS,
+        module="ray._private.utils",
+        name="set_sigterm_handler",
+        takes=("sigterm_handler",),
+        purpose="setting no handler, whose exception could get lost while Ray starts, with a lock of logging's held",
+        instead="an argument of ray.init for who handles signals",
     ),
     PrivateName(
         feature=Feature.WANDB_LOGGER,

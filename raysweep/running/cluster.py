@@ -18,7 +18,7 @@ from typing import NoReturn
 
 from raysweep.messages import PlanError, reason_of
 from raysweep.planning import PlannedRun, Resources
-from raysweep.ray_internals import ENVIRONMENT, SOCKETS, Feature, in_own_sessions, lost, notice, on_loopback
+from raysweep.ray_internals import ENVIRONMENT, SOCKETS, Feature, lost, notice, on_loopback, out_of_reach_of_signals
 from raysweep.running import supervisor
 from raysweep.running.health import RayLostError
 from raysweep.running.interrupts import handlers_kept
@@ -90,12 +90,12 @@ def own_cluster(resources: Resources) -> Iterator[str]:
     prepare_own_environment()
     import ray
 
-    if without := lost(Feature.LOOPBACK, Feature.OWN_SESSIONS):
+    if without := lost(Feature.LOOPBACK, Feature.SIGNALS):
         print(notice(without), flush=True)
     with contextlib.ExitStack() as stack:
         stack.callback(supervisor.watch().communicate)
         try:
-            with handlers_kept(), in_own_sessions():
+            with handlers_kept(), out_of_reach_of_signals():
                 context = ray.init(
                     address="local",
                     num_cpus=resources.cpus,
@@ -128,9 +128,11 @@ def _shut_down() -> Iterator[None]:
         if not was_lost:
             shutdown = threading.Thread(target=ray.shutdown, daemon=True, name="shutdown of Ray")
             shutdown.start()
-            shutdown.join(SHUTDOWN_TIMEOUT)
-            if shutdown.is_alive():
-                _ray_was_left.set()
+            try:
+                shutdown.join(SHUTDOWN_TIMEOUT)
+            finally:
+                if shutdown.is_alive():
+                    _ray_was_left.set()
 
 
 def prepare_own_environment() -> None:
@@ -171,7 +173,7 @@ def running_cluster(address: str, *, use_gpus: bool = True) -> Iterator[Resource
     import ray
 
     try:
-        with handlers_kept():
+        with handlers_kept(), out_of_reach_of_signals():
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
         raise PlanError(f"no Ray cluster at {address} ({reason_of(error)})") from None

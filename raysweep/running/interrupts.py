@@ -26,15 +26,16 @@ ENDING = {
 class Interrupts:
     """Within this context, the first signal that asks the sweep to end raises KeyboardInterrupt in the main thread.
 
-    While trials run it is noticed instead, so that they can write their checkpoints. A Ctrl-C after it ends this
-    process at once, and the cluster's supervisor cleans up. Any other one changes nothing: `timeout` and shells send
-    theirs twice, to the process and to its group.
+    While Ray starts and trials run it is noticed instead, so that these can write their checkpoints. A Ctrl-C after it
+    ends this process at once, and the cluster's supervisor cleans up. Any other one changes nothing: `timeout` and
+    shells send theirs twice, to the process and to its group.
     """
 
     def __init__(self) -> None:
         self.number = 0
         """The signal that came first; 0 while none has come."""
-        self._noticing = False
+        self._noticing = ""
+        """What a message says that the sweep does after a signal that is noticed; "" where signals raise."""
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> "Interrupts":
@@ -62,13 +63,24 @@ class Interrupts:
         return 128 + (self.number or signal.SIGINT)
 
     @contextlib.contextmanager
-    def noticed(self) -> Iterator[None]:
-        """Within this context signals raise nothing."""
-        self._noticing = True
+    def noticed(self, what_happens: str) -> Iterator[None]:
+        """Within this context signals raise nothing, but a message says what happens after them."""
+        self._noticing = what_happens
         try:
             yield
         finally:
-            self._noticing = False
+            self._noticing = ""
+
+    @contextlib.contextmanager
+    def deferred(self, what_happens: str) -> Iterator[None]:
+        """Within this context signals are noticed; the first one raises at its end.
+
+        While Ray starts, an exception might come where Python ignores it: in what libraries do around a fork.
+        """
+        with self.noticed(what_happens):
+            yield
+        if self:
+            raise KeyboardInterrupt
 
     def has_come(self, number: int = signal.SIGINT) -> None:
         """Note a signal, unless one has come before."""
@@ -85,7 +97,7 @@ class Interrupts:
         again = "again" if number == signal.SIGINT else "now"
         name = ENDING[signal.Signals(number)]
         with contextlib.suppress(RuntimeError):  # this thread was printing
-            print(f"{name}: running trials write their checkpoints and stop (Ctrl-C {again}: at once)", flush=True)
+            print(f"{name}: {self._noticing} (Ctrl-C {again}: at once)", flush=True)
 
 
 def _stand_still(number: int, frame: object) -> None:

@@ -24,12 +24,18 @@ import sys, time
 from raysweep.running import Interrupts
 
 with Interrupts() as interrupts:
-    with interrupts.noticed():
+    with interrupts.noticed("running trials write their checkpoints and stop"):
         print("ready", flush=True)
         while not interrupts:
             time.sleep(0.01)
         sys.stdin.readline()
     sys.exit(interrupts.exit_code)
+"""
+STARTS = """
+        with interrupts.deferred("it stops"):
+            end = time.monotonic() + 1
+            while time.monotonic() < end:
+                time.sleep(0.01)
 """
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129, signal.SIGUSR1: 138}
 
@@ -51,6 +57,15 @@ def started(code: str, *ignored: signal.Signals) -> subprocess.Popen:
 @pytest.mark.parametrize("number", CODES)
 def test_before_trials_run_a_signal_ends_the_program_with_its_exit_code(number):
     with started(WAITS) as process:
+        process.send_signal(number)
+        assert process.wait(10) == CODES[number]
+
+
+@pytest.mark.parametrize("number", CODES)
+def test_while_ray_starts_a_signal_raises_at_the_end(number):
+    """Not where an exception would be ignored, as in what logging does around a fork, which would keep its lock."""
+    code = WAITS.replace("time.sleep(60)", STARTS)
+    with started(code) as process:
         process.send_signal(number)
         assert process.wait(10) == CODES[number]
 
