@@ -15,16 +15,20 @@ from typing import NoReturn
 
 from raysweep.experiment import Search
 from raysweep.ledger import LedgerError
-from raysweep.live import watch_sweep
+from raysweep.live import open_closed_streams, watch_sweep
 from raysweep.messages import PlanError
 from raysweep.planning import datasets_of, families_of, help_text, listed, parse_options
+from raysweep.running import end_process
 from raysweep.session import Hooks, sweep
 from search_spaces import families
 from trainables.cli import parse_values
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; the exit code is 0, 1 where runs failed, 2 for wrong input, 130 after Ctrl-C."""
+    """Run the command line; the exit code is 0, 1 where runs failed or Ray was lost, 2 for wrong input.
+
+    After Ctrl-C it is 130, after SIGTERM 143, after SIGHUP 129.
+    """
     argv = list(sys.argv[1:] if argv is None else argv)
     try:
         options = parse_options(argv)
@@ -76,13 +80,18 @@ HOOKS = Hooks(families=families, parse_values=parse_values, next_step=next_step,
 
 def command() -> NoReturn:
     """`raysweep`, as a wheel installs it, and `python run_sweep.py`."""
+    open_closed_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="surrogateescape")  # names of files, as of --data-dir, may hold any byte
+    code: int | str | None
     try:
-        sys.exit(main())
+        code = main()
+    except SystemExit as error:
+        code = error.code
     except BrokenPipeError:  # `raysweep --list | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+        code = 1
+    end_process(code)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """Makes one-line messages that say what is wrong, name the nearest valid choice, and tell no secret."""
 
+import itertools
 import os
+import re
 from collections.abc import Sequence
 from difflib import get_close_matches
 
@@ -18,6 +20,9 @@ def nearest(name: str, known: Sequence[str]) -> str:
     return f"; known are {', '.join(known)}" if len(known) <= 20 else ""
 
 
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+"""The characters that colour text in a terminal."""
+
 SECRET = ("KEY", "TOKEN", "SECRET", "PASSWORD")
 """Words in the names of environment variables whose values must not reach a record."""
 
@@ -27,9 +32,26 @@ SHORTEST_SECRET = 4
 
 
 def one_line(error: BaseException) -> str:
-    """The message of an exception; with its type where that is a built-in one, whose message alone says little."""
-    text = without_secrets((str(error).strip() or type(error).__name__).splitlines()[0])
-    return f"{type(error).__name__}: {text}" if type(error).__module__ == "builtins" else text
+    """The reason of an exception; with its type where that is a built-in one, whose message alone says little."""
+    reason, kind = reason_of(error), type(error).__name__
+    is_said = reason.startswith(f"{kind}:") or type(error).__module__ != "builtins"
+    return reason if is_said else f"{kind}: {reason}"
+
+
+def reason_of(error: BaseException) -> str:
+    """The line of an exception's message that says what went wrong.
+
+    It is the first one, together with the next where that is but a heading. Of a message that holds the traceback of
+    another process, it is the line that this traceback ends with.
+    """
+    lines = [line for line in _COLOUR.sub("", str(error)).splitlines() if line.strip()]
+    frames = [i for i, line in enumerate(lines) if line.lstrip().startswith('File "')]
+    if frames:
+        below = lines[frames[-1] + 1 :]
+        lines = list(itertools.dropwhile(lambda line: line[0].isspace(), below)) or lines[: frames[0]]
+    said = [line.strip() for line in lines if "Traceback (most recent call last)" not in line]
+    reason = " ".join(said[: 1 + said[0].endswith(":")]) if said else type(error).__name__
+    return without_secrets(reason)
 
 
 def without_secrets(text: str) -> str:

@@ -24,7 +24,7 @@ from raysweep.ledger import (
     open_ledger,
     require_readable,
 )
-from raysweep.live import Status, choose_view
+from raysweep.live import Status, choose_view, outlived_output
 from raysweep.messages import PlanError, as_text
 from raysweep.modules import importing_from
 from raysweep.planning import (
@@ -52,11 +52,13 @@ from raysweep.planning import (
 )
 from raysweep.running import (
     ClusterPlacement,
+    Interrupts,
     LocalPlacement,
     Placement,
+    RayLostError,
     concurrent_trials,
-    notice_interrupts,
     own_cluster,
+    require_open_files,
     running_cluster,
 )
 from raysweep.tracking import Destination, reach
@@ -86,8 +88,10 @@ class Setup:
     spec: SweepSpec
     ledger: Ledger
     resources: Resources
-    destinations: Sequence[Destination] = ()
+    destinations: Sequence[Destination]
     """Where --track sends measurements."""
+    interrupts: Interrupts
+    """The signals that ask this command to end."""
     code: Code | None = None
     """The copy of the code from which the processes of the sweep import."""
 
@@ -96,21 +100,32 @@ def sweep(options: Options, argv: Sequence[str], hooks: Hooks) -> int:
     """Plan, run what is not done yet, print the answers. Returns the exit code.
 
     `argv` is the command itself, for the sweep that it may be handed over to. Raises PlanError, LedgerError and
-    UnreadableError, in a line, before anything starts.
+    UnreadableError, in a line, before anything starts, and RayLostError, after the answers so far.
     """
     if options.code:
         bring_back(open_ledger(options.results), *options.code)
         return 0
+    with Interrupts() as interrupts:
+        try:
+            return _sweep(options, argv, hooks, interrupts)
+        except KeyboardInterrupt:
+            return interrupts.exit_code
+
+
+def _sweep(options: Options, argv: Sequence[str], hooks: Hooks, interrupts: Interrupts) -> int:
     family = select_family(families_of(options, hooks.families), options.group, options.only)
     with contextlib.ExitStack() as stack:
         if options.plan or options.print_commands:  # for machines that may have other data and devices
             stack.enter_context(family.elsewhere())
         else:
             _require_text(argv)
+            require_open_files()
+            stack.enter_context(outlived_output())
         spec = sweep_spec(options, family, hooks.parse_values)
         resources = _resources(options, stack)
         ledger = open_ledger(options.results)
-        setup = Setup(spec=spec, ledger=ledger, resources=resources, destinations=reach(options.track))
+        destinations = reach(options.track)
+        setup = Setup(spec=spec, ledger=ledger, resources=resources, destinations=destinations, interrupts=interrupts)
         runs = spec.plan(ledger, resources)
         if options.print_commands:
             _print_commands(spec, runs)
@@ -131,11 +146,13 @@ def sweep(options: Options, argv: Sequence[str], hooks: Hooks) -> int:
         setup = replace(setup, code=keep(options.space))
         plans = search_rounds(spec, runs, ledger, resources, hooks.next_step) if spec.question else iter([runs])
         handed_over = HandedOver(ledger, resources, lambda o: families_of(o, hooks.families), hooks.parse_values, keep)
-        names, interrupted = run(setup, plans, handed_over)
+        names, lost = run(setup, plans, handed_over)
         hooks.print_answers(ledger.location, names)
         ledger.write_frame()
-        if interrupted:
-            return 130
+        if interrupts:
+            return interrupts.exit_code
+        if lost:
+            raise lost
         return int(bool(set(names) - ledger.finished() or handed_over.unreadable))
 
 
@@ -154,38 +171,54 @@ def _require_text(argv: Sequence[str]) -> None:
             raise PlanError(f"{as_text(argument)} is no UTF-8, which Ray needs in a command; name a link to it instead")
 
 
-def run(setup: Setup, plans: Iterator[list[PlannedRun]], handed_over: HandedOver) -> tuple[list[str], bool]:
+def run(
+    setup: Setup, plans: Iterator[list[PlannedRun]], handed_over: HandedOver
+) -> tuple[list[str], RayLostError | None]:
     """Run what is not finished, one plan after the other, and what is handed over meanwhile.
 
-    Returns the names of all runs, and whether the user has interrupted them.
+    Returns the names of all runs, and the error by which it has ended where Ray was lost.
     """
-    ledger = setup.ledger
     names: dict[str, None] = {}
-    interrupted = False
-    with contextlib.ExitStack() as stack:
-        launcher: _Launcher | None = None
-        for runs in plans:
-            names |= dict.fromkeys(run.name for run in runs)
-            for file in ledger.set_aside():
-                print(f"damaged record, its run is done again: {file}")
-            before = list(ledger.records())
-            runs, expected = _foresee(setup, [replace(run, code=setup.code) for run in runs], before)
-            planned = [run.record() for run in runs]
-            todo = _to_do(setup, runs, planned, before)
-            setup.spec.write_plan(ledger, planned)
-            if not todo:
-                continue
-            try:
-                launcher = launcher or stack.enter_context(_launcher(setup, runs, handed_over))
-                launcher.launch(todo, runs, expected)
-            except KeyboardInterrupt:
-                interrupted = True
-                print("interrupted; the same command goes on from the last checkpoints")
-                break
-            finally:
-                ledger.adopt(planned)
+    lost = None
+    try:
+        with contextlib.ExitStack() as stack:
+            _run_plans(setup, plans, handed_over, names, stack)
+    except KeyboardInterrupt:
+        setup.interrupts.has_come()
+    except RayLostError as error:
+        lost = error
+    if setup.interrupts:
+        print("interrupted; the same command goes on from the last checkpoints")
     names |= dict.fromkeys(handed_over.names)
-    return list(names), interrupted
+    return list(names), lost
+
+
+def _run_plans(
+    setup: Setup,
+    plans: Iterator[list[PlannedRun]],
+    handed_over: HandedOver,
+    names: dict[str, None],
+    stack: contextlib.ExitStack,
+) -> None:
+    """Run plans, add the names of their runs to `names`, and leave what they need, once it is started, to `stack`."""
+    ledger = setup.ledger
+    launcher: _Launcher | None = None
+    for runs in plans:
+        names |= dict.fromkeys(run.name for run in runs)
+        for file in ledger.set_aside():
+            print(f"damaged record, its run is done again: {file}")
+        before = list(ledger.records())
+        runs, expected = _foresee(setup, [replace(run, code=setup.code) for run in runs], before)
+        planned = [run.record() for run in runs]
+        todo = _to_do(setup, runs, planned, before)
+        setup.spec.write_plan(ledger, planned)
+        if not todo:
+            continue
+        try:
+            launcher = launcher or stack.enter_context(_launcher(setup, runs, handed_over))
+            launcher.launch(todo, runs, expected)
+        finally:
+            ledger.adopt(planned)
 
 
 def _resources(options: Options, stack: contextlib.ExitStack) -> Resources:
@@ -260,13 +293,20 @@ class _Launcher:
         self._ledger, self._placement, self._rules, self._status = ledger, placement, rules, status
 
     def launch(self, todo: list[PlannedRun], planned: Sequence[PlannedRun], expected: Expected) -> None:
-        """Run the runs `todo` of those planned. Raises KeyboardInterrupt if the user has interrupted them."""
+        """Run the runs `todo` of those planned. Raises KeyboardInterrupt if the user has interrupted them.
+
+        Raises RayLostError where Ray was lost.
+        """
         from raysweep.running import launch
 
         done = {record["run"]: record for record in self._ledger.records() if record["status"] in SETTLED}
         self._status.expect(expected)
         self._status.add([run for run in planned if run.name in done or run in todo], done)
-        used = launch(todo, self._ledger, self._placement, self._rules, self._status)
+        try:
+            used = launch(todo, self._ledger, self._placement, self._rules, self._status)
+        except RayLostError:
+            self._status.ends_early("Ray was lost")
+            raise
         self._rules = replace(self._rules, slot_seconds=self._rules.slot_seconds - used)
 
 
@@ -282,12 +322,13 @@ def _launcher(setup: Setup, runs: list[PlannedRun], handed_over: HandedOver) -> 
             placement = ClusterPlacement(setup.resources, options.gpus_per_worker, max_concurrent)
         else:
             placement = LocalPlacement(setup.ledger, setup.resources, options.gpus_per_worker)
-            dashboard = stack.enter_context(own_cluster(setup.resources))
+            with setup.interrupts.deferred("the sweep stops once Ray has started"):
+                dashboard = stack.enter_context(own_cluster(setup.resources))
             print(f"Ray dashboard: http://{dashboard} (token: `ray get-auth-token`)")
         from raysweep.tracking import Gauges, Tracking  # once Ray is there
 
         gauges, tracking = Gauges(), Tracking.of(setup.ledger, setup.destinations)
-        stack.callback(tracking.close)
+        stack.push(lambda kind, *_: tracking.close(without_ray=kind is RayLostError))
         rules = Rules(
             followers=(gauges, tracking),
             counted=gauges.runs,
@@ -295,9 +336,10 @@ def _launcher(setup: Setup, runs: list[PlannedRun], handed_over: HandedOver) -> 
             deadline=math.inf if of_gpus else started + 3600 * hours,
             slot_seconds=3600 * hours if of_gpus else math.inf,
             incoming=handed_over.take,
-            interrupted=notice_interrupts(),
+            interrupted=lambda: bool(setup.interrupts),
         )
         status = Status(setup.ledger, choose_view(), slots=placement.slots, slots_of=placement.slots_of)
         status.start()
         stack.callback(status.close)
+        stack.enter_context(setup.interrupts.noticed("running trials write their checkpoints and stop"))
         yield _Launcher(setup.ledger, placement, rules, status)

@@ -26,6 +26,7 @@ from raysweep.cache import cache_folder
 from raysweep.ledger.local_folder import LocalFolder
 from raysweep.ledger.reading import UnreadableError
 from raysweep.ledger.store import HeldError, LedgerError, this_process
+from raysweep.messages import reason_of
 
 HEARTBEAT = 20.0
 """Seconds between two signs of life of the holder."""
@@ -231,4 +232,4 @@ def _one_line(url: str) -> Iterator[None]:
     except OSError:
         raise
     except Exception as error:
-        raise OSError(f"{url}: {str(error).splitlines()[0]}") from None
+        raise OSError(f"{url}: {reason_of(error)}") from None

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from raysweep.lazy import exporting
 
 if TYPE_CHECKING:
+    from raysweep.live.output import open_closed_streams, outlived_output
     from raysweep.live.status import Status
     from raysweep.live.view import choose_view
     from raysweep.live.watch import watch_sweep
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 __getattr__, __all__ = exporting(
     __name__,
     {
+        "output": ("open_closed_streams", "outlived_output"),
         "status": ("Status",),
         "view": ("choose_view",),
         "watch": ("watch_sweep",),

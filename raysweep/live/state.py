@@ -69,6 +69,8 @@ class SweepState:
     started: float
     written: float
     ended: float | None = None
+    why_ended: str = ""
+    """What has ended it before its runs were done, in a few words; "" where the user has, or nothing has."""
     run_states: Sequence[RunState] = ()
     estimated: float = 0.0
     """When the times left were estimated."""
@@ -91,6 +93,7 @@ class Encoder:
             if known is None or known[0] is not row:
                 self._encoded[row.run] = row, json.dumps(_non_default_fields(row))
         head = {name: getattr(state, name) for name in _HEAD}
+        head["why_ended"] = state.why_ended
         head["total"] = state.total and _estimate_to_json(state.total)
         head["left"] = {name: _estimate_to_json(left) for name, left in state.left.items()}
         rows = ",\n".join(self._encoded[row.run][1] for row in state.run_states)
@@ -108,6 +111,7 @@ def read_state(ledger: Ledger) -> SweepState:
             ],
             left={name: _estimate_from_json(left) for name, left in content["left"].items()},
             total=content["total"] and _estimate_from_json(content["total"]),
+            why_ended=content.get("why_ended", ""),
             **{name: content[name] for name in _HEAD},
         )
     except FileNotFoundError:

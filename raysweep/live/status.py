@@ -63,6 +63,7 @@ class Status:
         self._run_states: dict[str, RunState] = {}
         self._started = clock()
         self._ended: float | None = None
+        self._why_ended = ""
         self._estimates = Estimates()
         self._encoder = Encoder()
         self._written: tuple[dict[str, RunState] | None, float] = (None, 0.0)
@@ -170,6 +171,10 @@ class Status:
         """Print a line about a run."""
         self._view.line(run, text, notable=True)
 
+    def ends_early(self, why: str) -> None:
+        """Note what ends the sweep before its runs are done, in a few words."""
+        self._why_ended = why
+
     def state(self) -> SweepState:
         """The current state of the sweep."""
         estimates = self._estimates
@@ -180,6 +185,7 @@ class Status:
             started=self._started,
             written=self._clock(),
             ended=self._ended,
+            why_ended=self._why_ended,
             run_states=tuple(self._run_states.values()),
             estimated=estimates.at,
             left=estimates.left,
@@ -187,8 +193,10 @@ class Status:
         )
 
     def close(self) -> None:
-        """Write the last state, and leave it in sight."""
+        """Write the last state, in which runs that have not ended wait to go on, and leave it in sight."""
         self._ended = self._clock()
+        for run in self.active(self._runs.values()):
+            self._set(run, state=WAITING, ended=self._ended)
         self._closed.set()
         if self._thread.is_alive():
             self._thread.join(10)

@@ -93,7 +93,8 @@ def observe(ledger: Ledger, clock: Callable[[], float] = time.time) -> Observati
     at = format_clock_time(state.ended or state.written, now)
     goes_on = "; the same command goes on" if any(row.state in (WAITING, *ACTIVE) for row in state.run_states) else ""
     if state.ended:
-        notice = f"{ledger.location}: ended at {at}{goes_on}"
+        why = f": {state.why_ended}" if state.why_ended else ""
+        notice = f"{ledger.location}: ended at {at}{why}{goes_on}"
     elif holder == state.holder:
         silent = now - state.written > 3 * HEARTBEAT_EVERY
         notice = f"{ledger.location}: {holder}{f' has not been heard of since {at}' * silent}"

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         mlflow_runs,
         next_to_nothing,
         on_loopback,
+        out_of_reach_of_signals,
         without_restarts,
     )
 
@@ -39,6 +40,7 @@ __getattr__, __all__ = exporting(
             "mlflow_runs",
             "next_to_nothing",
             "on_loopback",
+            "out_of_reach_of_signals",
             "without_restarts",
         ),
     },

@@ -15,6 +15,7 @@ class Feature(Enum):
     NOTHING_ASKED = "each trial takes a thousandth of a CPU"
     CLUSTER_ADDRESS = "workers of a lost trial may stay where several clusters run on one machine"
     LOOPBACK = "its sockets may be open to the network"
+    SIGNALS = "a SIGTERM or SIGHUP that is sent to a whole process group ends its processes at once"
     WANDB_LOGGER = "it warns that it cannot restart its loggers for W&B"
     MLFLOW_RUNS = "a run that goes on is a new one in MLflow"
 

@@ -1,6 +1,10 @@
 """Private constants, fields and arguments of Ray's that are used as they are; each stands behind a function."""
 
+import contextlib
+import functools
+from collections.abc import Iterator
 from typing import Any
+from unittest import mock
 
 from raysweep.ray_internals.check import lost
 from raysweep.ray_internals.names import Feature
@@ -29,6 +33,26 @@ SOCKETS = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 def on_loopback() -> dict[str, Any]:
     """Arguments for `ray.init` that have the node listen on the loopback interface."""
     return {} if lost(Feature.LOOPBACK) else {"_node_ip_address": "127.0.0.1"}
+
+
+@contextlib.contextmanager
+def out_of_reach_of_signals() -> Iterator[None]:
+    """Within this context, `ray.init` starts each process of the cluster in a session of its own.
+
+    So a signal that a terminal, `timeout` or a scheduler sends to all processes of a group reaches the driver alone.
+    And it sets no handler of SIGTERM in this process.
+    """
+    if lost(Feature.SIGNALS):
+        yield
+        return
+    from ray._private import services, utils
+
+    in_session = functools.partial(services.ConsolePopen, start_new_session=True)
+    with (
+        mock.patch.object(services, "ConsolePopen", in_session),
+        mock.patch.object(utils, "set_sigterm_handler"),
+    ):
+        yield
 
 
 def next_to_nothing() -> dict[str, float]:

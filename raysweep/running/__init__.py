@@ -5,16 +5,32 @@ from typing import TYPE_CHECKING
 from raysweep.lazy import exporting
 
 if TYPE_CHECKING:
-    from raysweep.running.cluster import concurrent_trials, own_cluster, prepare_own_environment, running_cluster
-    from raysweep.running.interrupts import notice_interrupts
+    from raysweep.running.cluster import (
+        concurrent_trials,
+        end_process,
+        own_cluster,
+        prepare_own_environment,
+        require_open_files,
+        running_cluster,
+    )
+    from raysweep.running.health import RayLostError
+    from raysweep.running.interrupts import Interrupts
     from raysweep.running.launcher import launch
     from raysweep.running.placement import ClusterPlacement, LocalPlacement, Placement
 
 __getattr__, __all__ = exporting(
     __name__,
     {
-        "cluster": ("concurrent_trials", "own_cluster", "prepare_own_environment", "running_cluster"),
-        "interrupts": ("notice_interrupts",),
+        "cluster": (
+            "concurrent_trials",
+            "end_process",
+            "own_cluster",
+            "prepare_own_environment",
+            "require_open_files",
+            "running_cluster",
+        ),
+        "health": ("RayLostError",),
+        "interrupts": ("Interrupts",),
         "launcher": ("launch",),
         "placement": ("ClusterPlacement", "LocalPlacement", "Placement"),
     },

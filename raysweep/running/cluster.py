@@ -10,14 +10,19 @@ import logging
 import os
 import secrets
 import socket
+import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
-from raysweep.messages import PlanError
+from raysweep.messages import PlanError, reason_of
 from raysweep.modules import starting_in_root
 from raysweep.planning import PlannedRun, Resources
-from raysweep.ray_internals import ENVIRONMENT, SOCKETS, Feature, lost, notice, on_loopback
+from raysweep.ray_internals import ENVIRONMENT, SOCKETS, Feature, lost, notice, on_loopback, out_of_reach_of_signals
 from raysweep.running import supervisor
+from raysweep.running.health import RayLostError
+from raysweep.running.interrupts import handlers_kept
 from raysweep.running.placement import SLOT
 
 _ENVIRONMENT = {
@@ -40,6 +45,36 @@ _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
 }
 
+LEAST_OPEN_FILES = 256
+"""How many files a process must be allowed to have open at a time; with 64 the processes of Ray do not start."""
+SHUTDOWN_TIMEOUT = 4.0
+"""Seconds that Ray has to shut down. What it has not ended by then, the supervisor ends."""
+
+_ray_was_left = threading.Event()
+"""Is set once this process has given up a Ray that does not answer, with threads that wait for it."""
+
+
+def require_open_files() -> None:
+    """Raises PlanError where the processes of a sweep may not open as many files as they need."""
+    import resource  # Windows has none
+
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]  # Ray raises the limit up to this one
+    if most != resource.RLIM_INFINITY and most < LEAST_OPEN_FILES:
+        raise PlanError(
+            f"each process may have {most} files open at a time, and Ray needs {LEAST_OPEN_FILES}: `ulimit -n 4096` "
+            "raises that, as far as this machine allows"
+        )
+
+
+def end_process(code: int | str | None) -> NoReturn:
+    """End this process; at once where threads may wait for ever for a Ray that was lost."""
+    if _ray_was_left.is_set():
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code if isinstance(code, int) else int(bool(code)))
+    sys.exit(code)
+
 
 def prepare_environment() -> None:
     """Set the variables that Ray reads when it is imported, except those that the user has set."""
@@ -51,17 +86,17 @@ def prepare_environment() -> None:
 def own_cluster(resources: Resources) -> Iterator[str]:
     """Start Ray on this machine, bound to loopback, and end it afterwards. Yields the dashboard's address.
 
-    Raises ConnectionError if it does not start.
+    Raises ConnectionError if it does not start. A Ray that was lost is left to the supervisor.
     """
     prepare_own_environment()
     import ray
 
-    if without := lost(Feature.LOOPBACK):
+    if without := lost(Feature.LOOPBACK, Feature.SIGNALS):
         print(notice(without), flush=True)
     with contextlib.ExitStack() as stack:
         stack.callback(supervisor.watch().communicate)
         try:
-            with starting_in_root():
+            with starting_in_root(), handlers_kept(), out_of_reach_of_signals():
                 context = ray.init(
                     address="local",
                     num_cpus=resources.cpus,
@@ -73,9 +108,32 @@ def own_cluster(resources: Resources) -> Iterator[str]:
                     logging_level=logging.ERROR,
                 )
         except (OSError, RuntimeError, ValueError) as error:
-            raise ConnectionError(f"Ray does not start on this machine ({str(error).splitlines()[0]})") from None
-        stack.callback(ray.shutdown)
-        yield context.dashboard_url or ""
+            raise ConnectionError(f"Ray does not start on this machine ({reason_of(error)})") from None
+        with _shut_down():
+            yield context.dashboard_url or ""
+
+
+@contextlib.contextmanager
+def _shut_down() -> Iterator[None]:
+    """Shut Ray down after this context, unless it was lost: then its threads in this process may wait for ever."""
+    import ray
+
+    was_lost = False
+    try:
+        yield
+    except RayLostError:
+        was_lost = True
+        _ray_was_left.set()
+        raise
+    finally:
+        if not was_lost:
+            shutdown = threading.Thread(target=ray.shutdown, daemon=True, name="shutdown of Ray")
+            shutdown.start()
+            try:
+                shutdown.join(SHUTDOWN_TIMEOUT)
+            finally:
+                if shutdown.is_alive():
+                    _ray_was_left.set()
 
 
 def prepare_own_environment() -> None:
@@ -116,10 +174,11 @@ def running_cluster(address: str, *, use_gpus: bool = True) -> Iterator[Resource
     import ray
 
     try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        with handlers_kept(), out_of_reach_of_signals():
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
-        raise PlanError(f"no Ray cluster at {address} ({str(error).splitlines()[0]})") from None
-    try:
+        raise PlanError(f"no Ray cluster at {address} ({reason_of(error)})") from None
+    with _shut_down():
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         gpus = sum(int(node.get("GPU", 0)) for node in nodes) if use_gpus else 0
         # Beside each GPU, the CPUs that the poorest node has for it: a worker's share must fit everywhere.
@@ -127,8 +186,6 @@ def running_cluster(address: str, *, use_gpus: bool = True) -> Iterator[Resource
         cpus = beside * gpus if gpus else sum(node.get("CPU", 0) for node in nodes)
         smallest = min((node["CPU"] for node in nodes if node.get("CPU")), default=0)
         yield Resources(cpus=int(cpus), gpus=gpus, node_cpus=int(smallest))
-    finally:
-        ray.shutdown()
 
 
 def _require_reachable(address: str) -> None:

@@ -9,6 +9,8 @@ import contextlib
 import datetime
 import functools
 import os
+import threading
+import time
 from collections.abc import Sequence
 
 import ray
@@ -21,10 +23,16 @@ from raysweep.messages import one_line
 from raysweep.planning import PlannedRun, Rules
 from raysweep.ray_internals import Feature, lost, next_to_nothing, notice
 from raysweep.running.driver import run_trial
+from raysweep.running.health import RayHealth, RayLostError
 from raysweep.running.placement import Placement
 from raysweep.running.queue import TrialQueue
 from raysweep.running.spec import MAX_RESTARTS
 from raysweep.running.tune_adapter import TrialSearcher, TrialWatch, first_run
+
+LOOK_EVERY = 1.0
+"""Seconds between two looks whether Ray is still there."""
+SILENT_AFTER = 5.0
+"""Seconds after Ctrl-C within which Tune must have asked for trials, which it does several times a second."""
 
 
 def launch(
@@ -37,7 +45,7 @@ def launch(
     """Run all `runs` in order, as many at a time as there are slots, and record each. Needs an initialised Ray.
 
     Tells `status`, which has been started, what happens; without one, it is shown for as long as this lasts. Returns
-    the slots times seconds that it used. Raises ConnectionError where the cluster is lost meanwhile, KeyboardInterrupt
+    the slots times seconds that it used. Raises RayLostError where the cluster is lost meanwhile, KeyboardInterrupt
     where `rules.interrupted` said so.
     """
     rules, without = rules or Rules(), _without(placement)
@@ -55,13 +63,41 @@ def launch(
             from raysweep.ray_internals import kept_processes
 
             stack.enter_context(kept_processes())
-        try:
-            _tuner(queue, placement).fit()
-        except (ray.exceptions.RayError, tune.TuneError) as error:
-            raise ConnectionError(f"the Ray cluster was lost ({one_line(error)}); the same command goes on") from None
+        _fit(queue, placement)
     if rules.interrupted():
         raise KeyboardInterrupt
     return queue.admission.slot_seconds
+
+
+def _fit(queue: TrialQueue, placement: Placement) -> None:
+    """Let Tune do the trials of a queue, in a thread of its own, while this one stays free for signals.
+
+    Raises RayLostError where Ray is gone, even if Tune goes on waiting for it.
+    """
+    tuner, health = _tuner(queue, placement), RayHealth.of_this_cluster(own=placement.prepares)
+    ended, raised = threading.Event(), []
+
+    def fit() -> None:
+        try:
+            tuner.fit()
+        except BaseException as error:
+            raised.append(error)
+        finally:
+            ended.set()
+
+    threading.Thread(target=fit, daemon=True, name="tune").start()
+    interrupted_at = 0.0
+    while not ended.wait(LOOK_EVERY):
+        if why := health.loss():
+            raise RayLostError(why)
+        if queue.rules.interrupted():
+            interrupted_at = interrupted_at or time.monotonic()
+            if time.monotonic() - max(interrupted_at, queue.polled) > SILENT_AFTER:
+                raise RayLostError("it does not answer")
+    for error in raised:
+        if isinstance(error, ray.exceptions.RayError | tune.TuneError):
+            raise RayLostError(health.loss_within(2 * LOOK_EVERY) or one_line(error)) from None
+        raise error
 
 
 def _without(placement: Placement) -> frozenset[Feature]:

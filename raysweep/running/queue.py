@@ -57,7 +57,8 @@ class TrialQueue:
         """The trials of the bundles that have processes, or are about to get them."""
         self._bundle_of: dict[str, RunBundle] = {}
         self._failures: Counter[tuple[str, str]] = Counter()
-        self._polled = time.monotonic()
+        self.polled = time.monotonic()
+        """When Tune last let the queue look at what came from outside, on the monotonic clock."""
         self._closed_at = 0.0
 
     def add(self, runs: Sequence[PlannedRun], *, urgent: bool = False) -> None:
@@ -108,9 +109,9 @@ class TrialQueue:
         """
         self._admit()
         now, rules, admission = time.monotonic(), self.rules, self.admission
-        if now - self._polled < POLL_EVERY:
+        if now - self.polled < POLL_EVERY:
             return
-        self._polled = now
+        self.polled = now
         rules.counted(*self.status.counts())
         urgent = () if self.finished or self._closed_at else rules.incoming()
         if urgent:

@@ -74,6 +74,24 @@ def descendants(roots: set[int], table: dict[int, tuple[int, str]] | None = None
     return found
 
 
+def send_to_descendants(number: int, only: set[Process] | None = None) -> set[Process]:
+    """Send a signal to the descendants of this process, or to `only` those; a supervisor gets none. Returns them."""
+    sent = set()
+    for process in descendants({os.getpid()}):
+        if (only is None or process in only) and not _is_supervisor(process[0]):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process[0], number)
+                sent.add(process)
+    return sent
+
+
+def _is_supervisor(pid: int) -> bool:
+    try:
+        return __name__.encode() in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:  # it has ended in the meantime
+        return False
+
+
 class _MarkedProcesses:
     """The processes that carry the mark, and their descendants."""
 

@@ -26,6 +26,8 @@ MAX_QUEUED_CALLS = 10_000
 """How many calls may wait for a slow sink; further ones are lost."""
 CLOSE_TIMEOUT = 30.0
 """Seconds that all sinks together have at the end of the sweep to work off the calls that wait."""
+CLOSE_TIMEOUT_WITHOUT_RAY = 5.0
+"""The same where Ray was lost, for which some sinks would wait in vain."""
 
 
 class Sink(Protocol):
@@ -95,9 +97,12 @@ class Tracking:
             self._call_sinks("metrics", run, counter.last, {f"final/{name}": value for name, value in results.items()})
         self._call_sinks("end", run, "" if status == STOPPED else status)
 
-    def close(self) -> None:
-        """Let all sinks work off their waiting calls and close, for at most CLOSE_TIMEOUT seconds in all."""
-        deadline = time.monotonic() + CLOSE_TIMEOUT
+    def close(self, *, without_ray: bool = False) -> None:
+        """Let all sinks work off their waiting calls and close, for at most CLOSE_TIMEOUT seconds in all.
+
+        Where Ray was lost, some of them cannot, and have less time.
+        """
+        deadline = time.monotonic() + (CLOSE_TIMEOUT_WITHOUT_RAY if without_ray else CLOSE_TIMEOUT)
         for sink_thread in self._sink_threads:
             sink_thread.finish()
         for sink_thread in self._sink_threads:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 from raysweep import load_results
 from raysweep.running import supervisor
@@ -16,6 +17,10 @@ SHORT = ("--set", "lr_epochs=3", "epochs=2", "train_size=0.3")
 
 
 PAIR = ("--group", "cifar", "--only", "3b_cmod_L4_s10,3b_cmod_L4_rand_s10", "--seeds", "42", *SHORT)
+
+
+CHEAP = ("--space", ROOT / "examples" / "breast_cancer.py", "--group", "cancer", "--only", "linear", "--seeds", "0")
+"""One run of next to no work, whose epochs are as many as --set says."""
 
 
 TIMELESS = (
@@ -33,9 +38,9 @@ def numbers(folder) -> list[dict]:
 
 
 @contextlib.contextmanager
-def background(*args):
-    """A sweep in the background, and an iterator over its lines."""
-    command = [sys.executable, "-u", "run_sweep.py", *map(str, args)]
+def background(*args, under=()):
+    """A sweep in the background, `under` such a command as nohup, and an iterator over its lines."""
+    command = [*under, sys.executable, "-u", "run_sweep.py", *map(str, args)]
     with subprocess.Popen(
         command,
         cwd=ROOT,
@@ -43,8 +48,8 @@ def background(*args):
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
-        # A test run in the background of a shell ignores Ctrl-C, and its children would as well.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        # A test run in the background of a shell ignores Ctrl-C, or under nohup SIGHUP; its children would as well.
+        preexec_fn=lambda: [signal.signal(one, signal.SIG_DFL) for one in (signal.SIGINT, signal.SIGHUP)],
     ) as process:
         yield process, iter(process.stdout.readline, "")
 
@@ -62,6 +67,16 @@ def process_of(name: str, roots: set[int]) -> int:
     """A Ray process of that name below `roots`."""
     for _, pid in processes_of(name, roots):
         return pid
+    raise LookupError(name)
+
+
+def daemon_of(name: str, root: int) -> int:
+    """A process of Ray's own below `root` whose command names it."""
+    for pid, _ in supervisor.descendants({root}):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")[:4]
+            if any(word.endswith(name) for word in words):
+                return pid
     raise LookupError(name)
 
 
