@@ -40,7 +40,9 @@ from raysweep.running import (
     concurrent_trials,
     notice_interrupts,
     own_cluster,
+    require_environment,
     running_cluster,
+    where_the_token_is,
 )
 from raysweep.tracking import Destination, reach
 
@@ -83,6 +85,8 @@ def sweep(options: Options, argv: Sequence[str], hooks: Hooks) -> int:
     with contextlib.ExitStack() as stack:
         if options.plan or options.print_commands:  # for machines that may have other data and devices
             stack.enter_context(family.elsewhere())
+        else:
+            require_environment(own_cluster=not options.address)
         spec = sweep_spec(options, family, hooks.parse_values)
         resources = _resources(options, stack)
         ledger = open_ledger(options.results)
@@ -126,12 +130,12 @@ def run(setup: Setup, plans: Iterator[list[PlannedRun]], handed_over: HandedOver
             runs, expected = _foresee(setup, runs, before)
             planned = [run.record() for run in runs]
             todo = _to_do(setup, runs, planned, before)
-            setup.spec.write_plan(ledger, planned)
-            if not todo:
-                continue
             try:
-                launcher = launcher or stack.enter_context(_launcher(setup, runs, handed_over))
-                launcher.launch(todo, runs, expected)
+                if todo:
+                    launcher = launcher or stack.enter_context(_launcher(setup, runs, handed_over))
+                setup.spec.write_plan(ledger, planned)  # not before Ray has started, which may fail
+                if todo and launcher:
+                    launcher.launch(todo, runs, expected)
             except KeyboardInterrupt:
                 interrupted = True
                 print("interrupted; the same command goes on from the last checkpoints")
@@ -149,7 +153,7 @@ def _resources(options: Options, stack: contextlib.ExitStack) -> Resources:
         return stack.enter_context(running_cluster(options.address, use_gpus=use_gpus))
     if options.print_commands:  # each experiment's own number of workers
         return Resources(cpus=sys.maxsize, gpus=sys.maxsize)
-    return local_resources(use_gpus=use_gpus)
+    return local_resources(use_gpus=use_gpus, slots=options.slots)
 
 
 def _print_commands(spec: SweepSpec, runs: Sequence[PlannedRun]) -> None:
@@ -234,7 +238,7 @@ def _launcher(setup: Setup, runs: list[PlannedRun], handed_over: HandedOver) -> 
         else:
             placement = LocalPlacement(setup.ledger, setup.resources, options.gpus_per_worker)
             dashboard = stack.enter_context(own_cluster(setup.resources))
-            print(f"Ray dashboard: http://{dashboard} (token: `ray get-auth-token`)")
+            print(f"Ray dashboard: http://{dashboard} ({where_the_token_is()})")
         from raysweep.tracking import Gauges, Tracking  # once Ray is there
 
         gauges, tracking = Gauges(), Tracking.of(setup.ledger, setup.destinations)

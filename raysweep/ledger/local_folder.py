@@ -9,10 +9,11 @@ import fcntl
 import os
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 from raysweep.ledger import durable
 from raysweep.ledger.store import HeldError, LedgerError, this_process
+from raysweep.messages import PlanError
+from raysweep.paths import expanded
 
 
 class LocalFolder:
@@ -21,7 +22,11 @@ class LocalFolder:
     is_remote = False
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
-        self.folder = Path(folder).expanduser().absolute()
+        """Raises LedgerError for a folder below a home that does not exist."""
+        try:
+            self.folder = expanded(folder)
+        except PlanError as error:
+            raise LedgerError(str(error)) from None
         self.location = str(self.folder)
 
     def fetch(self, name: str) -> None:

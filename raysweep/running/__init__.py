@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from raysweep.running.interrupts import notice_interrupts
     from raysweep.running.launcher import launch
     from raysweep.running.placement import ClusterPlacement, LocalPlacement, Placement
+    from raysweep.running.requirements import require_environment
+    from raysweep.running.token import where_the_token_is
 
 __getattr__, __all__ = exporting(
     __name__,
@@ -17,5 +19,7 @@ __getattr__, __all__ = exporting(
         "interrupts": ("notice_interrupts",),
         "launcher": ("launch",),
         "placement": ("ClusterPlacement", "LocalPlacement", "Placement"),
+        "requirements": ("require_environment",),
+        "token": ("where_the_token_is",),
     },
 )

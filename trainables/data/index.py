@@ -25,9 +25,8 @@ index is not stored."""
 def listing(folder: Path) -> list[Directory]:
     """All directories below `folder`, itself included, sorted by path. Symbolic links are followed."""
     root = os.path.abspath(folder)
-    store = None
-    with contextlib.suppress(RuntimeError):  # a user without a home
-        store = index_folder() / f"index-{hashlib.sha256(os.fsencode(root)).hexdigest()[:32]}.json"
+    home = index_folder()
+    store = home / f"index-{hashlib.sha256(os.fsencode(root)).hexdigest()[:32]}.json" if home else None
     stored = _stored(store, root) if store else None
     if stored is not None:
         return stored
