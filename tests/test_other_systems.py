@@ -1,6 +1,6 @@
 """Systems other than Linux: what does not need a sweep works there, and a sweep is refused in a line.
 
-Processes of these tests lack `os.sched_getaffinity`, /proc, /dev/shm and the functions of the C library.
+Processes of these tests lack `os.sched_getaffinity`, /proc, /dev/shm, and what glibc has alone.
 """
 
 import subprocess
@@ -23,8 +23,8 @@ def refuse(event, args):
     path = os.fsdecode(args[0]) if args and isinstance(args[0], (str, bytes, os.PathLike)) else ""
     if event in ("open", "os.listdir", "os.scandir", "os.mkdir") and path.startswith(("/proc", "/dev/shm")):
         raise FileNotFoundError(2, "there is none on this system", path)
-    if event == "ctypes.dlopen" and args[0] is None:
-        raise OSError("the program itself is no library on this system")
+    if event == "ctypes.dlsym" and args[1] == "mallopt":
+        raise AttributeError("the C library is not glibc")
 sys.addaudithook(refuse)
 """
 SCRIPT = WITHOUT + "runpy.run_path(sys.argv[0], run_name='__main__')"
@@ -39,33 +39,29 @@ def elsewhere(*args: object, how: str = SCRIPT) -> subprocess.CompletedProcess[s
 
 def test_what_is_taken_away_is_gone():
     code = WITHOUT + "import ctypes, pathlib\n"
-    for attempt in ("open('/proc/self/stat')", "list(pathlib.Path('/proc').iterdir())", "ctypes.CDLL(None)"):
+    for attempt in ("open('/proc/self/stat')", "list(pathlib.Path('/proc').iterdir())", "ctypes.CDLL(None).mallopt"):
         assert run("-c", code + attempt).returncode == 1
     assert run("-c", code).returncode == 0
 
 
 @pytest.mark.parametrize(
-    "flags",
+    ("flags", "said"),
     [
-        ("--list",),
-        (*S, "results", "--plan"),
-        (*S, "results", "--plan", "--json"),
-        (*S, "results", "--print-commands"),
-        ("--group", "airbench-cascade", "--dataset", "cifar10", "--plan"),
-        ("--group", "airbench-cascade", "--dataset", "cifar10", "--print-commands"),
-        ("--status", "--results", RESULTS),
+        (("--list",), "airbench-cascade"),
+        ((*S, "results", "--plan"), "1 run, 0 done, 1 to do"),
+        ((*S, "results", "--print-commands"), "torchrun --nproc_per_node=8 -m trainables.scattering"),
     ],
 )
-def test_what_starts_nothing_works(flags):
-    here, there = run("run_sweep.py", *flags), elsewhere("run_sweep.py", *flags)
-    assert (there.returncode, there.stderr) == (here.returncode, here.stderr)
-    if "--plan" not in flags:  # which knows less of the machine
-        assert there.stdout == here.stdout
+def test_what_starts_nothing_works(flags, said):
+    done = elsewhere("run_sweep.py", *flags)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert said in done.stdout
 
 
-def test_results_are_read(tmp_path):
-    here, there = run("-m", "analysis", RESULTS), elsewhere("analysis", RESULTS, how=MODULE)
-    assert (there.returncode, there.stdout, there.stderr) == (here.returncode, here.stdout, here.stderr)
+def test_results_are_read():
+    done = elsewhere("analysis", RESULTS, how=MODULE)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Does a 5th block help?" in done.stdout
     code = f"{WITHOUT}from raysweep import load_results; print(len(load_results({str(RESULTS)!r})))"
     assert run("-c", code).stdout == "2\n"
 

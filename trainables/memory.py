@@ -15,10 +15,7 @@ def keep_freed_memory(most_bytes: int = 2**30) -> None:
     system and the next step pays for fresh pages, which doubled the time of small steps (docs/log.md). With another C
     library than glibc this does nothing.
     """
-    try:
-        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    except (OSError, TypeError):  # a system that does not open the program itself as a library
-        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(_M_MMAP_THRESHOLD, 2**25)  # the most that glibc takes; larger blocks stay mappings of their own
         mallopt(_M_TRIM_THRESHOLD, most_bytes)

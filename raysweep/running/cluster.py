@@ -10,6 +10,7 @@ import logging
 import os
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 from raysweep.messages import PlanError, one_line
 from raysweep.planning import PlannedRun, Resources
@@ -54,6 +55,10 @@ def prepare_environment() -> None:
     os.environ.update(_NEEDED)
     for name, value in _USUAL.items():
         os.environ.setdefault(name, value)
+    try:
+        Path.home()
+    except RuntimeError:  # Ray asks for the home of every user when it is imported
+        os.environ["HOME"] = "/"
 
 
 @contextlib.contextmanager

@@ -68,7 +68,7 @@ def test_a_run_that_cannot_be_compiled_is_refused_here_and_planned_for_elsewhere
 
 
 def test_a_head_alone_is_not_compiled(no_compiler):
-    assert scattering.check(ScatteringConfig(dataset="digits", compile=True, epochs=0), 1)
+    assert scattering.check(ScatteringConfig(dataset="digits", compile=True, epochs=0, lr_epochs=1), 1)
 
 
 def test_a_worker_without_a_compiler_fails_before_the_head_is_trained(no_compiler, tmp_path):

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import tempfile
 
 import pytest
 
@@ -48,9 +49,8 @@ def test_the_longest_temporary_folder_leaves_just_enough_for_a_socket(monkeypatc
 
 
 def test_a_temporary_folder_that_takes_no_folders_is_named(tmp_path):
-    file = tmp_path / "file"
-    file.touch()
-    assert f"RAY_TMPDIR={file}: Ray cannot write" in refused(tmp_path / "results", RAY_TMPDIR=str(file))
+    with tempfile.NamedTemporaryFile(dir="/tmp") as file:
+        assert f"RAY_TMPDIR={file.name}: Ray cannot write" in refused(tmp_path / "results", RAY_TMPDIR=file.name)
 
 
 def test_a_python_without_ray_is_named(monkeypatch):
