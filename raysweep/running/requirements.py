@@ -19,9 +19,7 @@ def require_environment(*, own_cluster: bool) -> None:
     """Raises PlanError, in a line, for what a sweep cannot do without; `own_cluster` where it starts Ray itself."""
     _require_processes()
     if sys.flags.optimize > 1:
-        raise PlanError(
-            "Python runs without docstrings (PYTHONOPTIMIZE=2 or -OO), which Ray's and torch's code reads; unset it"
-        )
+        raise PlanError("Python runs without docstrings (PYTHONOPTIMIZE=2 or -OO), which Ray reads; unset it")
     if importlib.util.find_spec("ray") is None:
         raise PlanError(f"a sweep needs Ray, which this Python lacks ({sys.executable}); {BEYOND_RAY}")
     if own_cluster:
