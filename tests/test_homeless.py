@@ -67,7 +67,7 @@ print(cache_folder())
 
 
 @root
-@pytest.mark.parametrize("home", [None, "/", "/nowhere/at/all", "{folder}/read_only", "{folder}/home"])
+@pytest.mark.parametrize("home", [None, "/", "/dev/null/home", "{folder}/read_only", "{folder}/home"])
 def test_caches_are_in_the_temporary_folder_where_the_home_takes_none(folder, home):
     for name, mode in (("read_only", 0o555), ("home", 0o755)):
         (folder / name).mkdir()
@@ -101,7 +101,7 @@ def test_another_users_temporary_folder_is_no_cache(tmp_path, monkeypatch):
 @root
 def test_the_token_stays_in_memory_where_the_home_takes_none(folder):
     code = "from raysweep.running.token import *; prepare_token(); print(where_the_token_is(), len(os.environ[TOKEN]))"
-    for home in (None, "/", "/nowhere"):
+    for home in (None, "/", "/dev/null/home"):
         done = as_stranger(folder, "-c", code, home=home)
         assert done.stdout == "token: the value of RAY_AUTH_TOKEN; set it to choose one 64\n", done.stderr
     (folder / "home").mkdir()
@@ -139,7 +139,7 @@ def test_a_plan_needs_no_home(folder):
     "flags",
     [
         ("--group", "cifar", "--data-dir", "~nobody-here/data", "--plan"),
-        ("--group", "cifar", "--data-dir", "~nobody-here/data", "--results", "/nowhere/at/all"),
+        ("--group", "cifar", "--data-dir", "~nobody-here/data", "--results", "/dev/null/results"),
         (*S, "--results", "~nobody-here/results", "--plan"),
         ("--space", "~nobody-here/space.py", "--list"),
         ("--status", "--results", "~nobody-here/results"),

@@ -64,7 +64,7 @@ def test_the_memory_limit_is_that_of_the_narrowest_group(tmp_path):
 def test_cpus_are_counted_by_affinity_and_quota(monkeypatch, allowed, quota, cpus):
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(allowed)))
     monkeypatch.setattr("raysweep.planning.resources.cpu_quota", lambda: quota)
-    monkeypatch.setattr("raysweep.planning.gpus.DEVICES", "/nowhere/*")
+    monkeypatch.setattr("raysweep.planning.gpus.DEVICES", "/dev/null/nvidia*")
     assert usable_cpus() == cpus
     assert local_resources().slots == cpus
 
@@ -119,7 +119,7 @@ def test_uuids_are_believed_where_nvidia_smi_is_missing(two_gpus, monkeypatch):
 
 @pytest.mark.parametrize("visible", ["0", "NoDevFiles", "GPU-8932f937", "MIG-c7384736"])
 def test_a_machine_without_gpus_trains_on_cpus_whatever_is_said_to_be_visible(monkeypatch, visible):
-    monkeypatch.setattr("raysweep.planning.gpus.DEVICES", "/nowhere/*")
+    monkeypatch.setattr("raysweep.planning.gpus.DEVICES", "/dev/null/nvidia*")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     found = local_resources()
     assert (found.gpus, found.slots) == (0, usable_cpus())
