@@ -21,6 +21,7 @@ from types import ModuleType
 from typing import Any
 
 from raysweep.messages import PlanError, one_line
+from raysweep.paths import expanded
 
 ROOT = Path(__file__).resolve().parents[1]
 """The folder of this project's packages, as this process has imported this module."""
@@ -164,7 +165,7 @@ def import_file(file: Path) -> ModuleType:
     Raises PlanError, in a line, for a file that is not there, whose name is that of another module, or that raises an
     exception, and for one that has changed since it was imported first.
     """
-    file = file.expanduser().absolute()
+    file = expanded(file)
     if not file.is_file():
         raise PlanError(f"--space {file}: there is no such file")
     text = hashlib.sha256(file.read_bytes()).hexdigest()

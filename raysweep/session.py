@@ -58,8 +58,10 @@ from raysweep.running import (
     RayLostError,
     concurrent_trials,
     own_cluster,
+    require_environment,
     require_open_files,
     running_cluster,
+    where_the_token_is,
 )
 from raysweep.tracking import Destination, reach
 
@@ -119,6 +121,7 @@ def _sweep(options: Options, argv: Sequence[str], hooks: Hooks, interrupts: Inte
             stack.enter_context(family.elsewhere())
         else:
             _require_text(argv)
+            require_environment(own_cluster=not options.address)
             require_open_files()
             stack.enter_context(outlived_output())
         spec = sweep_spec(options, family, hooks.parse_values)
@@ -211,12 +214,12 @@ def _run_plans(
         runs, expected = _foresee(setup, [replace(run, code=setup.code) for run in runs], before)
         planned = [run.record() for run in runs]
         todo = _to_do(setup, runs, planned, before)
-        setup.spec.write_plan(ledger, planned)
-        if not todo:
-            continue
         try:
-            launcher = launcher or stack.enter_context(_launcher(setup, runs, handed_over))
-            launcher.launch(todo, runs, expected)
+            if todo:
+                launcher = launcher or stack.enter_context(_launcher(setup, runs, handed_over))
+            setup.spec.write_plan(ledger, planned)  # not before Ray has started, which may fail
+            if todo and launcher:
+                launcher.launch(todo, runs, expected)
         finally:
             ledger.adopt(planned)
 
@@ -228,7 +231,7 @@ def _resources(options: Options, stack: contextlib.ExitStack) -> Resources:
         return stack.enter_context(running_cluster(options.address, use_gpus=use_gpus))
     if options.print_commands:  # each experiment's own number of workers
         return Resources(cpus=sys.maxsize, gpus=sys.maxsize)
-    return local_resources(use_gpus=use_gpus)
+    return local_resources(use_gpus=use_gpus, slots=options.slots)
 
 
 def _print_commands(spec: SweepSpec, runs: Sequence[PlannedRun]) -> None:
@@ -324,7 +327,7 @@ def _launcher(setup: Setup, runs: list[PlannedRun], handed_over: HandedOver) -> 
             placement = LocalPlacement(setup.ledger, setup.resources, options.gpus_per_worker)
             with setup.interrupts.deferred("the sweep stops once Ray has started"):
                 dashboard = stack.enter_context(own_cluster(setup.resources))
-            print(f"Ray dashboard: http://{dashboard} (token: `ray get-auth-token`)")
+            print(f"Ray dashboard: http://{dashboard} ({where_the_token_is()})")
         from raysweep.tracking import Gauges, Tracking  # once Ray is there
 
         gauges, tracking = Gauges(), Tracking.of(setup.ledger, setup.destinations)

@@ -20,7 +20,7 @@ from typing import IO, Any
 from raysweep.forecasts.rates import Rates, Shape, Share, cached, keep
 from raysweep.messages import one_line
 from raysweep.modules import root
-from raysweep.planning import PlannedRun
+from raysweep.planning import PlannedRun, local_resources
 from raysweep.trainable_loader import load_trainable
 
 MOST_SECONDS = 600.0
@@ -75,8 +75,7 @@ def _started(run: PlannedRun, share: Share, number: int) -> Iterator[tuple[subpr
     environment = {**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(root()), os.environ.get("PYTHONPATH")]))
     if share.gpus:
-        visible = [d for d in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if d]
-        environment["CUDA_VISIBLE_DEVICES"] = (visible or [str(i) for i in range(share.gpus)])[number % share.gpus]
+        environment["CUDA_VISIBLE_DEVICES"] = local_resources().gpu_names[number % share.gpus]
     with tempfile.TemporaryFile() as source, tempfile.TemporaryFile() as output:
         pickle.dump(run, source)
         source.seek(0)

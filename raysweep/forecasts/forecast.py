@@ -9,7 +9,6 @@ follow from floating-point operations, at the speed of what has been rated ("rou
 import contextlib
 import dataclasses
 import math
-import os
 import statistics
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from typing import Literal
 
 from raysweep.forecasts.rates import Rated, Rates, Shape, Share, all_cached, cached, from_records
 from raysweep.ledger import FINISHED, Record
-from raysweep.planning import PlannedRun
+from raysweep.planning import PlannedRun, usable_cpus
 from raysweep.trainable import Phase
 
 Basis = Literal["measured", "calibrated", "rough", "unknown"]
@@ -181,7 +180,7 @@ def _start_beside(run: PlannedRun, share: Share) -> float:
 
     Measured rates show it already.
     """
-    cores = len(os.sched_getaffinity(0))
+    cores = usable_cpus()
     disturbed = not share.gpus and not run.experiment.timed and share.at_once * share.threads >= cores
     return START_CPU_SECONDS * share.at_once * share.threads / cores if disturbed else 0.0
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from raysweep.forecasts.rates import Share
-from raysweep.planning import PlannedRun, Resources
+from raysweep.planning import PlannedRun, Resources, memory_limit
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,16 +77,20 @@ def device_name(threads: int, *, gpu: bool) -> str:
 
 def worker_memory(workers_at_once: int, *, gpu: bool) -> int | None:
     """Bytes that a worker may use, of its GPU or as its share of the machine; None where that is unknown."""
-    return _gpu_memory() if gpu else _memory() // workers_at_once
+    if gpu:
+        return _gpu_memory()
+    memory = _memory()
+    return None if memory is None else memory // workers_at_once
 
 
-def _memory() -> int:
-    """Bytes of the machine's memory, or what the control group of this process leaves of it."""
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    for file in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        with contextlib.suppress(OSError, ValueError):
-            total = min(total, int(Path(file).read_text()))
-    return total
+def _memory() -> int | None:
+    """Bytes of the machine's memory, or what the control groups of this process leave of it; None if unknown."""
+    limit = memory_limit()
+    try:
+        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError):  # a system that does not tell
+        return limit
+    return total if limit is None else min(total, limit)
 
 
 @functools.lru_cache(maxsize=1)

@@ -17,6 +17,8 @@ from raysweep.ledger import durable
 from raysweep.ledger.reading import UnreadableError, names_in, read_file, unreadable
 from raysweep.ledger.sharing import open_all_to_group, open_to_group
 from raysweep.ledger.store import HeldError, LedgerError, this_process
+from raysweep.messages import PlanError
+from raysweep.paths import expanded
 
 
 class LocalFolder:
@@ -25,7 +27,11 @@ class LocalFolder:
     is_remote = False
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
-        self.folder = Path(folder).expanduser().absolute()
+        """Raises LedgerError for a folder below a home that does not exist."""
+        try:
+            self.folder = expanded(folder)
+        except PlanError as error:
+            raise LedgerError(str(error)) from None
         self.location = str(self.folder)
 
     def fetch(self, name: str) -> None:

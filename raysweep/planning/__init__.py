@@ -7,12 +7,13 @@ from raysweep.lazy import exporting
 if TYPE_CHECKING:
     from raysweep.planning.changes import describe_changes, relations
     from raysweep.planning.commands import shell_commands
+    from raysweep.planning.control_groups import memory_limit
     from raysweep.planning.families import datasets_of, families_of, listed
     from raysweep.planning.handed_over import HandedOver
     from raysweep.planning.imported import enter_known
     from raysweep.planning.kept_code import bring_back, made_by_other_code, run_by_its_own_code
     from raysweep.planning.options import Options, help_text, parse_options
-    from raysweep.planning.resources import Resources, local_resources
+    from raysweep.planning.resources import Resources, local_resources, usable_cpus
     from raysweep.planning.rules import Rules
     from raysweep.planning.runs import PlannedRun, alike, in_bundles, make_runs, settings_of
     from raysweep.planning.schedule import end_of
@@ -25,12 +26,13 @@ __getattr__, __all__ = exporting(
     {
         "changes": ("describe_changes", "relations"),
         "commands": ("shell_commands",),
+        "control_groups": ("memory_limit",),
         "families": ("datasets_of", "families_of", "listed"),
         "handed_over": ("HandedOver",),
         "imported": ("enter_known",),
         "kept_code": ("bring_back", "made_by_other_code", "run_by_its_own_code"),
         "options": ("Options", "help_text", "parse_options"),
-        "resources": ("Resources", "local_resources"),
+        "resources": ("Resources", "local_resources", "usable_cpus"),
         "rules": ("Rules",),
         "runs": ("PlannedRun", "alike", "in_bundles", "make_runs", "settings_of"),
         "schedule": ("end_of",),

@@ -8,6 +8,7 @@ from pathlib import Path
 from raysweep.experiment import Family
 from raysweep.messages import PlanError
 from raysweep.modules import import_file
+from raysweep.paths import expanded
 from raysweep.planning.options import Options
 
 NAME = "FAMILY"
@@ -22,7 +23,7 @@ def families_of(options: Options, of_the_project: Callable[[], Sequence[Family]]
 def load_family(file: Path) -> Family:
     """The family that a Python file defines. Raises PlanError, with file and line, if it defines no usable one."""
     module = import_file(file)
-    text = file.expanduser().read_text()
+    text = expanded(file).read_text()
     family = getattr(module, NAME, None)
     if family is None:
         raise PlanError(f"{file}:{len(text.splitlines())}: the file ends without a {NAME}")

@@ -96,6 +96,9 @@ class Options:
 
     num_workers: int | None = _flag("workers of each run", WHERE, type=workers_of, metavar="N")
     gpus_per_worker: float | None = _flag("GPUs of each worker; 0 trains on CPUs", WHERE, type=gpus_of, metavar="G")
+    slots: int | None = _flag(
+        "take so many slots of this machine alone: GPUs or, without GPUs, CPUs", WHERE, type=workers_of, metavar="N"
+    )
     address: str | None = _flag("a running Ray cluster, in place of one on this machine", WHERE, metavar="ADDR")
 
     backfill: bool = _switch("let a later trial start early where it cannot delay an earlier one", HOW)
@@ -127,6 +130,8 @@ def parse_options(argv: Sequence[str]) -> Options:
             raise PlanError(f"--{name} goes with --plan")
     if options.with_its_own_code and not options.redo:
         raise PlanError("--with-its-own-code goes with --redo")
+    if options.slots and options.address:
+        raise PlanError("--slots is for this machine alone; the slots of a cluster are a resource of its head node")
     return options
 
 

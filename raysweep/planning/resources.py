@@ -1,10 +1,11 @@
 """Counts the CPUs and GPUs of a sweep, and those that a run takes."""
 
-import glob
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from raysweep.messages import PlanError
+from raysweep.planning.control_groups import cpu_quota
+from raysweep.planning.gpus import visible_gpus
 from raysweep.planning.runs import PlannedRun
 
 
@@ -18,9 +19,12 @@ class Resources:
     """The CPUs of the smallest node, or None if there is only one node."""
     gpu_names: tuple[str, ...] = ()
     """The names by which CUDA_VISIBLE_DEVICES lists the GPUs of this machine."""
+    missing_gpus: tuple[str, ...] = ()
+    """The names in CUDA_VISIBLE_DEVICES of no GPU of this machine."""
 
     def __str__(self) -> str:
-        return f"{self.gpus} GPU(s)" if self.gpus else f"{self.cpus} CPU(s)"
+        missing = f" (CUDA_VISIBLE_DEVICES names {','.join(self.missing_gpus)}, not there)" * bool(self.missing_gpus)
+        return (f"{self.gpus} GPU(s)" if self.gpus else f"{self.cpus} CPU(s)") + missing
 
     @property
     def slots(self) -> int:
@@ -63,12 +67,28 @@ class Resources:
                 raise PlanError(f"{run.num_workers} workers with {gpus_per_worker} GPUs each are not whole GPUs")
 
 
-def local_resources(*, use_gpus: bool = True) -> Resources:
-    """The CPUs that this process may use and the GPUs of this machine, found without importing torch."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is None:
-        names = [str(i) for i in range(len(glob.glob("/dev/nvidia[0-9]*")))]
-    else:
-        names = [device.strip() for device in visible.split(",") if device.strip() not in ("", "-1")]
-    names = names if use_gpus else []
-    return Resources(cpus=len(os.sched_getaffinity(0)), gpus=len(names), gpu_names=tuple(names))
+def local_resources(*, use_gpus: bool = True, slots: int | None = None) -> Resources:
+    """The CPUs that this process may use and the GPUs of this machine, found without importing torch.
+
+    With `slots`, so many of the GPUs and their part of the CPUs or, without GPUs, so many of the CPUs. Raises PlanError
+    if there are fewer.
+    """
+    names, missing = visible_gpus() if use_gpus else ([], [])
+    found = Resources(cpus=usable_cpus(), gpus=len(names), gpu_names=tuple(names), missing_gpus=tuple(missing))
+    if slots is None:
+        return found
+    if slots > found.slots:
+        raise PlanError(f"--slots {slots}: the most are {found.slots}, since this process may use {found}")
+    if not found.gpus:
+        return replace(found, cpus=slots)
+    return replace(found, cpus=max(1, found.cpus * slots // found.gpus), gpus=slots, gpu_names=found.gpu_names[:slots])
+
+
+def usable_cpus() -> int:
+    """The CPUs that this process may use, by its affinity and by the quotas of its control groups, at least one.
+
+    A part of a CPU is not counted. Where the system tells of neither, these are all CPUs of the machine.
+    """
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = cpu_quota()
+    return allowed if quota is None else max(1, min(allowed, int(quota + 1e-6)))

@@ -3,13 +3,13 @@
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from raysweep.experiment import Experiment, Family
 from raysweep.ledger import Code, Ledger, Record, run_key
 from raysweep.messages import PlanError
 from raysweep.modules import Folders
+from raysweep.paths import expanded
 from raysweep.trainable import Facts
 from raysweep.trainable_loader import load_trainable
 
@@ -131,7 +131,7 @@ def _named(
     name = f"{experiment.name}-s{config.seed}-{key[:8]}"
     folders = {"save_dir": str(ledger.runs.folder(name))}
     if (data_dir := getattr(config, "data_dir", None)) is not None:
-        folders["data_dir"] = str(Path(data_dir).expanduser().absolute())
+        folders["data_dir"] = str(expanded(data_dir))
     return {"key": key, "name": name, "config": dataclasses.replace(config, **folders)}
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from raysweep.ray_internals.process_cache import kept_processes
     from raysweep.ray_internals.single_names import (
         ENVIRONMENT,
+        NEEDED,
         NEXT_TO_NOTHING,
         SOCKETS,
         hand_on,
@@ -34,6 +35,7 @@ __getattr__, __all__ = exporting(
         "process_cache": ("kept_processes",),
         "single_names": (
             "ENVIRONMENT",
+            "NEEDED",
             "NEXT_TO_NOTHING",
             "SOCKETS",
             "hand_on",

@@ -21,10 +21,14 @@ ENVIRONMENT = {
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
     # Whether each Train run has an actor that watches for nodes that are about to be taken away.
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+}
+"""Environment variables that Ray reads, before it is imported, and does not document."""
+
+NEEDED = {
     # Whether GPUs are hidden from processes that asked for none, until a gate names those of the trial.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",
 }
-"""Environment variables that Ray reads, before it is imported, and does not document."""
+"""Such variables without which trials would train on GPUs of others."""
 
 SOCKETS = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 """The environment variable that holds Ray's sockets to the loopback interface at "0". Documented is "1" alone."""

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from raysweep.running.interrupts import Interrupts
     from raysweep.running.launcher import launch
     from raysweep.running.placement import ClusterPlacement, LocalPlacement, Placement
+    from raysweep.running.requirements import require_environment
+    from raysweep.running.token import where_the_token_is
 
 __getattr__, __all__ = exporting(
     __name__,
@@ -33,5 +35,7 @@ __getattr__, __all__ = exporting(
         "interrupts": ("Interrupts",),
         "launcher": ("launch",),
         "placement": ("ClusterPlacement", "LocalPlacement", "Placement"),
+        "requirements": ("require_environment",),
+        "token": ("where_the_token_is",),
     },
 )

@@ -8,7 +8,6 @@ slots are also a resource of Ray's, given to its head node when it was started.
 import contextlib
 import logging
 import os
-import secrets
 import socket
 import sys
 import threading
@@ -19,15 +18,38 @@ from typing import NoReturn
 from raysweep.messages import PlanError, reason_of
 from raysweep.modules import starting_in_root
 from raysweep.planning import PlannedRun, Resources
-from raysweep.ray_internals import ENVIRONMENT, SOCKETS, Feature, lost, notice, on_loopback, out_of_reach_of_signals
+from raysweep.ray_internals import (
+    ENVIRONMENT,
+    NEEDED,
+    SOCKETS,
+    Feature,
+    lost,
+    notice,
+    on_loopback,
+    out_of_reach_of_signals,
+)
 from raysweep.running import supervisor
 from raysweep.running.health import RayLostError
 from raysweep.running.interrupts import handlers_kept
 from raysweep.running.placement import SLOT
+from raysweep.running.token import prepare_token, token_file
 
-_ENVIRONMENT = {
+_NEEDED = {
+    **NEEDED,
+    # The implementation of Ray Train that the trials are written for.
+    "RAY_TRAIN_V2_ENABLED": "1",
+    # Ctrl-C reaches run_sweep.py.
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    # Ray's own tables would be printed into that of `view`.
+    "RAY_AIR_NEW_OUTPUT": "0",
+    # Paths such as that of --results may be relative to the current folder.
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+}
+"""Variables that are set to these values whatever the user has set, since a sweep does not work without them."""
+
+_USUAL = {
     **ENVIRONMENT,
-    # All of Ray's sockets on loopback; must be set before Ray is imported.
+    # All of Ray's sockets on loopback.
     SOCKETS: "0",
     # One trial waits for its resources at a time, which makes admission follow the order of the plan.
     "TUNE_MAX_PENDING_TRIALS_PG": "1",
@@ -35,15 +57,12 @@ _ENVIRONMENT = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     # Tune would write its own state again and again, which nobody reads.
     "TUNE_GLOBAL_CHECKPOINT_S": "1000000",
-    # Ctrl-C reaches run_sweep.py.
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
-    "RAY_AIR_NEW_OUTPUT": "0",
-    "RAY_CHDIR_TO_TRIAL_DIR": "0",
     # Fills the Train tab of the dashboard.
     "RAY_TRAIN_ENABLE_STATE_TRACKING": "1",
     "RAY_USAGE_STATS_ENABLED": "0",
 }
+"""Variables that are set to these values where the user has set none."""
 
 LEAST_OPEN_FILES = 256
 """How many files a process must be allowed to have open at a time; with 64 the processes of Ray do not start."""
@@ -77,16 +96,21 @@ def end_process(code: int | str | None) -> NoReturn:
 
 
 def prepare_environment() -> None:
-    """Set the variables that Ray reads when it is imported, except those that the user has set."""
-    for name, value in _ENVIRONMENT.items():
+    """Set the variables that Ray reads when it is imported."""
+    os.environ.update(_NEEDED)
+    for name, value in _USUAL.items():
         os.environ.setdefault(name, value)
+    try:
+        Path.home()
+    except RuntimeError:  # Ray asks for the home of every user when it is imported
+        os.environ["HOME"] = "/"
 
 
 @contextlib.contextmanager
 def own_cluster(resources: Resources) -> Iterator[str]:
     """Start Ray on this machine, bound to loopback, and end it afterwards. Yields the dashboard's address.
 
-    Raises ConnectionError if it does not start. A Ray that was lost is left to the supervisor.
+    Raises PlanError if it does not start. A Ray that was lost is left to the supervisor.
     """
     prepare_own_environment()
     import ray
@@ -108,7 +132,7 @@ def own_cluster(resources: Resources) -> Iterator[str]:
                     logging_level=logging.ERROR,
                 )
         except (OSError, RuntimeError, ValueError) as error:
-            raise ConnectionError(f"Ray does not start on this machine ({reason_of(error)})") from None
+            raise PlanError(f"Ray does not start on this machine ({reason_of(error)})") from None
         with _shut_down():
             yield context.dashboard_url or ""
 
@@ -140,34 +164,16 @@ def prepare_own_environment() -> None:
     """Set the variables of a cluster of our own, which requires a token. Call it before Ray is imported."""
     os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", "8")  # gates see to the order
     prepare_environment()
-    os.environ.setdefault("RAY_AUTH_MODE", "token")
-    _protect_token()
-
-
-def _protect_token() -> None:
-    """Make the token that Ray requires of its clients, if there is none, and let only its owner read it.
-
-    Ray itself writes it with the mode of the umask.
-    """
-    if "RAY_AUTH_TOKEN" in os.environ:
-        return
-    file = Path(os.environ.get("RAY_AUTH_TOKEN_PATH", Path.home() / ".ray" / "auth_token"))
-    file.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        stream = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        if file.stat().st_uid == os.getuid():
-            file.chmod(0o600)
-        return
-    with os.fdopen(stream, "w") as writable:
-        writable.write(secrets.token_hex(32))
+    os.environ[SOCKETS] = _USUAL[SOCKETS]
+    os.environ["RAY_AUTH_MODE"] = "token"
+    prepare_token()
 
 
 @contextlib.contextmanager
 def running_cluster(address: str, *, use_gpus: bool = True) -> Iterator[Resources]:
     """Connect to a running cluster. Yields its resources. Raises PlanError if there is none."""
     os.environ.setdefault(SOCKETS, "1")
-    if (Path.home() / ".ray" / "auth_token").exists():
+    if (file := token_file()) and file.exists():
         os.environ.setdefault("RAY_AUTH_MODE", "token")  # Ray does so itself for the address "auto" alone
     prepare_environment()
     _require_reachable(address)

@@ -1,15 +1,14 @@
 """Where the trials of a launch run, on this machine or on a cluster, and which resources each trial holds there."""
 
-import os
 from typing import Protocol
 
 from raysweep.admission import Devices, Gates, RunBundle, gpu_share
 from raysweep.ledger import Ledger, Record
-from raysweep.planning import PlannedRun, Resources
+from raysweep.planning import PlannedRun, Resources, usable_cpus
 
 SLOT = "slot"
 """The custom resource that a cluster's head node is started with; each trial takes as many as it has slots."""
-CPU_CORES = len(os.sched_getaffinity(0))
+CPU_CORES = usable_cpus()
 """The cores that this process may use."""
 
 
@@ -77,8 +76,9 @@ class LocalPlacement:
         return not self._resources.gpus or self._devices.suffice(*_workers_and_share(bundle))
 
     def may_start(self) -> bool:
-        """No more trials are on their way to their gates than this machine has cores."""
-        return sum(not self._gates.is_reached(trial) for trial in self._trials) < CPU_CORES
+        """No more trials are on their way to their gates than this machine has cores for them."""
+        on_their_way = sum(not self._gates.is_reached(trial) for trial in self._trials)
+        return on_their_way < min(CPU_CORES, self._resources.cpus)
 
     def trial_starts(self, trial: str) -> str:
         self._trials.add(trial)

@@ -8,7 +8,7 @@ from raysweep.experiment import Experiment, Group
 from raysweep.ledger.opening import open_ledger
 from raysweep.ledger.store import LedgerError
 from raysweep.messages import without_secrets
-from raysweep.running.cluster import _protect_token
+from raysweep.running.token import prepare_token
 from tests.fake_trainable import FakeConfig
 
 FUZZED = [
@@ -61,7 +61,7 @@ def test_the_token_is_for_its_owner_alone(tmp_path, monkeypatch, before):
         file.parent.mkdir()
         file.write_text(before)
         file.chmod(0o644)
-    _protect_token()
+    prepare_token()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert file.read_text() == before if before else len(file.read_text()) == 64
 

@@ -17,6 +17,7 @@ from raysweep.ray_internals.check import fault, lost, notice
 from raysweep.ray_internals.names import TRIED, Feature, PrivateName
 from raysweep.ray_internals.single_names import (
     ENVIRONMENT,
+    NEEDED,
     SOCKETS,
     mlflow_runs,
     next_to_nothing,
@@ -99,7 +100,7 @@ def test_ray_reads_the_environment_variables_that_it_does_not_document() -> None
             "train/v2/_internal/constants.py",
         )
     )
-    for name in (*ENVIRONMENT, SOCKETS):
+    for name in (*ENVIRONMENT, *NEEDED, SOCKETS):
         of_the_core = name.removeprefix("RAY_")
         assert f'"{name}"' in python or (of_the_core.islower() and of_the_core.encode() in binary), name
 

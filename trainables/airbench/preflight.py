@@ -3,7 +3,8 @@
 from typing import Any
 
 from trainables.airbench.config import FINAL_SIZE, WIDTHS, AirbenchConfig
-from trainables.data.catalog import DataError, locate
+from trainables.compiler import require_compiler
+from trainables.data.catalog import DataError, for_other_machines, locate
 
 NUMERICS = 1
 """Goes up when the same configuration starts to give other numbers, so that older runs do not count as new ones."""
@@ -21,6 +22,8 @@ def check(config: AirbenchConfig, num_workers: int) -> dict[str, Any]:
             f"batch_size={config.batch_size} cannot be shared by {num_workers} workers with at least two images for "
             f"each; nearest: {near}"
         )
+    if config.compile and not for_other_machines():
+        require_compiler()
     info = locate(config.dataset, config.data_dir)
     if config.batch_size > info.n_train:
         raise DataError(f"batch_size={config.batch_size} is more than the {info.n_train} images of {info.dataset}")

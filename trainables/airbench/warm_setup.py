@@ -10,6 +10,7 @@ from trainables.airbench.config import AirbenchConfig
 from trainables.airbench.evaluation import TEST_BATCH, accuracy
 from trainables.airbench.network import WHITENING_IMAGES, AirbenchNet, compute_dtype, make_net
 from trainables.airbench.step import Step
+from trainables.compiler import require_compiler
 from trainables.data.batches import hashed_seed
 from trainables.data.info import DataInfo
 from trainables.data.loading import load
@@ -23,6 +24,9 @@ class WarmSetup:
     """The images of a dataset on a worker's device, and a network that has taken its first, slow steps."""
 
     def __init__(self, config: AirbenchConfig, info: DataInfo, workers: Workers) -> None:
+        """Raises ValueError where the network is to be compiled and there is no compiler."""
+        if config.compile:
+            require_compiler(workers.device.type)
         keep_freed_memory()
         torch.backends.cudnn.benchmark = True
         self.workers = workers

@@ -4,6 +4,7 @@
 """
 
 import contextlib
+import os
 from collections.abc import Iterator
 from contextvars import ContextVar
 from pathlib import Path
@@ -47,6 +48,11 @@ def published_sizes() -> Iterator[None]:
         _published_instead.reset(token)
 
 
+def for_other_machines() -> bool:
+    """Whether this is within `published_sizes`, so that this machine need not be one on which the runs can train."""
+    return _published_instead.get()
+
+
 def locate(dataset: str, data_dir: str | None, image_size: int | None = None) -> DataInfo:
     """Find the files of a dataset in the folder `data_dir`, which only the digits do without.
 
@@ -61,7 +67,11 @@ def locate(dataset: str, data_dir: str | None, image_size: int | None = None) ->
         _require_own_size(dataset, image_size)
         return DIGITS
     was_published = dataset in (*CIFAR, "imagenet")
-    if _published_instead.get() and was_published and (data_dir is None or not Path(data_dir).expanduser().exists()):
+    if (
+        _published_instead.get()
+        and was_published
+        and (data_dir is None or not os.path.exists(os.path.expanduser(data_dir)))
+    ):
         return _published(dataset, image_size)
     root = _data_folder(dataset, data_dir)
     try:

@@ -31,9 +31,8 @@ def listing(folder: Path) -> list[Directory]:
     Raises OSError for a directory that cannot be read, and for a link to one that holds it.
     """
     root = os.path.abspath(folder)
-    store = None
-    with contextlib.suppress(RuntimeError):  # a user without a home
-        store = index_folder() / f"index-{hashlib.sha256(os.fsencode(root)).hexdigest()[:32]}.json"
+    home = index_folder()
+    store = home / f"index-{hashlib.sha256(os.fsencode(root)).hexdigest()[:32]}.json" if home else None
     stored = _stored(store, root) if store else None
     if stored is not None:
         return stored

@@ -150,6 +150,11 @@ class ScatteringConfig:
             return ("joint",) if self.epochs else ()
         return (("head",) if self.head_epochs else ()) + (("finetune",) if self.epochs else ())
 
+    @property
+    def is_compiled(self) -> bool:
+        """Whether torch.compile compiles the network, which it does in the phases where everything learns."""
+        return self.compile and set(self.phases) != {"head"}
+
     def fields_without_effect(self) -> tuple[str, ...]:
         """Fields that the phases of this run do not use."""
         if self.joint:

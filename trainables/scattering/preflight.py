@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from trainables.data.catalog import DataError, DataInfo, locate
+from trainables.compiler import require_compiler
+from trainables.data.catalog import DataError, DataInfo, for_other_machines, locate
 from trainables.data.counts import image_counts, images_of_an_epoch
 from trainables.scattering.config import ScatteringConfig
 
@@ -39,6 +40,8 @@ def check(config: ScatteringConfig, num_workers: int) -> dict[str, Any]:
         raise ValueError(
             f"global_batch_size={config.global_batch_size} leaves {num_workers} worker(s) fewer than 2 images each"
         )
+    if config.is_compiled and not for_other_machines():
+        require_compiler()
     info = locate(config.dataset, config.data_dir, config.image_size)
     final_size = config.final_size(info.image_size)
     if config.train_size > info.n_train * (1 - config.val_split):

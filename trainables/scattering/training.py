@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 import torch._dynamo  # which torch's first optimiser would import, two seconds into training
 
+from trainables.compiler import require_compiler
 from trainables.control import RunControl
 from trainables.data.catalog import locate
 from trainables.distributed import Workers
@@ -34,7 +35,7 @@ def train(config: ScatteringConfig) -> Iterator[Report]:
     """Train one network, and yield reports on it.
 
     Raises DataError for an unreadable image, FloatingPointError for a loss that is not finite, and ValueError where
-    save_dir holds another run.
+    save_dir holds another run, or the network is to be compiled and there is no compiler.
     """
     keep_freed_memory()
     workers, folder = Workers.current(), Path(config.save_dir)
@@ -45,6 +46,8 @@ def train(config: ScatteringConfig) -> Iterator[Report]:
     if finished:
         yield {"event": "result", "results": finished["results"], "curves": finished["curves"]}
     else:
+        if config.is_compiled:
+            require_compiler(workers.device.type)
         control = RunControl(folder, workers, checkpoint_minutes=config.checkpoint_minutes)
         with contextlib.closing(control):
             yield from _train_phases(RunState(config, workers, info, identity, control))

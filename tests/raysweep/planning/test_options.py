@@ -30,6 +30,7 @@ GIVEN = {
     "data_dir": ("--data-dir /d", "/d"),
     "results": ("--results s3://b/r", "s3://b/r"),
     "num_workers": ("--num-workers 8", 8),
+    "slots": ("--slots 3", 3),
     "gpus_per_worker": ("--gpus-per-worker 0.5", 0.5),
     "address": ("--address auto", "auto"),
     "backfill": ("--backfill", True),
