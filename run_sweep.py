@@ -16,7 +16,7 @@ from raysweep.experiment import Search
 from raysweep.ledger import LedgerError
 from raysweep.live import watch_sweep
 from raysweep.messages import PlanError
-from raysweep.planning import datasets_of, families_of, help_text, listed, parse_options
+from raysweep.planning import datasets_of, families_of, help_text, listed, parse_options, tidy
 from raysweep.session import Hooks, sweep
 from search_spaces import families
 from trainables.cli import parse_values
@@ -35,6 +35,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 0
         if options.list:
             print(*listed(families_of(options, families)), sep="\n")
+            return 0
+        if options.tidy:
+            print(*tidy(options, families), sep="\n")
             return 0
         return sweep(options, argv, HOOKS)
     except (PlanError, LedgerError) as error:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from raysweep.planning.search import NextStep, search_rounds
     from raysweep.planning.selection import matching, select_family
     from raysweep.planning.spec import ParseValues, SweepSpec, sweep_spec
+    from raysweep.planning.tidying import tidy
 
 __getattr__, __all__ = exporting(
     __name__,
@@ -35,5 +36,6 @@ __getattr__, __all__ = exporting(
         "search": ("NextStep", "search_rounds"),
         "selection": ("matching", "select_family"),
         "spec": ("ParseValues", "SweepSpec", "sweep_spec"),
+        "tidying": ("tidy",),
     },
 )
