@@ -14,7 +14,7 @@ def locate(dataset: str, data_dir: str | None) -> str:
     if dataset == EMBEDDED:
         return "the embedded digits (scikit-learn's handwriting as 32x32 RGB)"
     if info.layout == "published":
-        return f"{dataset} as it was published (its files are not here)"
+        return f"{dataset} as it was published (its files are not {f'in {data_dir}' if data_dir else 'here'})"
     return f"{dataset} in {data_dir}"
 
 

@@ -62,12 +62,18 @@ CIFAR: Mapping[str, CifarDataset] = MappingProxyType(
 )
 
 
-def find_cifar(dataset: str, root: Path) -> DataInfo:
-    """Find the files of "cifar10" or "cifar100" in a folder. Raises DataError where they are missing or incomplete."""
+def find_cifar(dataset: str, root: Path, *, download: bool = True) -> DataInfo:
+    """Find the files of "cifar10" or "cifar100" in a folder. Raises DataError where they are missing or incomplete.
+
+    If the folder holds neither kind of files, the dataset is downloaded into it or, without `download`, described as it
+    was published.
+    """
     known = CIFAR[dataset]
     parquet = sorted(p for p in root.rglob("*.parquet") if p.is_file())
     home = root if root.name == known.folder else root / known.folder
     if not parquet and not home.is_dir():
+        if not download:
+            return cifar_info(dataset, layout="published")
         _download(dataset, root)
     if home.is_dir():
         layout, train, test = "torchvision", tuple(home / name for name in known.train_files), (home / known.test_file,)

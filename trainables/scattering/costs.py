@@ -18,9 +18,9 @@ from trainables.data.batches import BATCHES_AHEAD
 from trainables.data.catalog import DataInfo, locate
 from trainables.distributed import Workers
 from trainables.scattering import filtering
-from trainables.scattering.config import ScatteringConfig
+from trainables.scattering.config import ScatteringConfig, micro_batches
 from trainables.scattering.network import ScatteringNet, initial_blocks
-from trainables.scattering.step import Step, autocast, make_optimizer, micro_batches
+from trainables.scattering.step import Step, autocast, make_optimizer
 
 CPU = torch.device("cpu")
 
