@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def fail(message: object, code: int = 2) -> NoReturn:
     """End the program with one line on stderr."""
-    print(f"error: {message}", file=sys.stderr)
+    print("error:", "\\n".join(str(message).splitlines()), file=sys.stderr)
     raise SystemExit(code)
 
 
