@@ -146,7 +146,12 @@ def command(number: int) -> tuple[list[str], list[str]]:
         group, only = draw.choice([base for bases in BASES.values() for base in bases])
         base = {"group": group, "only": only}
         base.pop(name, None)
-        return [*(f"--{key}={given}" for key, given in base.items()), f"{flag}={value}"], [flag, name, value[:40]]
+        return [*(f"--{key}={given}" for key, given in base.items()), f"{flag}={value}"], [
+            flag,
+            name,
+            value[:40],
+            repr(value[:40]),
+        ]
     config, name, kind = fields[turn]
     group, only = draw.choice(BASES[config])
     value = drawn_value(draw, kind)

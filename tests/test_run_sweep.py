@@ -73,7 +73,6 @@ BOUNDS = (
         "kernel_size=255 make a network of 2e+13 param",
     ),
     ("--group depth --plan --set global_batch_size=2147483647 L=32", "makes a worker hold"),
-    ("--group depth --plan --set micro_batch=2 global_batch_size=100000", "cut the 100000 images of a worker into"),
     ("--group airbench-cascade --plan --set epochs=1e308", "epochs=1e+308 must be above 0: at least 1e-09, and at"),
     ("--group airbench-cascade --plan --set lr=1e-320", "lr=1e-320 must be above 0: at least 1e-09"),
     ("--group airbench-cascade --plan --set batch_size=2000000", "batch_size=2000000 is more than the 1438 images"),

@@ -24,9 +24,7 @@ whoever runs trainings."""
 
 MOST_PARAMETERS = 2**40
 MOST_BYTES = 2**50
-MOST_PARTS = 1024
-"""What is refused: more parameters, bytes that a step holds at once, or parts of a batch. No machine has room for the
-first two, and a plan works out the third part by part."""
+"""More parameters, or bytes that a step holds at once, are refused: no machine has room for them."""
 
 BYTES_OF_A_PARAMETER = 24
 """The most bytes that a parameter takes in training: itself, its gradient, two moments and two copies, in float32."""
@@ -99,11 +97,6 @@ def _require_size(config: ScatteringConfig, info: DataInfo, num_workers: int) ->
         )
     share = -(-config.global_batch_size // num_workers)
     parts = micro_batches(share, 1, config.micro_batch, config.batch_parts)
-    if parts > MOST_PARTS:
-        raise ValueError(
-            f"micro_batch={config.micro_batch} and batch_parts={config.batch_parts} cut the {share} images of a worker "
-            f"into {parts} parts; the most is {MOST_PARTS}"
-        )
     side = info.image_size
     largest = max(
         (shape.in_channels * (1 + 2 * config.L) + shape.out_channels) * (side >> i) ** 2
