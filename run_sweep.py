@@ -17,7 +17,7 @@ from raysweep.experiment import Search
 from raysweep.ledger import LedgerError
 from raysweep.live import open_closed_streams, watch_sweep
 from raysweep.messages import PlanError
-from raysweep.planning import datasets_of, families_of, help_text, listed, parse_options
+from raysweep.planning import datasets_of, families_of, help_text, listed, parse_options, tidy
 from raysweep.running import end_process
 from raysweep.session import Hooks, sweep
 from search_spaces import families
@@ -41,6 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if options.list:
             print(*listed(families_of(options, families)), sep="\n")
             return 0
+        if options.tidy:
+            print(*tidy(options, families), sep="\n")
+            return 0
         return sweep(options, argv, HOOKS)
     except (PlanError, LedgerError) as error:
         fail(error)
@@ -54,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def fail(message: object, code: int = 2) -> NoReturn:
     """End the program with one line on stderr."""
-    print(f"error: {message}", file=sys.stderr)
+    print("error:", "\\n".join(str(message).splitlines()), file=sys.stderr)
     raise SystemExit(code)
 
 

@@ -16,7 +16,16 @@ from analysis.tables.scattering import filter_change_table, significance_table
 from analysis.tables.searches import search_tables
 from analysis.verdicts.answers import verdicts
 from analysis.verdicts.verdict import EQUIVALENT, NO, OPEN, REFUSED, UNDECIDED, YES, Verdict
-from analysis.verdicts.wording import LOOKS, Answered, basis, by_question, headline, remarks, what_would_settle
+from analysis.verdicts.wording import (
+    LOOKS,
+    Answered,
+    basis,
+    by_question,
+    headline,
+    out_of_reach,
+    remarks,
+    what_would_settle,
+)
 
 COLORS = {YES: "green", NO: "red", EQUIVALENT: "cyan", UNDECIDED: "yellow", REFUSED: "magenta", OPEN: "yellow"}
 
@@ -45,8 +54,12 @@ def print_results(results: Results, console: Console | None = None, answers: lis
             console.print(runs_table(setting).rich())
         elif len(setting.ended) or not len(timed):
             console.print(setting.title, style="italic")
-        for answered in by_question([v for v in answers if v.setting == setting.title]):
-            _print_answer(answered, console)
+        asked = list(by_question([v for v in answers if v.setting == setting.title]))
+        for answered in asked:
+            if not answered.is_out_of_reach:
+                _print_answer(answered, console)
+        if line := out_of_reach([answered for answered in asked if answered.is_out_of_reach]):
+            console.print(Text(line, style=COLORS[OPEN]))
         for line in _remedied(setting.runs):
             console.print(line, style="yellow", markup=False)
         for _, run in setting.ended.iterrows():

@@ -250,6 +250,9 @@ class Traits:
     checkpoints: tuple[str, ...] = ("last.pt", "best.pt")
     """Names of the files in `save_dir` that a run goes on from. It can where the first one is there; those that are
     there belong together, also where the results are in an object store."""
+    kept: tuple[str, ...] = ("best.pt",)
+    """Those of `checkpoints` that are of use when a run has finished. Once its result is recorded, a sweep removes the
+    others, if all of these are there."""
     longer: tuple[str, ...] = ("epochs",)
     """Fields of the configuration of which more is the same experiment, trained for longer."""
     batch_parts: str = ""

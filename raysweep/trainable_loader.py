@@ -85,7 +85,11 @@ class LoadedTrainable:
                 self._require("TRAITS", f"unknown name {name!r}{nearest(str(name), list(kinds))}")
             self._require("TRAITS", wrong_with(value, kinds[name], name))
         plain: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in declared.items()}
-        return Traits(**plain)
+        traits = Traits(**plain)
+        for name in declared.get("kept", ()):
+            if name not in traits.checkpoints:
+                self._require("TRAITS", f"kept: {name!r} is no checkpoint{nearest(name, traits.checkpoints)}")
+        return traits
 
     def check(self, config: Any, num_workers: int) -> Facts:
         """As in the contract, with the fields filled in that phases may leave out."""

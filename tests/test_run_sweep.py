@@ -5,7 +5,9 @@ import json
 import pytest
 
 import run_sweep
+from raysweep.ledger import run_key
 from tests.conftest import run
+from trainables.airbench import AirbenchConfig
 
 
 def refused(capsys, *args: str) -> str:
@@ -51,6 +53,35 @@ FIELDS = (
     ("--group depth --set checkpoint_minutes=-1", "checkpoint_minutes=-1.0 must be at least 0"),
     ("--group cifar --grid n_blocks=8,9", "n_blocks=8 is too many for images of 32 pixels"),
     ("--group depth --plan --set n_blocks=9", "n_blocks=9 is too many for images of 32 pixels"),
+)
+BOUNDS = (
+    ("--group depth --plan --set L=100000", "L=100000 must be at least 1, and at most 256"),
+    ("--group depth --plan --set kernel_size=1000001", "kernel_size=1000001 must be at least 3, and at most 255"),
+    (
+        "--group depth --plan --set global_batch_size=99999999999999999999",
+        "global_batch_size is too large a number; the most is 9223372036854775807",
+    ),
+    ("--group depth --plan --set global_batch_size=9999999999", "must be at least 1, and at most 2147483647"),
+    ("--group depth --plan --set lr_epochs=1e23", "lr_epochs=1e23: expected a whole number or none"),
+    ("--group depth --plan --set lr_epochs=10000000", "lr_epochs=10000000 must be at least 0, and at most 1000000"),
+    (
+        "--group depth --plan --set L=256 n_blocks=3 lowpass_last=false",
+        "make 50,923,779 channels in block 3; the most is 16,777,216",
+    ),
+    (
+        "--group depth --plan --set L=256 kernel_size=255 n_blocks=2 lowpass_last=false",
+        "kernel_size=255 make a network of 2e+13 param",
+    ),
+    ("--group depth --plan --set global_batch_size=2147483647 L=32", "makes a worker hold"),
+    ("--group airbench-cascade --plan --set epochs=1e308", "epochs=1e+308 must be above 0: at least 1e-09, and at"),
+    ("--group airbench-cascade --plan --set lr=1e-320", "lr=1e-320 must be above 0: at least 1e-09"),
+    ("--group airbench-cascade --plan --set batch_size=2000000", "batch_size=2000000 is more than the 1438 images"),
+    ("--group cifar --plan --grid L=1,2,3,4,5,6,7,8 n_blocks=1,2,3 seed=1", "seed is set by --seeds"),
+    ("--group cifar --plan --seeds 0-9999", "280000 runs are too many for one command, which can have 100000"),
+    ("--group depth --plan --results file://", "the results folder 'file://' names nothing"),
+    ("--group depth --plan --results ~nobody-by-this-name/x", "the results folder ~nobody-by-this-name/x cannot be"),
+    ("--group depth --plan --space ~nobody-by-this-name/x.py", "--space ~nobody-by-this-name/x.py: "),
+    ("--group depth --plan --dataset cifar10 --data-dir ~nobody-by-this-name/x", "cannot be read"),
 )
 DATA = (
     (
@@ -98,11 +129,60 @@ FLAGS = (
 )
 
 
-@pytest.mark.parametrize(("args", "message"), [*NAMES, *FIELDS, *DATA, *NUMBERS, *SEARCHES, *FLAGS])
+@pytest.mark.parametrize(("args", "message"), [*NAMES, *FIELDS, *BOUNDS, *DATA, *NUMBERS, *SEARCHES, *FLAGS])
 def test_wrong_input_is_one_line(capsys, tmp_path, args, message):
-    assert message in refused(capsys, *args.split(), "--results", str(tmp_path / "results"))
+    given = args.split()
+    results = [] if "--results" in given else ["--results", tmp_path / "results"]
+    assert message in refused(capsys, *given, *results)
     assert not (tmp_path / "results" / "records").exists()
     assert not (tmp_path / "results" / "runs").exists()
+
+
+def test_a_grid_of_too_many_points_is_refused_before_it_is_made(capsys):
+    numbers = ",".join(map(str, range(1, 200)))
+    line = refused(capsys, "--group", "cifar", "--plan", "--grid", *(f"{n}={numbers}" for n in ("L", "epochs", "seed")))
+    assert "--grid has 7880599 points, which are too many for one command; the most is 100000" in line
+
+
+def test_minus_zero_is_the_same_run_as_zero(capsys, tmp_path):
+    """Also where it is declared in Python, and not given on the command line."""
+    names = []
+    for value in ("0.0", "-0.0", "0"):
+        args = ("--group", "depth", "--only", "C", "--plan", "--json", "--set", f"val_split={value}", "l2_penalty=-0.0")
+        assert run_sweep.main([*args, "--results", str(tmp_path)]) == 0
+        names += [row["run"] for row in json.loads(capsys.readouterr().out)]
+    assert len(set(names)) == 1
+    minus, plain = (AirbenchConfig(weight_decay=value) for value in (-0.0, 0.0))
+    rest = {"num_workers": 1, "data": "d", "numerics": 1}
+    assert run_key("t", minus, **rest) == run_key("t", plain, **rest)
+
+
+@pytest.mark.parametrize("command", ["--plan", "--print-commands"])
+def test_nothing_is_downloaded_before_a_sweep_runs(capsys, tmp_path, monkeypatch, command):
+    """A folder without CIFAR counts as one on another machine."""
+    (tmp_path / "data").mkdir()
+    monkeypatch.setattr("trainables.data.cifar._download", lambda *_: pytest.fail("a download"))
+    args = ("--group", "cifar", "--only", "3b_cmod_L4_s100", "--data-dir", str(tmp_path / "data"), command)
+    assert run_sweep.main([*args, "--results", str(tmp_path / "results")]) == 0
+    if command == "--plan":
+        said = f"Data: cifar10 as it was published (its files are not in {tmp_path / 'data'})"
+        assert said in capsys.readouterr().out
+    assert not any((tmp_path / "data").iterdir())
+
+
+def test_a_plan_that_measures_downloads_nothing_and_says_what_it_cannot_measure(tmp_path):
+    (tmp_path / "data").mkdir()
+    args = ("--group", "cifar", "--only", "3b_cmod_L4_s100", "--seeds", "1", "--data-dir", tmp_path / "data", "--plan")
+    done = run("run_sweep.py", *args, "--calibrate", "--results", tmp_path / "results")
+    assert done.returncode == 0, done.stderr
+    assert f"not calibrated: 3b_cmod_L4_s100: the files of cifar10 are not in {tmp_path / 'data'}" in done.stderr
+    assert not any((tmp_path / "data").iterdir())
+
+
+def test_workers_for_which_there_is_no_room_are_not_measured(capsys, tmp_path):
+    args = ("--group", "depth", "--only", "C", "--num-workers", "512", "--set", "global_batch_size=1024")
+    assert run_sweep.main([*args, "--plan", "--calibrate", "--results", str(tmp_path)]) == 0
+    assert "not calibrated: C: 512 workers have no room on this machine" in capsys.readouterr().err
 
 
 def test_results_at_an_unknown_kind_of_url(capsys):
@@ -168,6 +248,6 @@ def test_help_names_the_documented_flags():
     for flag in (
         *("--list", "--group", "--only", "--dataset", "--data-dir", "--results", "--grid", "--seeds", "--num-workers"),
         *("--gpus-per-worker", "--set", "--address", "--redo", "--backfill", "--preempt", "--budget-hours"),
-        *("--plan", "--json", "--calibrate", "--print-commands", "--status", "--track"),
+        *("--plan", "--json", "--calibrate", "--print-commands", "--status", "--track", "--tidy", "--keep-last"),
     ):
         assert flag in helped.stdout

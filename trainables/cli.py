@@ -18,13 +18,17 @@ import tyro
 Config = TypeVar("Config")
 
 
+LARGEST = 2**63 - 1
+"""The largest whole number that tables of results can hold."""
+
+
 class UsageError(ValueError):
     """A wrong option; the message is one line that names it and the nearest valid one."""
 
 
 def fail(message: object, code: int = 2) -> NoReturn:
     """End the program with one line on stderr."""
-    print(f"error: {message}", file=sys.stderr)
+    print("error:", "\\n".join(str(message).splitlines()), file=sys.stderr)
     raise SystemExit(code)
 
 
@@ -37,20 +41,24 @@ def parse(
 ) -> Config:
     """Make a config from flags such as `--n-blocks 3 --lowpass-last`; the other fields are those of `default`.
 
-    Raises UsageError for a wrong flag.
+    Raises UsageError for a wrong flag, and for a folder without a name, which would be the current one.
     """
     captured = io.StringIO()
     columns = os.environ.get("COLUMNS")
     os.environ["COLUMNS"] = "1000"  # so that tyro wraps no word of a message
     try:
         with contextlib.redirect_stderr(captured):
-            return tyro.cli(config, args=args, prog=prog, **({} if default is None else {"default": default}))
+            parsed = tyro.cli(config, args=args, prog=prog, **({} if default is None else {"default": default}))
     except SystemExit as exit:
         if not exit.code:
             raise
         raise UsageError(_one_line(captured.getvalue(), config)) from None
     finally:
         os.environ.pop("COLUMNS") if columns is None else os.environ.update(COLUMNS=columns)
+    for name in ("data_dir", "save_dir"):
+        if getattr(parsed, name, None) == "":
+            raise UsageError(f"--{name.replace('_', '-')} names nothing")
+    return parsed
 
 
 def parse_values(config: type[Any], values: Mapping[str, str]) -> dict[str, Any]:
@@ -72,8 +80,15 @@ def parse_values(config: type[Any], values: Mapping[str, str]) -> dict[str, Any]
             value = parse(alone, [flag, "None" if takes_none and text.lower() == "none" else text])
         except UsageError as error:
             raise UsageError(f"{name}={text}: {str(error).removeprefix(f'{flag}: ')}") from None
-        parsed[name] = getattr(value, name)
+        parsed[name] = _plain(name, getattr(value, name))
     return parsed
+
+
+def _plain(name: str, value: Any) -> Any:
+    """The value of a field, -0.0 as 0.0, since these are the same run. Raises UsageError for too large a number."""
+    if isinstance(value, int) and abs(value) > LARGEST:
+        raise UsageError(f"{name} is too large a number; the most is {LARGEST}")
+    return value + 0.0 if isinstance(value, float) else value
 
 
 def nearest(name: str, known: Sequence[str]) -> str:
@@ -97,6 +112,7 @@ def _one_line(box: str, config: type[Any]) -> str:
         return (
             f"{choice[2]}: {choice[1]!r} is none of {', '.join(known)}{nearest(choice[1], known).split('; known')[0]}"
         )
+    message = re.sub(r"no type matching \{None\}\|INT could .*", "expected a whole number or none", message)
     if value := re.match(r"Error parsing (--\S+?):? (.*)", message):
         return f"{value[1]}: {value[2]}"
     return message.removeprefix(f"Error parsing {config.__name__}: ")

@@ -13,7 +13,7 @@ import pandas as pd
 
 from analysis import statistics
 from analysis.comparison.cells import implied_questions
-from analysis.comparison.runs import arms_of, rows_of
+from analysis.comparison.runs import arms_of, label_of, rows_of
 from analysis.reading.results import Results, Setting
 from analysis.statistics import Interval
 from analysis.verdicts.commands import isolating_command
@@ -108,9 +108,16 @@ def _verdict(test: UncorrectedTest, decision: Decision) -> Verdict:
         matters=float(question.smallest_effect),
     )
     if contrast.missing:
-        return verdict
+        return replace(verdict, out_of_reach=_out_of_reach(test))
     verdict = replace(verdict, runs=_names(contrast.rows or {}))
     return verdict if test.confounding.refused else _with_numbers(verdict, test, decision)
+
+
+def _out_of_reach(test: UncorrectedTest) -> tuple[str, ...]:
+    """See `Verdict.out_of_reach`. A question about a target compares no arms, and needs one alone."""
+    arms = arms_of(test.question)
+    absent = tuple(label_of(arm) for arm in arms if not is_there(arm, test.setting))
+    return absent if test.question.kind != "target" and len(arms) - len(absent) < min(2, len(arms)) else ()
 
 
 def _with_numbers(verdict: Verdict, test: UncorrectedTest, decision: Decision) -> Verdict:

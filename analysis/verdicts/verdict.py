@@ -67,3 +67,6 @@ class Verdict:
     """What would settle an undecided question."""
     runs: tuple[str, ...] = ()
     """Names of the runs that the numbers rest on."""
+    out_of_reach: tuple[str, ...] = ()
+    """The arms that were neither run nor planned, where the question cannot be answered for the lack of them: at most
+    one of its arms was."""

@@ -17,6 +17,10 @@ LOOKS = (
 """The figures are by simulation, without any effect, from five seeds on."""
 
 
+MOST_ARMS = 8
+"""A line names at most so many arms, and questions."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answered:
     """A question in one setting with its verdicts."""
@@ -24,6 +28,11 @@ class Answered:
     text: str
     setting: str
     verdicts: Sequence[Verdict]
+
+    @property
+    def is_out_of_reach(self) -> bool:
+        """Whether none of the answers can be given, as too few of the arms were run or planned."""
+        return all(v.out_of_reach for v in self.verdicts)
 
 
 class Verdicts(list[Verdict]):
@@ -38,6 +47,18 @@ def by_question(verdicts: Sequence[Verdict]) -> Iterator[Answered]:
     for (_, setting), group in groupby(verdicts, key=lambda v: (v.question, v.setting)):
         members = list(group)
         yield Answered(members[0].text, setting, members)
+
+
+def out_of_reach(answered: Sequence[Answered]) -> str:
+    """A line for the questions that nothing but runs of other arms could answer; "" if there are none."""
+    if not answered:
+        return ""
+    arms = list(dict.fromkeys(arm for one in answered for v in one.verdicts for arm in v.out_of_reach))
+    needed = f"{', '.join(arms[:MOST_ARMS])}{', ...' * (len(arms) > MOST_ARMS)}"
+    names = list(dict.fromkeys(one.verdicts[0].question for one in answered))
+    what = "question needs" if len(names) == 1 else "questions need"
+    named = f"{', '.join(names[:MOST_ARMS])}{', ...' * (len(names) > MOST_ARMS)}"
+    return f"open: {len(names)} {what} results of {needed} ({named})"
 
 
 def headline(v: Verdict) -> str:

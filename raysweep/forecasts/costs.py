@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from raysweep.forecasts.rates import Shape
+from raysweep.messages import PlanError
 from raysweep.planning import PlannedRun
 from raysweep.trainable import Costs
 from raysweep.trainable_loader import load_trainable, spoken_changes
@@ -45,7 +46,13 @@ class PlannedCosts:
         return {phase["phase"]: (phase["flops_forward"], phase["flops_train"]) for phase in phases}
 
     def _worked_out(self, run: PlannedRun, config: Any) -> Costs | None:
-        costs = load_trainable(run.experiment.trainable).cost(config, run.num_workers, self._device)
+        """What the trainable says. Raises PlanError, which names the experiment, for a run that cannot be."""
+        try:
+            costs = load_trainable(run.experiment.trainable).cost(config, run.num_workers, self._device)
+        except PlanError:
+            raise
+        except ValueError as error:
+            raise PlanError(f"{run.experiment.name}: {error}") from None
         if costs is None:
             return None
         more = RAY_BYTES if self._device == "cpu" else 0

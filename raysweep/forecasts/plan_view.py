@@ -13,12 +13,14 @@ from rich.table import Table
 
 from raysweep.cache import cache_folder
 from raysweep.forecasts.calibration import calibrate
-from raysweep.forecasts.machine import machine_of
+from raysweep.forecasts.machine import Machine, machine_of
 from raysweep.forecasts.past import PastError, past_error
 from raysweep.forecasts.planning import PlanRow, plan_as_json, plan_rows, total_of
 from raysweep.forecasts.schedule import Total
 from raysweep.ledger import Ledger
 from raysweep.planning import PlannedRun, Resources, SweepSpec
+
+YEAR = 365.25 * 24 * 3600
 
 COLORS = {"none": "", "likely": "yellow", "certain": "red"}
 
@@ -27,7 +29,7 @@ def show_plan(spec: SweepSpec, runs: Sequence[PlannedRun], ledger: Ledger, resou
     """Print what the runs are, need and take: as a table, or for scripts."""
     machine = machine_of(resources, spec.options.gpus_per_worker, cache_folder())
     if spec.options.calibrate:
-        calibrate(runs, machine.share_of, machine.cache, say=lambda line: print(line, file=sys.stderr))
+        _calibrate(runs, machine)
     rows = plan_rows(runs, ledger, machine)
     if spec.options.json:
         print(json.dumps(plan_as_json(rows), indent=1))
@@ -37,6 +39,18 @@ def show_plan(spec: SweepSpec, runs: Sequence[PlannedRun], ledger: Ledger, resou
     print_plan(rows, total, error, resources=str(resources))
     if spec.question:
         print("these are the first runs of a search; which others follow depends on their results")
+
+
+def _calibrate(runs: Sequence[PlannedRun], machine: Machine) -> None:
+    """Measure the runs that have room on this machine, and say what is not measured."""
+
+    def say(line: str) -> None:
+        print(line, file=sys.stderr)
+
+    too_wide = {run.experiment.name: run.num_workers for run in runs if machine.slots_of(run) > machine.slots}
+    for name, workers in too_wide.items():
+        say(f"not calibrated: {name}: {workers} workers have no room on this machine")
+    calibrate([run for run in runs if run.experiment.name not in too_wide], machine.share_of, machine.cache, say)
 
 
 def print_plan(
@@ -105,10 +119,11 @@ def total_lines(
     yield f"{len(rows)} run{'s' * (len(rows) != 1)}, {len(rows) - todo} done, {todo} to do on {resources}"
     if todo > total.unknown:
         interval = f"{duration(total.low)} to {duration(total.high)}"
-        end = now + datetime.timedelta(seconds=total.seconds)
-        latest = now + datetime.timedelta(seconds=total.high)
         yield f"{duration(total.work)} of training; {duration(total.seconds)} from start to end ({interval})"
-        yield f"started now, it ends {end:%a %d %b %H:%M} (by {latest:%a %d %b %H:%M})"
+        if total.high < 100 * YEAR:
+            yield f"started now, it ends {_moment(now, total.seconds)} (by {_moment(now, total.high)})"
+        else:
+            yield "started now, it may not end within a hundred years"
     if total.unknown:
         yield f"left out: {total.unknown} run{'s' * (total.unknown != 1)} of unknown speed (--calibrate measures them)"
     if error:
@@ -133,6 +148,12 @@ def duration(seconds: float | None) -> str:
     if seconds < 99.5:
         return f"{seconds:.2g} s" if seconds < 9.95 else f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5970 else f"{seconds / 3600:.1f} h"
+
+
+def _moment(now: datetime.datetime, seconds: float) -> str:
+    """The moment so many seconds from now, as text; after more than a year with the year in place of the hour."""
+    then = now + datetime.timedelta(seconds=seconds)
+    return f"{then:%a %d %b %H:%M}" if seconds < YEAR else f"{then:%a %d %b %Y}"
 
 
 def _name(rows: Sequence[PlanRow]) -> str:

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from raysweep.ledger.durable import make_folder
+from raysweep.ledger.sharing import open_to_group
 from raysweep.ledger.store import LedgerError, Store
 from raysweep.modules import Loaded, loaded
 
@@ -166,8 +167,9 @@ def _write(folder: Path, files: Files) -> None:
     try:
         for name, content in files.items():
             file = temporary / name
-            file.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(file.parent)
             file.write_bytes(content)
+            open_to_group(file, file.parent)
         shutil.rmtree(folder, ignore_errors=True)
         temporary.rename(folder)
     finally:

@@ -53,11 +53,15 @@ def _row(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _plain(values: list[Any]) -> list[Any]:
-    """The values unchanged if they share a type that a column can have, and as JSON otherwise."""
+    """The values unchanged if they share a type that a column can have, and as JSON otherwise.
+
+    Whole numbers of more than 64 bits are no such type.
+    """
     import pandas as pd
 
     values = [None if value is pd.NA or (isinstance(value, float) and math.isnan(value)) else value for value in values]
     types = {type(value) for value in values if value is not None}
-    if len(types) <= 1 and not types & {dict, list}:
+    too_large = any(isinstance(value, int) and not -(2**63) <= value < 2**63 for value in values)
+    if len(types) <= 1 and not types & {dict, list} and not too_large:
         return values
     return [None if value is None else json.dumps(value, sort_keys=True) for value in values]

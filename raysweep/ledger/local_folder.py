@@ -44,6 +44,13 @@ class LocalFolder:
         """The content of a file, or None if there is no such file. Raises UnreadableError if it cannot be read."""
         return read_file(self.folder / name)
 
+    def size(self, name: str) -> int | None:
+        """The bytes of a file, or None if there is no such file."""
+        try:
+            return (self.folder / name).stat().st_size
+        except FileNotFoundError:
+            return None
+
     def put(self, name: str, content: bytes) -> None:
         """Replace the content of a file."""
         durable.write_bytes(self.folder / name, content)

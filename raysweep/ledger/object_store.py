@@ -94,6 +94,14 @@ class ObjectStore:
             raise UnreadableError({f"{self.location}/{name}": why[0]}) from None
         return content
 
+    def size(self, name: str) -> int | None:
+        """The bytes of an object, or None if there is no such object."""
+        try:
+            with _one_line(self.location):
+                return int(self._store.size(self._at(name)))
+        except FileNotFoundError:
+            return None
+
     def put(self, name: str, content: bytes) -> None:
         """Put an object into the store, replacing one of this name. The copy gets it by `fetch`."""
         with _one_line(self.location):

@@ -23,15 +23,24 @@ if TYPE_CHECKING:
 def open_ledger(location: str | os.PathLike[str], copy: str | os.PathLike[str] | None = None) -> Ledger:
     """The ledger of a folder, or of a URL such as s3://bucket/folder, which this machine copies to the folder `copy`.
 
-    Raises LedgerError for a kind of URL that is not supported here.
+    Raises LedgerError for a kind of URL that is not supported here, and for a blank path.
     """
-    if "://" not in str(location):
-        return Ledger(LocalFolder(location))
-    if str(location).startswith("file://"):
-        return Ledger(LocalFolder(str(location).removeprefix("file://")))
+    path = str(location).removeprefix("file://")
+    if not path.strip():
+        raise LedgerError(f"the results folder {str(location)!r} names nothing")
+    if "://" not in path:
+        return Ledger(_local_folder(path))
     from raysweep.ledger.object_store import ObjectStore
 
     return Ledger(ObjectStore(str(location), copy))
+
+
+def _local_folder(path: str) -> LocalFolder:
+    """The store of a folder. Raises LedgerError for the home of a user whom this machine does not know."""
+    try:
+        return LocalFolder(path)
+    except RuntimeError as error:  # of pathlib
+        raise LedgerError(f"the results folder {path} cannot be found ({error})") from None
 
 
 @contextlib.contextmanager

@@ -53,10 +53,11 @@ STOPPED = "stopped"
 def run_key(trainable: str, config: Any, *, num_workers: int, data: str, numerics: int) -> str:
     """Hash of everything that can change a run's numbers: 16 hexadecimal digits.
 
-    `config` is a dataclass, of which the fields marked cosmetic take no part; `data` is the fingerprint of the data
-    and `numerics` the version of the trainable's arithmetic.
+    `config` is a dataclass, of which the fields marked cosmetic take no part, and -0.0 is 0.0; `data` is the
+    fingerprint of the data and `numerics` the version of the trainable's arithmetic.
     """
     fields = {f.name: getattr(config, f.name) for f in dataclasses.fields(config) if not f.metadata.get("cosmetic")}
+    fields = {name: 0.0 if isinstance(value, float) and value == 0 else value for name, value in fields.items()}
     identity = {
         "trainable": trainable,
         "config": fields,

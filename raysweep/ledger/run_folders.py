@@ -1,6 +1,7 @@
 """The folders of runs, which hold their checkpoints and the files by which workers and the sweep tell each other.
 
-runs/RUN/best.pt, last.pt      a run's checkpoint; in an object store best.pt.1f2e..., last.pt.3d4c...
+runs/RUN/best.pt, last.pt      a run's checkpoint; in an object store best.pt.1f2e..., last.pt.3d4c... (once it has
+                               finished, best.pt alone)
 runs/RUN/checkpoint.json       in an object store, which objects they are: always such that were there together
 runs/RUN/stop                  asks the run to stop
 runs/RUN/pulse-0, stacks-0     what each worker says of itself (see `trainables.control`)
@@ -55,6 +56,34 @@ class RunFolders:
                 require_opens(folder / name, os.O_RDONLY)
         if to_start:
             require_opens(self._store.folder / "attempts" / safe_name(run_name), os.O_RDWR)
+
+    def tidy(self, run_name: str, checkpoint: Sequence[str], kept: Sequence[str], *, remove: bool = True) -> int:
+        """Remove from the checkpoint of a finished run all but the files to be kept. Returns the bytes that this frees.
+
+        Nothing is removed unless all files to be kept are there. Without `remove` the bytes are only counted.
+        """
+        folder = f"runs/{safe_name(run_name)}"
+        stored = self._stored_as(folder, checkpoint)
+        spare = {name: one for name, one in stored.items() if name not in kept}
+        if not spare or not set(kept) <= stored.keys():
+            return 0
+        freed = sum(self._store.size(f"{folder}/{one}") or 0 for one in spare.values())
+        if remove:
+            if self._store.is_remote:  # first, so that a crash leaves no list with a file that has gone
+                left = {name: one for name, one in stored.items() if name in kept}
+                self._store.put(f"{folder}/checkpoint.json", json.dumps(left).encode())
+            for name, one in spare.items():
+                self._store.withdraw(f"{folder}/{one}")
+                (self._store.folder / folder / name).unlink(missing_ok=True)
+        return freed
+
+    def _stored_as(self, folder: str, checkpoint: Sequence[str]) -> dict[str, str]:
+        """The files of a checkpoint that are there, and what each is called in the store."""
+        if self._store.is_remote:
+            listed = self._store.get(f"{folder}/checkpoint.json")
+            names: dict[str, str] = json.loads(listed) if listed else {}
+            return {name: one for name, one in names.items() if name in checkpoint and "/" not in one}
+        return {name: name for name in checkpoint if self._store.size(f"{folder}/{name}") is not None}
 
     def ask_to_stop(self, run_name: str) -> None:
         """Ask a run to write its checkpoint and end, as trainables.control says."""

@@ -40,6 +40,9 @@ class Store(Protocol):
     def get(self, name: str) -> bytes | None:
         """The content of a file of the store, or None if there is no such file."""
 
+    def size(self, name: str) -> int | None:
+        """The bytes of a file of the store, or None if there is no such file."""
+
     def put(self, name: str, content: bytes) -> None:
         """Replace the content of a file of the store: others see the old content or the new, after a crash too."""
 

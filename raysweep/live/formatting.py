@@ -31,7 +31,12 @@ def format_estimate(left: TimeEstimate) -> str:
 
 
 def format_clock_time(at: float, now: float) -> str:
-    """A time, in seconds since 1970, as local time: `16:24`, on another day `Thu 16:24`, another week `2 Oct 16:24`."""
+    """A time, in seconds since 1970, as local time: `16:24`, on another day `Thu 16:24`, another week `2 Oct 16:24`.
+
+    After more than a year it is its distance.
+    """
+    if at - now > 366 * 86400:
+        return f"{(at - now) / (365.25 * 86400):,.3g} years from now"
     when, today = datetime.datetime.fromtimestamp(at), datetime.datetime.fromtimestamp(now)
     if when.date() == today.date():
         return f"{when:%H:%M}"

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from raysweep.planning.search import NextStep, search_rounds
     from raysweep.planning.selection import matching, select_family, to_redo
     from raysweep.planning.spec import ParseValues, SweepSpec, sweep_spec
+    from raysweep.planning.tidying import tidy
 
 __getattr__, __all__ = exporting(
     __name__,
@@ -39,5 +40,6 @@ __getattr__, __all__ = exporting(
         "search": ("NextStep", "search_rounds"),
         "selection": ("matching", "select_family", "to_redo"),
         "spec": ("ParseValues", "SweepSpec", "sweep_spec"),
+        "tidying": ("tidy",),
     },
 )

@@ -7,13 +7,26 @@ from dataclasses import dataclass, field, fields
 from typing import Any, NoReturn
 
 from raysweep.messages import PlanError, nearest
-from raysweep.planning.values import accuracy_of, budget_of, fields_of, gpus_of, names_of, seeds_of, workers_of
+from raysweep.planning.values import (
+    accuracy_of,
+    budget_of,
+    fields_of,
+    gpus_of,
+    names_of,
+    seeds_of,
+    text_of,
+    words_of,
+    workers_of,
+)
 
 BEFORE = "before it runs; nothing is started"
 WHAT = "what to run"
 DATA = "data and results"
 WHERE = "where to run"
 HOW = "how to run"
+
+OF_TIDY = {"tidy", "results", "plan", "space", "help", "list", "status"}
+"""The options that --tidy may stand beside."""
 
 Finish = Callable[[Any, str], Any]
 """Turns what argparse found for a flag, and the flag's name, into the field's value. May raise PlanError."""
@@ -33,8 +46,12 @@ def _switch(help: str, section: str = "") -> Any:
 
 def _words(help: str, section: str, metavar: str) -> Any:
     """A flag that takes one or more words, and may be repeated."""
-    words: Finish = lambda given, flag: tuple(given)  # noqa: E731
-    return _flag(help, section, default=(), finish=words, action="extend", nargs="+", metavar=metavar)
+    return _flag(help, section, default=(), finish=words_of, action="extend", nargs="+", metavar=metavar)
+
+
+def _text(help: str, section: str, metavar: str, default: str | None = None) -> Any:
+    """A flag that takes a text, which is not blank."""
+    return _flag(help, section, default=default, finish=text_of, metavar=metavar)
 
 
 def _names(help: str, section: str, metavar: str) -> Any:
@@ -63,15 +80,16 @@ class Options:
     code: tuple[str, str] | None = _flag(
         "copy the code that made a run into a new folder, and stop", metavar=("RUN", "DIR"), nargs=2, finish=_pair
     )
+    tidy: bool = _switch(
+        "remove from the finished runs in --results what only unfinished ones need, and stop; with --plan, show it"
+    )
 
     plan: bool = _switch("show each run's size, cost, memory and time, and stop", BEFORE)
     json: bool = _switch("of --plan, for scripts", BEFORE)
     calibrate: bool = _switch("of --plan: measure what is not known of this machine first", BEFORE)
     print_commands: bool = _switch("show each run as a command without Ray, and stop", BEFORE)
 
-    space: str | None = _flag(
-        "a Python file whose FAMILY is to be run, in place of those of the project", WHAT, metavar="FILE"
-    )
+    space: str | None = _text("a Python file whose FAMILY is to be run, in place of those of the project", WHAT, "FILE")
     group: tuple[str, ...] = _words("groups by name; `all` is A to I", WHAT, "G")
     only: tuple[str, ...] = _names("of these, names or shell patterns", WHAT, "A,C")
     grid: Mapping[str, str] = _assignments("a sub-grid of the group's family instead", WHAT, "axis=v1,v2")
@@ -88,20 +106,19 @@ class Options:
         "take results that `python -m analysis import` brought in place of the same runs of the plan", WHAT
     )
 
-    dataset: str | None = _flag("which data", DATA, metavar="NAME")
-    data_dir: str | None = _flag("folder of the data; without it the embedded digits are used", DATA, metavar="DIR")
-    results: str = _flag(
-        "folder or URL (s3://...) where results go (default: results)", DATA, default="results", metavar="DIR"
-    )
+    dataset: str | None = _text("which data", DATA, "NAME")
+    data_dir: str | None = _text("folder of the data; without it the embedded digits are used", DATA, "DIR")
+    results: str = _text("folder or URL (s3://...) where results go (default: results)", DATA, "DIR", "results")
 
     num_workers: int | None = _flag("workers of each run", WHERE, type=workers_of, metavar="N")
     gpus_per_worker: float | None = _flag("GPUs of each worker; 0 trains on CPUs", WHERE, type=gpus_of, metavar="G")
     slots: int | None = _flag(
         "take so many slots of this machine alone: GPUs or, without GPUs, CPUs", WHERE, type=workers_of, metavar="N"
     )
-    address: str | None = _flag("a running Ray cluster, in place of one on this machine", WHERE, metavar="ADDR")
+    address: str | None = _text("a running Ray cluster, in place of one on this machine", WHERE, "ADDR")
 
     backfill: bool = _switch("let a later trial start early where it cannot delay an earlier one", HOW)
+    keep_last: bool = _switch("keep last.pt of runs that have finished, with the state of the optimiser", HOW)
     preempt: bool = _switch("if a sweep holds the results folder, have it run this before its own", HOW)
     track: tuple[str, ...] = _words(
         "also send what runs report to mlflow[=URI] or wandb[=PROJECT] (TensorBoard's files are written anyway)",
@@ -132,6 +149,8 @@ def parse_options(argv: Sequence[str]) -> Options:
         raise PlanError("--with-its-own-code goes with --redo")
     if options.slots and options.address:
         raise PlanError("--slots is for this machine alone; the slots of a cluster are a resource of its head node")
+    if options.tidy and (more := [option for option in fields(Options) if option.name in given.keys() - OF_TIDY]):
+        raise PlanError(f"--tidy goes with --results, --plan and --space alone, not with {_name(more[0])}")
     return options
 
 

@@ -36,6 +36,8 @@ class PlannedRun:
     """What the trainable's `check` returned before the run."""
     selection: str = ""
     """The arguments of run_sweep.py that name the run's group or grid."""
+    keep_last: bool = False
+    """Whether all of its checkpoint stays once it has finished, and not only what a finished run has a use for."""
     predicted: Mapping[str, Any] = field(default_factory=dict)
     """What was forecast before the run, as `forecast.predicted` writes it for the record."""
     code: Code | None = None
@@ -89,6 +91,7 @@ def make_runs(
     gpus: float = 0,
     group: str = "",
     selection: str = "",
+    keep_last: bool = False,
 ) -> list[PlannedRun]:
     """The runs of experiments of a family, in the order in which they are admitted.
 
@@ -117,6 +120,7 @@ def make_runs(
                     changed=_changes(config, overrides),
                     facts=facts,
                     selection=selection,
+                    keep_last=keep_last,
                 )
             )
     return runs

@@ -1,6 +1,7 @@
 """Works out which experiments a command line asks for, on which data and with which fields changed."""
 
 import dataclasses
+import math
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +19,9 @@ from raysweep.planning.selection import select
 
 ParseValues = Callable[[type[Any], Mapping[str, str]], dict[str, Any]]
 """Turns the texts of some fields of a configuration class into values. Raises ValueError with a one-line message."""
+
+MOST_RUNS = 100_000
+"""A command can ask for at most this many points of a grid, and runs."""
 
 OWN_FLAG = {"dataset": "--dataset", "data_dir": "--data-dir", "seed": "--seeds", "save_dir": "--results"}
 """Fields that have a flag of their own, so that neither --set nor --grid may name them, with these flags."""
@@ -69,6 +73,7 @@ class SweepSpec:
             gpus=resources.gpus,
             group=self.options.group[0] if self.question else "",
             selection=self.selection,
+            keep_last=self.options.keep_last,
         )
 
     def write_plan(self, ledger: Ledger, planned: list[Record], *, joining: bool = False) -> None:
@@ -88,6 +93,9 @@ class SweepSpec:
         options = self.options
         experiments, left_out = select(self.family, options.group, options.only, self.grid)
         seeds = [0] if self.question else options.seeds
+        number = sum(len(experiment.seeds if seeds is None else seeds) for experiment in experiments)
+        if number > MOST_RUNS:
+            raise PlanError(f"{number} runs are too many for one command, which can have {MOST_RUNS}")
         runs: list[PlannedRun] = []
         for part in [[experiment] for experiment in experiments] if self.grid else [experiments]:
             try:
@@ -142,6 +150,9 @@ def _searched(options: Options, family: Family) -> Question | None:
 
 def _grid_axes(options: Options, config: type[Any], parse_values: ParseValues) -> dict[str, list[Any]]:
     """The values of --grid by field. Raises PlanError for repeated values and fields that another flag sets."""
+    number = math.prod(text.count(",") + 1 for text in options.grid.values())
+    if number > MOST_RUNS:
+        raise PlanError(f"--grid has {number} points, which are too many for one command; the most is {MOST_RUNS}")
     axes = {}
     for name, text in options.grid.items():
         _require_free(name, "--grid")

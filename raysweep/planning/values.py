@@ -7,6 +7,12 @@ from collections.abc import Sequence
 from raysweep.messages import PlanError
 
 MOST_SEEDS = 100_000
+MOST_WORKERS = 100_000
+SMALLEST_SHARE = 0.01
+"""The smallest part of a GPU that a worker can take, other than none."""
+MOST_GPUS = 64
+LONGEST = 60
+"""Characters of a wrong value that a message shows."""
 
 
 def seeds_of(text: str) -> tuple[int, ...]:
@@ -14,35 +20,43 @@ def seeds_of(text: str) -> tuple[int, ...]:
     seeds: list[int] = []
     for part in text.split(","):
         first, to, last = part.partition("-")
-        if not (first.isdigit() and (last.isdigit() or not to)):
-            raise ArgumentTypeError(f"{text!r} is not a list of whole numbers such as 0,1,2 or 0-89")
-        seeds += range(int(first), min(int(last or first), int(first) + MOST_SEEDS) + 1)
+        start, end = _whole(first), _whole(last if to else first)
+        if start is None or end is None:
+            raise ArgumentTypeError(f"{_shown(text)} is not a list of whole numbers such as 0,1,2 or 0-89")
+        seeds += range(start, min(end, start + MOST_SEEDS) + 1)
+        if len(seeds) > MOST_SEEDS:
+            break
     if not seeds or max(seeds) >= 2**32 or len(set(seeds)) < len(seeds) or len(seeds) > MOST_SEEDS:
-        raise ArgumentTypeError(f"{text!r} holds a too large or repeated seed, none, or more than {MOST_SEEDS}")
+        raise ArgumentTypeError(f"{_shown(text)} holds a too large or repeated seed, none, or more than {MOST_SEEDS}")
     return tuple(seeds)
 
 
 def workers_of(text: str) -> int:
     """Read a number of workers, which is at least 1."""
-    if not text.isdigit() or int(text) < 1:
-        raise ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
-    return int(text)
+    workers = _whole(text)
+    if not workers:
+        raise ArgumentTypeError(f"{_shown(text)} is not a whole number of at least 1")
+    if workers > MOST_WORKERS:
+        raise ArgumentTypeError(f"{_shown(text)} is more than {MOST_WORKERS} workers")
+    return workers
 
 
 def accuracy_of(text: str) -> float:
     """Read an accuracy in percent, between 0 and 100 but neither of them."""
     percent = _number(text)
     if not 0 < percent < 100:
-        raise ArgumentTypeError(f"{text!r} is not an accuracy in percent, above 0 and below 100")
+        raise ArgumentTypeError(f"{_shown(text)} is not an accuracy in percent, above 0 and below 100")
     return percent
 
 
 def gpus_of(text: str) -> float:
     """Read how many GPUs a worker takes, which may be a fraction of one."""
     gpus = _number(text)
-    if not 0 <= gpus <= 64:
-        raise ArgumentTypeError(f"{text!r} is not a number of GPUs")
-    return gpus
+    if gpus and not SMALLEST_SHARE <= gpus <= MOST_GPUS:
+        raise ArgumentTypeError(
+            f"{_shown(text)} is not a number of GPUs: it is 0, or between {SMALLEST_SHARE} and {MOST_GPUS}"
+        )
+    return abs(gpus)
 
 
 def budget_of(text: str) -> tuple[float, bool]:
@@ -50,13 +64,25 @@ def budget_of(text: str) -> tuple[float, bool]:
     number = text.removesuffix("gpu")
     hours = _number(number)
     if not 0 < hours < math.inf:
-        raise ArgumentTypeError(f"{text!r} is not a number of hours such as 12, or of GPU-hours such as 96gpu")
+        raise ArgumentTypeError(f"{_shown(text)} is not a number of hours such as 12, or of GPU-hours such as 96gpu")
     return hours, number != text
+
+
+def text_of(text: str, flag: str) -> str:
+    """The text itself. Raises PlanError for one of blanks alone, which would name the current folder."""
+    if not text.strip():
+        raise PlanError(f"{flag} names nothing")
+    return text
+
+
+def words_of(items: Sequence[str], flag: str) -> tuple[str, ...]:
+    """The words themselves. Raises PlanError for one of blanks alone."""
+    return tuple(text_of(item, flag) for item in items)
 
 
 def names_of(items: Sequence[str], flag: str) -> tuple[str, ...]:
     """`["A,C", "F"]` -> `("A", "C", "F")`. Raises PlanError if that names nothing."""
-    names = tuple(name for item in items for name in item.split(",") if name)
+    names = tuple(name for item in items for name in item.split(",") if name.strip())
     if not names:
         raise PlanError(f"{flag} names nothing")
     return names
@@ -75,9 +101,22 @@ def fields_of(items: Sequence[str], flag: str) -> dict[str, str]:
     return found
 
 
+def _whole(text: str) -> int | None:
+    """The whole number that a text of decimal digits holds, or None for another text.
+
+    Of a number with more than 20 digits, which is too large for every flag, it is the one that the first 20 make.
+    """
+    return int(text.lstrip("0")[:20] or 0) if text.isascii() and text.isdigit() else None
+
+
 def _number(text: str) -> float:
     """The number in a text, or -1, which no flag accepts, if it holds none."""
     try:
         return float(text)
     except ValueError:
         return -1.0
+
+
+def _shown(text: str) -> str:
+    """A wrong value as a message shows it."""
+    return repr(text if len(text) <= LONGEST else f"{text[:LONGEST]}...")

@@ -73,10 +73,11 @@ def _run(spec: WorkerSpec, attempt: Attempt, train: Train, ledger: Ledger, *, le
     """Train one run, after which `left` runs are still to come. Returns whether it was stopped."""
     context = ray.train.get_context()
     main, name, started = context.get_world_rank() == 0, attempt.run.name, time.time()
+    traits = load_trainable(attempt.run.experiment.trainable).traits
     with ledger.runs.at_work(
         name,
         context.get_world_rank(),
-        checkpoint=load_trainable(attempt.run.experiment.trainable).traits.checkpoints,
+        checkpoint=traits.checkpoints,
         first_here=context.get_local_rank() == 0,
         meet=ray.train.collective.barrier,
     ):
@@ -87,6 +88,9 @@ def _run(spec: WorkerSpec, attempt: Attempt, train: Train, ledger: Ledger, *, le
     ending: Record = {"status": FINISHED, "kind": "", "error": None}
     ending |= {"results": report["results"], "curves": report.get("curves", {})}
     said = record_end(spec.trial, attempt, ending, started, spec.restarts) if main else None
+    if main and not said and not attempt.run.keep_last:
+        with contextlib.suppress(OSError):  # `--tidy` can remove it later
+            ledger.runs.tidy(name, traits.checkpoints, traits.kept)
     seconds = report["results"].get("seconds", time.time() - started)
     del report, ending
     if not left:

@@ -50,7 +50,7 @@ def test_data_sets_are_never_compared_with_each_other(ledger):
     assert "head_acc: undecided (n = 1), -2.00\n    A 58.00, C 60.00" in digits
     assert "finetune_gain: undecided (n = 1), +3.00\n    A 8.00, C 5.00" in digits
     assert "post hoc" not in text
-    assert "open: no result of A" in imagenet
+    assert "open: 1 question needs results of A (depth)" in imagenet
 
 
 def test_top5_is_shown_where_there_are_more_than_ten_classes(ledger):
@@ -78,7 +78,30 @@ def test_what_was_done_for_want_of_memory_is_said(ledger):
 def test_only_the_runs_of_the_plan_are_shown_after_a_sweep(ledger):
     text = printed(ledger, runs=["C-s0-digits"])
     assert "imagenet" not in text
-    assert "open: no result of A" in text
+    assert "open: 1 question needs results of A (depth)" in text
+
+
+def test_questions_for_which_nothing_was_run_or_planned_are_one_line(ledger):
+    """Of a sweep of one run: all that compare it with what was neither run nor planned."""
+    asked = [QUESTION, *(replace(QUESTION, name=f"about_{arm}", arms=(arm,)) for arm in "EFHI")]
+    asked += [Question(name="half", text="Half of it?", target=50.0, kind="target", arms=("C",), metrics=("head_acc",))]
+    write_plan(ledger, [], asked)
+    text = printed(ledger, runs=["C-s0-digits"])
+    names = "depth, about_E, about_F, about_H, about_I"
+    assert f"open: 5 questions need results of A, E, F, H, I ({names})" in " ".join(text.split())
+    assert text.count("Does a 5th block help?") == 0
+    assert "Half of it?" in text
+    both = printed(ledger, runs=["C-s0-digits", "A-s0-digits"])
+    assert both.count("Does a 5th block help?") == 1
+    assert "open: 4 questions need results of E, F, H, I" in " ".join(both.split())
+
+
+def test_a_question_whose_arm_is_planned_is_open_by_itself(ledger):
+    planned = record("E", 0)
+    write_plan(ledger, [planned], [replace(QUESTION, arms=("E",))])
+    text = printed(ledger, runs=["C-s0-digits", planned["run"]])
+    assert "Does a 5th block help?" in text
+    assert "open: no result of E" in text
 
 
 def test_the_command(ledger):
@@ -100,7 +123,7 @@ def test_a_damaged_record_is_named_and_the_rest_reported(ledger):
     (ledger.folder / "records" / "C-s0-digits.json").write_text("{")
     text = printed(ledger)
     assert "damaged record, left out" in text
-    assert "open: no result of C" in text
+    assert "open: 1 question needs results of C (depth)" in text
 
 
 def test_damaged_questions_are_named_and_the_rest_reported(ledger):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from raysweep import session
+from raysweep import plan_runner
 from raysweep.ledger.opening import open_ledger
 from raysweep.ledger.records import FINISHED
 from raysweep.live.status import Status
@@ -33,7 +33,7 @@ def test_forecasts_of_later_rounds_reach_the_live_view(tmp_path, launched):
     first, second = planned("first"), planned("second")
     ledger, placement = open_ledger(tmp_path), ClusterPlacement(Resources(cpus=1, gpus=0), None, 1)
     status = Status(ledger, RecordingView(), slots=1, slots_of=placement.slots_of)
-    launcher = session._Launcher(ledger, placement, Rules(slot_seconds=250.0), status)
+    launcher = plan_runner.Launcher(ledger, placement, Rules(slot_seconds=250.0), status)
     launcher.launch([first], [first], {first.name: (60.0, 50.0, 80.0)})
     launcher.launch([second], [first, second], {second.name: (10.0, 9.0, 12.0)})
     assert [left for _, _, left in launched] == [

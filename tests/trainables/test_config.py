@@ -1,4 +1,5 @@
 import json
+from dataclasses import fields
 
 import pytest
 
@@ -30,6 +31,33 @@ def test_sizes_equal_those_the_authors_report(record):
 )
 def test_horizon_in_force(channels, asked, in_force):
     assert channels // num_groups(channels, asked) == in_force
+
+
+def test_the_number_of_groups_is_the_largest_divisor_that_leaves_the_horizon():
+    for channels in (*range(1, 60), 75, 243, 375, 1875, 19683):
+        for horizon in (1, 2, 3, 7, 27, 40, channels):
+            groups = max(1, channels // horizon)
+            while channels % groups:
+                groups -= 1
+            assert num_groups(channels, horizon) == groups
+
+
+def test_no_number_is_without_bounds():
+    """Of each field, what no machine and no file of results could hold is refused by its name."""
+    for config in (ScatteringConfig, AirbenchConfig):
+        for field in fields(config):
+            if field.type in (int, float, int | None) and field.name not in UNBOUNDED:
+                with pytest.raises(ValueError, match=rf"^{field.name}="):
+                    config(**{field.name: (10**30 if "int" in str(field.type) else 1e308)})
+
+
+UNBOUNDED = {
+    # bounded by the number of training images, which the configuration does not know
+    "train_size",
+    # any finite number is possible, since nothing is made or counted by it
+    *("lr_head", "lr_extractor", "l2_penalty", "weight_decay", "feature_cache_gb", "checkpoint_minutes"),
+    *("lr_start", "lr_end", "freeze_epochs", "lookahead_epochs"),
+}
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from trainables.cli import parse
 from trainables.data.catalog import locate
 from trainables.data.loading import load
 from trainables.scattering import ScatteringConfig, ScatteringNet
+from trainables.scattering import costs as costs_of
 
 IMAGENET = {e.name: e.config for e in imagenet_scattering.FAMILY.experiments}
 CIFAR = {e.name: e.config for e in cifar_scattering.FAMILY.experiments}
@@ -103,6 +104,17 @@ def test_micro_batches_cost_the_same_operations_and_less_memory():
     assert costs[1]["memory_bytes"] < costs[0]["memory_bytes"]
     assert costs[1]["memory_bytes"] == costs[2]["memory_bytes"]
     assert costs[1]["flops_train"] == pytest.approx(costs[0]["flops_train"], rel=0.01)
+
+
+def test_many_small_parts_cost_as_much_as_if_each_was_worked_out(monkeypatch):
+    config = ScatteringConfig(n_blocks=2, L=4, global_batch_size=101, micro_batch=4)
+    first = scattering.cost(config, 1)
+    monkeypatch.setattr(costs_of, "MOST_PARTS", 10**6)
+    costs_of._Phase.costs.cache_clear()
+    every = scattering.cost(config, 1)
+    assert first["memory_bytes"] == pytest.approx(every["memory_bytes"], rel=1e-4)
+    assert first["flops_train"] == pytest.approx(every["flops_train"], rel=0.01)
+    assert first["flops_forward"] == every["flops_forward"]
 
 
 def airbench_by_hand(config: AirbenchConfig, *, on_cpu: bool):

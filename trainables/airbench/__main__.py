@@ -19,6 +19,8 @@ from trainables.data.catalog import described as described_data
 from trainables.data.catalog import locate
 from trainables.distributed import Workers, process_group_from_env
 
+MOST_RUNS = 100_000
+
 
 def main() -> None:
     """Parse the flags, check the run, train all seeds."""
@@ -60,8 +62,8 @@ def series(args: list[str]) -> tuple[str, list[AirbenchConfig]]:
         raise UsageError(f"{error.argument_name}: {error.message}") from None
     if known.ablation not in ABLATIONS:
         raise UsageError(f"unknown ablation {known.ablation!r}{nearest(known.ablation, list(ABLATIONS))}")
-    if known.runs < 1:
-        raise UsageError(f"--runs {known.runs}: at least 1")
+    if not 1 <= known.runs <= MOST_RUNS:
+        raise UsageError(f"--runs {known.runs}: at least 1, and at most {MOST_RUNS}")
     has_data = any(arg.split("=")[0] == "--data-dir" for arg in rest)
     step = replace(ABLATIONS[known.ablation], dataset="cifar10" if has_data else "digits")
     config = parse(

@@ -14,6 +14,9 @@ from typing import Literal
 DatasetName = Literal["digits", "cifar10", "cifar100"]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
+MOST = 2**31 - 1
+"""The largest value of a number that nothing else limits."""
+
 COSMETIC = {"cosmetic": True}
 """Marks a field that cannot change a run's numbers, and so is no part of the run's identity."""
 
@@ -110,14 +113,15 @@ class AirbenchConfig:
                 raise ValueError(f"{name}={getattr(self, name)} must be {must}")
 
         for name in ("epochs", "lr", "bias_scaler", "logit_scale", "muon_lr", "bias_lr", "head_lr"):
-            check(0 < getattr(self, name) < math.inf, name, "above 0, and finite")
+            least, most = 1e-9, 1e6
+            check(least <= getattr(self, name) <= most, name, f"above 0: at least {least:g}, and at most {most:g}")
         for name in ("weight_decay", "lr_start", "lr_end", "freeze_epochs", "lookahead_epochs"):
             check(0 <= getattr(self, name) < math.inf, name, "at least 0, and finite")
         for name in ("momentum", "muon_momentum"):
             check(0 < getattr(self, name) < 1, name, "between 0 and 1, as Nesterov momentum needs it")
         for name in ("lr_peak", "bn_momentum", "label_smoothing"):
             check(0 <= getattr(self, name) < 1, name, "at least 0 and below 1")
-        check(self.batch_size >= 2, "batch_size", "at least 2, which batch norm needs")
+        check(2 <= self.batch_size <= MOST, "batch_size", f"at least 2, which batch norm needs, and at most {MOST}")
         check(0 <= self.translate < 32, "translate", "at least 0 and less than an image")
         check(0 <= self.seed < 2**32, "seed", "at least 0 and below 2^32")
 

@@ -7,7 +7,7 @@ from trainables.airbench.augmentation import augmented, epoch_flips, epoch_shift
 from trainables.airbench.config import AirbenchConfig
 from trainables.airbench.evaluation import TEST_BATCH, accuracy
 from trainables.airbench.warm_setup import WarmSetup
-from trainables.data.catalog import locate
+from trainables.data.catalog import locate_here
 from trainables.distributed import Workers
 
 TRAINING_SECONDS = 4.0
@@ -23,7 +23,7 @@ def measure(config: AirbenchConfig, num_workers: int) -> dict[str, float]:
     """
     started = time.perf_counter()
     share = replace(config, batch_size=config.batch_size // num_workers)
-    setup = WarmSetup(share, locate(config.dataset, config.data_dir), Workers.current())
+    setup = WarmSetup(share, locate_here(config.dataset, config.data_dir), Workers.current())
     setup.fresh_net(share)
     setup_seconds = time.perf_counter() - started
     for_each_image = _training_seconds(setup, share)

@@ -4,7 +4,6 @@
 """
 
 import contextlib
-import os
 from collections.abc import Iterator
 from contextvars import ContextVar
 from pathlib import Path
@@ -39,7 +38,8 @@ _published_instead: ContextVar[bool] = ContextVar("published_instead", default=F
 def published_sizes() -> Iterator[None]:
     """Let `locate` describe a dataset that is not on this machine by what was published of it, within this context.
 
-    It serves plans that are made for other machines: sizes and classes are known, but nothing can be loaded.
+    It serves plans that are made for other machines: sizes and classes are known, but nothing can be loaded, and
+    nothing is downloaded.
     """
     token = _published_instead.set(True)
     try:
@@ -67,17 +67,13 @@ def locate(dataset: str, data_dir: str | None, image_size: int | None = None) ->
         _require_own_size(dataset, image_size)
         return DIGITS
     was_published = dataset in (*CIFAR, "imagenet")
-    if (
-        _published_instead.get()
-        and was_published
-        and (data_dir is None or not os.path.exists(os.path.expanduser(data_dir)))
-    ):
+    if _published_instead.get() and was_published and not _exists(data_dir):
         return _published(dataset, image_size)
     root = _data_folder(dataset, data_dir)
     try:
         if dataset in CIFAR:
             _require_own_size(dataset, image_size)
-            return find_cifar(dataset, root)
+            return find_cifar(dataset, root, download=not _published_instead.get())
         if not any(root.iterdir()):
             raise DataError(f"data folder {root} is empty")
         return find_image_folders(dataset, root, image_size or FOLDER_IMAGE_SIZE)
@@ -87,12 +83,30 @@ def locate(dataset: str, data_dir: str | None, image_size: int | None = None) ->
 
 def described(info: DataInfo, data_dir: str | None) -> str:
     """Where a dataset lies, and which images, classes and splits were found, as people are told."""
+    where = f"in {shown(data_dir)}" if data_dir else "here"
     places = {
         "embedded": "the embedded digits (scikit-learn's handwriting as 32x32 RGB)",
-        "published": f"{info.dataset} as it was published (its files are not here)",
+        "published": f"{info.dataset} as it was published (its files are not {where})",
     }
-    place = places.get(info.layout) or f"{info.dataset} in {shown(str(data_dir))}"
+    place = places.get(info.layout) or f"{info.dataset} {where}"
     return f"{place}; {info.summary()}"
+
+
+def locate_here(dataset: str, data_dir: str | None, image_size: int | None = None) -> DataInfo:
+    """As `locate`, but nothing is downloaded. Raises DataError for a dataset whose files are not on this machine."""
+    with published_sizes():
+        info = locate(dataset, data_dir, image_size)
+    if info.layout == "published":
+        raise DataError(f"the files of {dataset} are not {f'in {data_dir}' if data_dir else 'here'}")
+    return info
+
+
+def _exists(data_dir: str | None) -> bool:
+    """Whether the folder of the data exists, or cannot be looked for, which `_data_folder` puts into words."""
+    try:
+        return data_dir is not None and Path(data_dir).expanduser().exists()
+    except (OSError, RuntimeError):
+        return True
 
 
 def _require_own_size(dataset: str, image_size: int | None) -> None:
@@ -103,7 +117,7 @@ def _require_own_size(dataset: str, image_size: int | None) -> None:
 
 def _data_folder(dataset: str, data_dir: str | None) -> Path:
     """The folder of the data. Raises DataError where it is missing or cannot be read."""
-    if data_dir is None:
+    if not data_dir:
         raise DataError(f"dataset {dataset} needs a data folder (--data-dir)")
     try:
         root = Path(data_dir).expanduser()

@@ -71,8 +71,12 @@ CIFAR: Mapping[str, CifarDataset] = MappingProxyType(
 )
 
 
-def find_cifar(dataset: str, root: Path) -> DataInfo:
-    """Find the files of "cifar10" or "cifar100" in a folder. Raises DataError where they are missing or incomplete."""
+def find_cifar(dataset: str, root: Path, *, download: bool = True) -> DataInfo:
+    """Find the files of "cifar10" or "cifar100" in a folder. Raises DataError where they are missing or incomplete.
+
+    If the folder holds neither kind of files, the dataset is downloaded into it or, without `download`, described as it
+    was published.
+    """
     known = CIFAR[dataset]
     tables, homes = _search(root, known.folder)
     home = root if root.name == known.folder else root / known.folder
@@ -83,6 +87,8 @@ def find_cifar(dataset: str, root: Path) -> DataInfo:
             raise DataError(f"{home} is a link to {os.readlink(home)}, which is no folder")
         if homes:
             home = homes[0]
+        elif not download:
+            return cifar_info(dataset, layout="published")
         else:
             _download(dataset, root)
     if home.is_dir():

@@ -11,6 +11,11 @@ DatasetName = Literal["digits", "cifar10", "cifar100", "imagenet", "imagefolder"
 ModulusType = Literal["complex_modulus", "phase_relu"]
 Precision = Literal["float32", "bfloat16", "float16"]
 
+MOST = 2**31 - 1
+"""The largest value of a number that nothing else limits."""
+MOST_CHANNELS = 2**24
+"""The most channels that a block can have."""
+
 COSMETIC = {"cosmetic": True}
 """Marks a field that cannot change a run's numbers, and so is no part of the run's identity."""
 
@@ -53,7 +58,7 @@ class ScatteringConfig:
     L: int = 8
     """Number of wavelet orientations in a block."""
     kernel_size: int = 7
-    """Side of the filters in pixels, an odd number of at least 3."""
+    """Side of the filters in pixels, an odd number from 3 to 255."""
     modulus_type: ModulusType = "complex_modulus"
     """complex_modulus: sqrt(re^2 + im^2); phase_relu: four rectified phases, combined by learnable weights."""
     mixing_horizon: int | None = None
@@ -113,24 +118,28 @@ class ScatteringConfig:
     """Steps between two progress reports; 0: there are none."""
 
     def __post_init__(self) -> None:
-        def at_least(minimum: float, *names: str) -> None:
+        def within(least: float, most: float, *names: str) -> None:
             for name in names:
                 value = getattr(self, name)
-                if value is not None and not minimum <= value < math.inf:
-                    raise ValueError(f"{name}={value} must be at least {minimum}, and finite")
+                if value is not None and not (least <= value <= most and value < math.inf):
+                    limit = "finite" if most == math.inf else f"at most {most}"
+                    raise ValueError(f"{name}={value} must be at least {least}, and {limit}")
 
-        at_least(1, "n_blocks", "L", "mixing_horizon", "global_batch_size", "patience", "image_size")
-        at_least(0, "epochs", "lr_epochs", "lr_head", "lr_extractor", "l2_penalty", "weight_decay", "seed")
-        at_least(0, "workers", "print_freq", "feature_cache_gb", "checkpoint_minutes")
-        at_least(1, "batch_parts")
-        at_least(2, "micro_batch")  # batch norm needs two
-        if self.kernel_size < 3:
-            raise ValueError(f"kernel_size={self.kernel_size} must be odd and at least 3")
+        within(1, 14, "n_blocks")
+        within(1, 256, "L")
+        within(1, 2**14, "image_size")
+        within(1, MOST, "mixing_horizon", "global_batch_size", "patience", "batch_parts")
+        within(2, MOST, "micro_batch")  # batch norm needs two
+        within(0, 10**6, "epochs", "lr_epochs")
+        within(0, 1024, "workers")
+        within(0, MOST, "print_freq")
+        within(0, 2**32 - 1, "seed")
+        within(0, math.inf, "lr_head", "lr_extractor", "l2_penalty", "weight_decay")
+        within(0, math.inf, "feature_cache_gb", "checkpoint_minutes")
+        within(3, 255, "kernel_size")
         if self.kernel_size % 2 == 0:
             near = f"{max(3, self.kernel_size - 1)} or {self.kernel_size + 1}"
             raise ValueError(f"kernel_size={self.kernel_size} must be odd; the nearest are {near}")
-        if self.seed >= 2**32:
-            raise ValueError(f"seed={self.seed} must be below 2^32")
         if not 0 < self.train_size < math.inf or (self.train_size > 1 and self.train_size != int(self.train_size)):
             raise ValueError(f"train_size={self.train_size} must be a fraction in (0, 1] or a whole number of images")
         if not 0 <= self.val_split < 1:
@@ -162,11 +171,16 @@ class ScatteringConfig:
         return () if "finetune" in self.phases else ("lr_extractor", "l2_penalty")
 
     def block_shapes(self, in_channels: int = 3) -> tuple[BlockShape, ...]:
-        """Channels and groups of all blocks."""
+        """Channels and groups of all blocks. Raises ValueError where these are more than MOST_CHANNELS."""
         shapes = []
         for i in range(self.n_blocks):
             lowpass_only = self.lowpass_last and i == self.n_blocks - 1
             out_channels = in_channels * (1 if lowpass_only else 1 + self.L)
+            if out_channels > MOST_CHANNELS:
+                raise ValueError(
+                    f"n_blocks={self.n_blocks} and L={self.L} make {out_channels:,} channels in block {i + 1}; the "
+                    f"most is {MOST_CHANNELS:,}"
+                )
             shapes.append(
                 BlockShape(
                     in_channels=in_channels,
@@ -225,7 +239,16 @@ def num_groups(channels: int, mixing_horizon: int | None) -> int:
     """
     if mixing_horizon is None or mixing_horizon >= channels:
         return 1
-    groups = channels // mixing_horizon
-    while channels % groups:
-        groups -= 1
-    return groups
+    most = channels // mixing_horizon
+    pairs = ((i, channels // i) for i in range(1, math.isqrt(channels) + 1) if channels % i == 0)
+    return max(divisor for pair in pairs for divisor in pair if divisor <= most)
+
+
+def micro_batches(batch_size: int, world_size: int, micro_batch: int | None, batch_parts: int = 1) -> int:
+    """Number of parts into which every worker cuts its share of a global batch, the same on all of them.
+
+    There are `batch_parts` times as many as `micro_batch` asks for. No part has fewer than two images, which batch norm
+    needs, so a part may exceed `micro_batch` by one image.
+    """
+    smallest, largest = batch_size // world_size, math.ceil(batch_size / world_size)
+    return min(batch_parts * math.ceil(largest / (micro_batch or largest)), max(1, smallest // 2))

@@ -18,11 +18,14 @@ from trainables.data.batches import BATCHES_AHEAD
 from trainables.data.catalog import DataInfo, locate
 from trainables.distributed import Workers
 from trainables.scattering import filtering
-from trainables.scattering.config import ScatteringConfig
+from trainables.scattering import step as step_of
+from trainables.scattering.config import ScatteringConfig, micro_batches
 from trainables.scattering.network import ScatteringNet, initial_blocks
-from trainables.scattering.step import Step, autocast, make_optimizer, micro_batches
+from trainables.scattering.step import Step, autocast, make_optimizer
 
 CPU = torch.device("cpu")
+MOST_PARTS = 8
+"""Of a batch that is cut into more parts, so many are worked out."""
 
 
 def cost(config: ScatteringConfig, num_workers: int, device: str = "cpu") -> dict[str, Any]:
@@ -151,21 +154,31 @@ class _Phase:
     def _flops(self, step: Step) -> dict[str, float]:
         """Operations for an image, forward and in a step of training."""
         config = self.config
-        share = config.global_batch_size
-        part = math.ceil(share / micro_batches(share, 1, config.micro_batch, config.batch_parts))
+        part = math.ceil(config.global_batch_size / self._parts())
         x, _ = self._images(part)
         return {
             "flops_forward": count_flops(lambda: self._forward(step.net, x)) / part,
-            "flops_train": count_flops(lambda: self._train(step)) / share,
+            "flops_train": count_flops(lambda: self._train(step)) / self._trained(),
         }
 
     def _forward(self, net: ScatteringNet, x: Tensor) -> Tensor:
         with autocast(self.config, CPU):
             return net(x)
 
+    def _parts(self) -> int:
+        """The number of micro-batches of a step."""
+        return micro_batches(self.config.global_batch_size, 1, self.config.micro_batch, self.config.batch_parts)
+
+    def _trained(self) -> int:
+        """The images of the micro-batches that `_train` passes through the network, the first ones: all are alike."""
+        share, parts = self.config.global_batch_size, self._parts()
+        return min(share, math.ceil(share / parts) * min(parts, MOST_PARTS))
+
     def _train(self, step: Step) -> None:
-        share = self.config.global_batch_size
-        step(*self._images(share), share)
+        x, labels = self._images(self.config.global_batch_size)
+        n, parts = self._trained(), min(self._parts(), MOST_PARTS)
+        with mock.patch.object(step_of, "micro_batches", return_value=parts):
+            step(x[:n], labels[:n], n)
         step.optimizer.zero_grad()
 
     def _features(self) -> list[Tensor]:

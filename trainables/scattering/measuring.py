@@ -13,7 +13,7 @@ from torch import Tensor
 
 from trainables.control import RunControl
 from trainables.data.batches import Batches
-from trainables.data.catalog import locate
+from trainables.data.catalog import locate_here
 from trainables.data.info import DataInfo
 from trainables.data.loading import Images, load
 from trainables.distributed import Workers
@@ -43,7 +43,7 @@ def measure(config: ScatteringConfig, num_workers: int) -> dict[str, float]:
     keep_freed_memory()
     workers = Workers.current()
     share = replace(config, global_batch_size=config.global_batch_size // num_workers)
-    info = locate(config.dataset, config.data_dir, config.image_size)
+    info = locate_here(config.dataset, config.data_dir, config.image_size)
     choice: dict[str, Any] = {"train_size": config.train_size, "val_split": config.val_split, "seed": config.seed}
     load(info, **choice)  # decodes what is decoded once on a machine
     started = time.perf_counter()

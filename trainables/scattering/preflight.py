@@ -5,7 +5,7 @@ from typing import Any
 from trainables.compiler import require_compiler
 from trainables.data.catalog import DataError, DataInfo, for_other_machines, locate
 from trainables.data.counts import image_counts, images_of_an_epoch
-from trainables.scattering.config import ScatteringConfig
+from trainables.scattering.config import ScatteringConfig, micro_batches
 
 HORIZON = 27
 """The mixing horizon of the original experiments that have one."""
@@ -22,6 +22,10 @@ RATE_FIELDS = (
 TRAITS = {"longer": ("epochs", "lr_epochs"), "batch_parts": "batch_parts"}
 """The fields of which more means the same training for longer, and the field that cuts each batch into parts, for
 whoever runs trainings."""
+
+MOST_PARAMETERS = 2**40
+MOST_BYTES = 2**50
+"""More parameters, or bytes that a step holds at once, are refused: no machine has room for them."""
 
 BYTES_OF_A_PARAMETER = 24
 """The most bytes that a parameter takes in training: itself, its gradient, two moments and two copies, in float32."""
@@ -48,6 +52,7 @@ def check(config: ScatteringConfig, num_workers: int) -> dict[str, Any]:
         raise DataError(
             f"train_size={config.train_size:g} is more than the {info.n_train} training images of {info.dataset}"
         )
+    _require_size(config, info, num_workers)
     return {
         "numerics": NUMERICS,
         "data": info.fingerprint(),
@@ -80,6 +85,31 @@ def remedies(config: ScatteringConfig, num_workers: int) -> list[dict[str, Any]]
     if not config.mixing_horizon or config.mixing_horizon > HORIZON:
         found.append({"changes": {"mixing_horizon": HORIZON}, "frees": frees})
     return found
+
+
+def _require_size(config: ScatteringConfig, info: DataInfo, num_workers: int) -> None:
+    """Raises ValueError, with the fields that make it so, for a run that is too large for any machine."""
+    classifier = config.n_params_classifier(info.image_size, info.num_classes)
+    parameters = config.n_params_extractor() + classifier
+    if parameters > MOST_PARAMETERS:
+        named = f"n_blocks={config.n_blocks}, L={config.L}, kernel_size={config.kernel_size}"
+        horizon = "" if config.mixing_horizon else "; a mixing_horizon makes it smaller"
+        raise ValueError(
+            f"{named} make a network of {parameters:.2g} parameters; the most is {MOST_PARAMETERS:.2g}{horizon}"
+        )
+    share = -(-config.global_batch_size // num_workers)
+    parts = micro_batches(share, 1, config.micro_batch, config.batch_parts)
+    side = info.image_size
+    largest = max(
+        (shape.in_channels * (1 + 2 * config.L) + shape.out_channels) * (side >> i) ** 2
+        for i, shape in enumerate(config.block_shapes())
+    )
+    held = 4 * (3 * side * side * share + largest * -(-share // parts))
+    if held > MOST_BYTES:
+        raise ValueError(
+            f"global_batch_size={config.global_batch_size} makes a worker hold {held:.2g} bytes in a step; the most is "
+            f"{MOST_BYTES:.2g}. A smaller micro_batch, L or image_size helps"
+        )
 
 
 def _phases(config: ScatteringConfig, info: DataInfo, num_workers: int) -> list[dict[str, Any]]:

@@ -12,10 +12,10 @@ from trainables.data.loading import load
 from trainables.distributed import Workers
 from trainables.results import Report
 from trainables.scattering import checkpoint
-from trainables.scattering.config import ScatteringConfig
+from trainables.scattering.config import ScatteringConfig, micro_batches
 from trainables.scattering.evaluation import Validation
 from trainables.scattering.network import ScatteringNet
-from trainables.scattering.step import Step, micro_batches
+from trainables.scattering.step import Step
 from trainables.timing import Timings
 
 CURVES = {"head": "phase_a", "finetune": "phase_b", "joint": "joint"}

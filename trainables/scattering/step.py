@@ -1,6 +1,5 @@
 """One step of the optimiser: forward and backward over the micro-batches of all workers, then the update."""
 
-import math
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -10,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from trainables.distributed import Workers
-from trainables.scattering.config import ScatteringConfig
+from trainables.scattering.config import ScatteringConfig, micro_batches
 from trainables.scattering.network import ScatteringNet
 
 
@@ -19,16 +18,6 @@ def autocast(config: ScatteringConfig, device: torch.device) -> AbstractContextM
     if config.precision == "float32":
         return nullcontext()
     return torch.autocast(device.type, getattr(torch, config.precision))
-
-
-def micro_batches(batch_size: int, world_size: int, micro_batch: int | None, batch_parts: int = 1) -> int:
-    """Number of parts into which every worker cuts its share of a global batch, the same on all of them.
-
-    There are `batch_parts` times as many as `micro_batch` asks for. No part has fewer than two images, which batch norm
-    needs, so a part may exceed `micro_batch` by one image.
-    """
-    smallest, largest = batch_size // world_size, math.ceil(batch_size / world_size)
-    return min(batch_parts * math.ceil(largest / (micro_batch or largest)), max(1, smallest // 2))
 
 
 def make_optimizer(net: ScatteringNet, config: ScatteringConfig, phase: str) -> torch.optim.Optimizer:

@@ -3,14 +3,16 @@
 import datetime
 import io
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
 
 from raysweep.forecasts.machine import Machine
 from raysweep.forecasts.past import PastError
-from raysweep.forecasts.plan_view import duration, print_plan, size
+from raysweep.forecasts.plan_view import YEAR, duration, print_plan, size, total_lines
 from raysweep.forecasts.planning import plan_rows, total_of
+from raysweep.forecasts.schedule import Total
 from raysweep.ledger.opening import open_ledger
 from tests.raysweep.forecasts.plans import BASE, SHARE, planned, record
 
@@ -62,6 +64,20 @@ def test_totals_name_hours_and_the_end(shown):
     assert "past predictions: 3 runs took 1.10 times what was predicted (median, spread 8 %)" in shown(
         80, PastError(n=3, ratio=1.1, spread=0.08)
     )
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (3600.0, "it ends Sun 01 Feb"),
+        (2 * YEAR, "it ends Tue 01 Feb 2028 (by Tue 01 Feb 2028)"),
+        (1e30, "it may not end within a hundred years"),
+    ],
+)
+def test_an_end_that_no_calendar_has_is_no_error(seconds, said):
+    total = Total(work=seconds, seconds=seconds, low=seconds, high=seconds, unknown=0)
+    lines = list(total_lines([SimpleNamespace(to_do=True)], total, None, resources="1 CPU(s)", now=NOW))
+    assert said in "\n".join(lines)
 
 
 def test_what_does_not_fit_is_said_with_its_remedy(shown):

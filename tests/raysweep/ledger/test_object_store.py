@@ -222,6 +222,9 @@ def test_a_sweep_goes_on_on_another_machine(url, tmp_path, monkeypatch):
     again = run_sweep(*flags, "--results", url)
     assert again.returncode == 0, again.stdout + again.stderr
     assert "goes on after finetune" in again.stdout
+    ledger = open_ledger(url, tmp_path / "seen")
+    (finished,) = ledger.finished()
+    assert list(json.loads(ledger.store.get(f"runs/{finished}/checkpoint.json"))) == ["best.pt"]
     whole = run_sweep(*flags, "--results", tmp_path / "whole")
     assert whole.returncode == 0, whole.stdout
     assert numbers(url) == numbers(tmp_path / "whole")

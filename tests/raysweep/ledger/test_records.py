@@ -136,6 +136,14 @@ def test_names_that_are_no_text_are_escaped_in_tables(tmp_path):
         assert frame["error"][0] == r"a \ud800"
 
 
+def test_a_number_of_more_than_64_bits_does_not_keep_the_table_from_being_written(tmp_path):
+    ledger = open_ledger(tmp_path)
+    ledger.write(record("C-s42-0", results={"steps": 10**30}))
+    ledger.write(record("C-s43-0", results={"steps": 3}))
+    ledger.write_frame()
+    assert list(pd.read_parquet(tmp_path / "results.parquet")["steps"]) == [str(10**30), "3"]
+
+
 def test_a_folder_without_results(tmp_path):
     with pytest.raises(FileNotFoundError, match="holds no results of a sweep"):
         load_results(tmp_path)

@@ -40,7 +40,7 @@ def fill(folder: str, user: str, seeds: range) -> None:
                 write_atomically(checkpoint, lambda stream, more=before + b".": stream.write(more) and None)
                 (checkpoint.parent / ".last.pt.tmp").write_bytes(b"of a killed process")
                 ledger.write(record(name, attempt=attempt))
-            offer(ledger.store, ["--group", "depth"])
+            offer(ledger.store, ["--group", "depth"], "0123456789abcdef")
             ledger.write_frame()
 
 

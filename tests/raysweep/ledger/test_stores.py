@@ -1,5 +1,7 @@
 """What holds of each store, seen through two openings of the same results."""
 
+import json
+
 import pytest
 
 from raysweep.ledger.documents import read_document, write_document
@@ -50,6 +52,54 @@ def test_files_are_shared_and_fetched_by_name_and_by_folder(stores):
     assert not file.exists()
     other.fetch("tensorboard/")
     assert not there.exists()
+
+
+def test_the_size_of_a_file_is_known_without_its_content(stores):
+    one, other = stores
+    one.put("runs/a/last.pt", b"content")
+    assert (other.size("runs/a/last.pt"), other.size("runs/a/best.pt")) == (7, None)
+
+
+PAIR = ("last.pt", "best.pt")
+
+
+def at_work(ledger, **files):
+    """What a worker leaves in the store as the checkpoint of a run."""
+    with ledger.runs.at_work("C-s42-0", 0, checkpoint=PAIR, first_here=True, meet=lambda: None):
+        folder = ledger.runs.folder("C-s42-0")
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in files.items():
+            (folder / f"{name}.pt").write_bytes(content)
+
+
+def checkpoint_on(ledger) -> dict[str, bytes]:
+    """The checkpoint of a run as a machine finds it."""
+    with ledger.runs.at_work("C-s42-0", 0, checkpoint=PAIR, first_here=True, meet=lambda: None):
+        return {file.name: file.read_bytes() for file in ledger.runs.folder("C-s42-0").glob("*.pt")}
+
+
+def test_of_a_finished_run_only_what_is_kept_stays(openings):
+    one, other = openings
+    at_work(one, last=b"with optimiser", best=b"weights")
+    assert other.runs.tidy("C-s42-0", PAIR, ("best.pt",), remove=False) == len(b"with optimiser")
+    assert checkpoint_on(other) == {"last.pt": b"with optimiser", "best.pt": b"weights"}
+    assert one.runs.tidy("C-s42-0", PAIR, ("best.pt",)) == len(b"with optimiser")
+    assert [file.name for file in one.runs.folder("C-s42-0").glob("*.pt")] == ["best.pt"]
+    assert checkpoint_on(other) == {"best.pt": b"weights"}
+    assert one.runs.tidy("C-s42-0", PAIR, ("best.pt",)) == 0
+    if one.store.is_remote:
+        listed = json.loads(other.store.get("runs/C-s42-0/checkpoint.json"))
+        there = [name.rpartition("/")[2] for name in one.store._listed("runs/C-s42-0/")]
+        assert sorted(there) == sorted([*listed.values(), "checkpoint.json"])
+        assert list(listed) == ["best.pt"]
+
+
+def test_nothing_is_removed_where_what_is_to_be_kept_is_not_there(openings):
+    one, other = openings
+    at_work(one, last=b"all there is")
+    assert one.runs.tidy("C-s42-0", PAIR, ("best.pt",)) == 0
+    assert one.runs.tidy("C-s42-1", PAIR, ("best.pt",)) == 0
+    assert checkpoint_on(other) == {"last.pt": b"all there is"}
 
 
 def test_a_file_moves_with_its_content(stores):

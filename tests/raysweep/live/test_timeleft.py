@@ -5,7 +5,7 @@ import math
 import pytest
 
 from raysweep.ledger.records import FINISHED
-from raysweep.live.formatting import format_estimate
+from raysweep.live.formatting import format_clock_time, format_estimate
 from raysweep.live.state import DONE_BEFORE, WAITING
 from raysweep.live.timeleft import TimeEstimate, until_done
 from tests.raysweep.live.sweep import PHASES, Sweep, epoch, planned
@@ -127,3 +127,9 @@ def test_runs_can_be_urgent_when_they_are_added_and_later(tmp_path):
     assert [sweep.row(run).urgent for run in (late, early)] == [False, True]
     sweep.status.add([late], urgent=True)
     assert sweep.row(late).urgent
+
+
+def test_a_moment_that_no_calendar_has_is_said_by_its_distance():
+    now = 1.7e9
+    assert format_clock_time(now + 1e15, now) == "3.17e+07 years from now"
+    assert "years" not in format_clock_time(now + 300 * 86400, now)

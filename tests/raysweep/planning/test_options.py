@@ -11,6 +11,7 @@ GIVEN = {
     "help": ("-h", True),
     "list": ("--list", True),
     "status": ("--status", True),
+    "tidy": ("--tidy", True),
     "plan": ("--plan", True),
     "json": ("--plan --json", True),
     "calibrate": ("--plan --calibrate", True),
@@ -34,6 +35,7 @@ GIVEN = {
     "gpus_per_worker": ("--gpus-per-worker 0.5", 0.5),
     "address": ("--address auto", "auto"),
     "backfill": ("--backfill", True),
+    "keep_last": ("--keep-last", True),
     "preempt": ("--preempt", True),
     "track": ("--track mlflow wandb=x", ("mlflow", "wandb=x")),
     "budget_hours": ("--budget-hours 96gpu", (96.0, True)),
@@ -61,10 +63,38 @@ def test_every_flag_stands_in_the_help_with_what_it_is_for():
 
 
 @pytest.mark.parametrize(
-    "text", ["--nothing", "--seeds", "--seeds x", "--group", "word", "--set a", "--only ,", "--json"]
+    "text", ["--nothing", "--seeds", "--seeds x", "--group", "word", "--set a", "--only ,", "--json", "--tidy --json"]
 )
 def test_what_is_wrong_raises_and_prints_nothing(capsys, text):
     with pytest.raises(PlanError) as error:
         parse_options(text.split())
     assert "\n" not in str(error.value)
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("name", ["results", "data_dir", "space", "dataset", "address", "group", "track", "only"])
+@pytest.mark.parametrize("blank", ["", " ", "\t"])
+def test_a_blank_text_is_refused_as_it_would_name_the_current_folder(name, blank):
+    flag = f"--{name.replace('_', '-')}"
+    with pytest.raises(PlanError, match=f"^{flag} names nothing$"):
+        parse_options([flag, blank])
+
+
+@pytest.mark.parametrize("text", ["²", "٣", "1e3", "-1", "1.0", "+1", "1_0", "9" * 5000, "0-²", "1-", "5-3"])
+@pytest.mark.parametrize("flag", ["--seeds", "--num-workers"])
+def test_numbers_are_read_from_plain_digits_alone_and_within_bounds(flag, text):
+    with pytest.raises(PlanError) as error:
+        parse_options([flag, text])
+    assert f"argument {flag}: " in str(error.value)
+    assert text[:60] in str(error.value)
+    assert "_of" not in str(error.value), "an internal name"
+    assert len(str(error.value)) < 250
+
+
+def test_many_parts_of_seeds_are_refused_before_they_fill_the_memory():
+    with pytest.raises(PlanError, match="more than 100000"):
+        parse_options(["--seeds", ",".join(["0-99999"] * 10_000)])
+
+
+def test_minus_zero_gpus_are_none():
+    assert str(parse_options(["--gpus-per-worker", "-0.0"]).gpus_per_worker) == "0.0"

@@ -85,14 +85,14 @@ def test_ray_gives_the_numbers_of_a_plain_process(sweep, tmp_path):
 
 
 @pytest.mark.ray
-def test_of_a_run_the_best_and_the_last_checkpoint_are_kept(sweep):
+def test_of_a_finished_run_the_best_checkpoint_is_kept(sweep):
     folder, _ = sweep
     runs = sorted((folder / "runs").iterdir())
     assert len(runs) == 2
     for run in runs:
-        assert sorted(file.name for file in run.iterdir()) == ["best.pt", "last.pt", "results.json"]
+        assert sorted(file.name for file in run.iterdir()) == ["best.pt", "results.json"]
         assert ScatteringNet.load(run)(torch.zeros(1, 3, 32, 32)).shape == (1, 10)
-        assert ScatteringNet.load(run / "last.pt").config.n_blocks == 3
+        assert ScatteringNet.load(run).config.n_blocks == 3
 
 
 @pytest.mark.ray
@@ -177,7 +177,8 @@ def test_a_killed_process_of_a_trial_loses_nothing(tmp_path, victim):
 
 OTHER_CLUSTER = """
 import sys
-from raysweep.cluster import Resources, own_cluster
+from raysweep.planning import Resources
+from raysweep.running import own_cluster
 with own_cluster(Resources(cpus=1, gpus=0)):
     print("up", flush=True)
     sys.stdin.read()
