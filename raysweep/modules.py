@@ -165,7 +165,10 @@ def import_file(file: Path) -> ModuleType:
     Raises PlanError, in a line, for a file that is not there, whose name is that of another module, or that raises an
     exception, and for one that has changed since it was imported first.
     """
-    file = expanded(file)
+    try:
+        file = expanded(file)
+    except PlanError as error:
+        raise PlanError(f"--space {error}") from None
     if not file.is_file():
         raise PlanError(f"--space {file}: there is no such file")
     text = hashlib.sha256(file.read_bytes()).hexdigest()

@@ -109,10 +109,17 @@ BASES = {
 
 FLAGS = {
     **dict.fromkeys(("space", "group", "only", "redo", "dataset", "data_dir", "results", "track"), TEXT),
-    **{"seeds": SEEDS, "target": REAL, "num_workers": WHOLE, "gpus_per_worker": REAL, "budget_hours": (*REAL, "96gpu")},
+    **{
+        "seeds": SEEDS,
+        "target": REAL,
+        "num_workers": WHOLE,
+        "slots": WHOLE,
+        "gpus_per_worker": REAL,
+        "budget_hours": (*REAL, "96gpu"),
+    },
 }
 """Flags with a value, and odd ones for each; --set and --grid take those of fields."""
-ALONE = {"help", "list", "status", "tidy", "print_commands", "calibrate", "address"}
+ALONE = {"help", "list", "status", "tidy", "print_commands", "calibrate", "address", "code", "with_its_own_code"}
 """Flags that stop before a plan is made, measure, or look for a cluster."""
 
 

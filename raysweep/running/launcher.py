@@ -56,9 +56,7 @@ def launch(
             stack.callback(status.close)
         queue = TrialQueue(ledger, placement, rules, status, without)
         queue.add(runs)
-        make_folder(
-            ledger.folder / "ray" / "train"
-        )  # which Ray would close to others of a group (see `ledger.sharing`)
+        make_folder(ledger.folder / "ray" / "train")  # one that Ray makes is closed to the others of a group
         if placement.prepares and Feature.KEPT_PROCESSES not in without:
             from raysweep.ray_internals import kept_processes
 

@@ -150,9 +150,9 @@ class TrialQueue:
             if self._failures[alike] == ALIKE_LIMIT:
                 self._drop(self.admission.drop(run.group), f"{ALIKE_LIMIT} runs of group {run.group} have failed alike")
 
-    def lost(self, spec: TrialSpec) -> None:
+    def lost(self, spec: TrialSpec, why: str = "") -> None:
         """Record as failed the runs of a trial whose process was lost too often to do so itself."""
-        failure = Failure(LOST, f"its process was lost {MAX_RESTARTS + 1} times")
+        failure = Failure(LOST, f"its process was lost {MAX_RESTARTS + 1} times{why}")
         for run in unrecorded(spec):
             attempt = Attempt(run=run, number=self.ledger.begin(run.name))
             text, _ = record_failure(spec, attempt, failure, time.time(), MAX_RESTARTS)

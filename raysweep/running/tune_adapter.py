@@ -1,11 +1,13 @@
 """Connects the queue of trials with Tune, which gets trials from it and tells it what happens to them."""
 
+from pathlib import Path
 from typing import Any
 
 from ray import tune
 from ray.tune.search import Searcher
 
 from raysweep.ledger import Record
+from raysweep.messages import reason_of
 from raysweep.running.queue import TrialQueue
 
 
@@ -49,14 +51,23 @@ class TrialWatch(tune.Callback):  # type: ignore[misc]
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         run = self._queue.runs[first_run(trial)]
-        self._queue.status.retried(run, "lost its process; goes on from what its runs have left")
+        self._queue.status.retried(run, f"lost its process{_why(trial)}; goes on from what its runs have left")
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self._queue.lost(trial.config["spec"])
+        self._queue.lost(trial.config["spec"], _why(trial))
 
     def __getstate__(self) -> dict[str, Any]:
         """Ray writes down what a Tuner was made of; nothing reads it."""
         return {}
+
+
+def _why(trial: Any) -> str:
+    """The exception that has ended the process of a Tune trial, in brackets; "" for a process that has gone away."""
+    try:
+        said = Path(trial.error_file or "").read_text(errors="replace").rpartition("Failure # ")[2].partition("\n")[2]
+    except OSError:
+        return ""
+    return f" ({reason_of(RuntimeError(said))})" if "Traceback" in said else ""
 
 
 def first_run(trial: Any) -> str:

@@ -26,12 +26,13 @@ CHEAP = ("--space", ROOT / "examples" / "breast_cancer.py", "--group", "cancer",
 TIMELESS = (
     *MEASURED,
     *("started", "finished", "restarts", "hostname", "trial"),
+    *("code", "revision", "patch"),  # which people may edit while a test runs
     *("attempt", "predicted_epochs", "predicted_basis"),
 )
 
 
 def numbers(folder) -> list[dict]:
-    """Everything in the results but times and hosts."""
+    """Everything in the results but times, hosts and the copies of the code."""
     frame = load_results(folder).sort_values("run")
     frame = frame.drop(columns=[c for c in frame if c.endswith(TIMELESS)] + ["save_dir"])
     return json.loads(frame.to_json(orient="records"))

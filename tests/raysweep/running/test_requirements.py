@@ -65,7 +65,7 @@ def test_where_ray_does_not_start_no_plan_is_written(tmp_path, monkeypatch, caps
         raise PlanError("Ray does not start on this machine (it is tired)")
         yield
 
-    monkeypatch.setattr("raysweep.session.own_cluster", not_starting)
+    monkeypatch.setattr("raysweep.plan_runner.own_cluster", not_starting)
     with pytest.raises(SystemExit) as ended:
         entry.main([*S, str(tmp_path / "results")])
     assert ended.value.code == 2

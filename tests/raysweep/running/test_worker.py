@@ -35,7 +35,7 @@ def worked(tmp_path, monkeypatch):
         folder.mkdir(parents=True)
         for name in ("last.pt", "best.pt"):
             (folder / name).write_text(name)
-        places = {"results": str(tmp_path), "folder": str(tmp_path), "gate": "", "revision": None}
+        places = {"results": str(tmp_path), "folder": str(tmp_path), "gate": ""}
         trial = TrialSpec(trial="t", runs=(run,), per_worker={"CPU": 1}, asked_of_ray={}, without=frozenset(), **places)
         attempt = Attempt(run=run, number=ledger.begin(run.name))
         spec = WorkerSpec(trial=trial, attempts=(attempt,), restarts=0, rendezvous="")
