@@ -18,6 +18,7 @@ from raysweep.ledger.opening import load_results, open_ledger
 from raysweep.ledger.reading import UnreadableError
 from raysweep.ledger.store import this_process
 from raysweep.live.state import FILE
+from raysweep.running.cluster import prepare_own_environment
 from tests.conftest import ROOT, run
 from tests.raysweep.ledger.recorded import record
 from tests.users import two_users
@@ -281,6 +282,7 @@ def test_an_object_that_cannot_be_read_is_named_and_the_others_are_fetched(tmp_p
 
 
 def test_a_trial_that_cannot_read_what_is_done_trains_nothing(monkeypatch, tmp_path):
+    prepare_own_environment()  # before Ray is imported, for the clusters of later tests
     from raysweep.running import driver
     from raysweep.running.failures import DISK
     from tests.raysweep.live.sweep import planned as planned_run

@@ -8,6 +8,7 @@ from raysweep.experiment import Experiment
 from raysweep.ledger.opening import open_ledger
 from raysweep.ledger.records import FAILED, FINISHED
 from raysweep.planning.runs import make_runs
+from raysweep.running.cluster import prepare_own_environment
 from raysweep.running.spec import Attempt, TrialSpec, WorkerSpec
 from tests.fake_trainable import FakeConfig
 from tests.raysweep.running.test_contract import FAMILY
@@ -16,6 +17,7 @@ from tests.raysweep.running.test_contract import FAMILY
 @pytest.fixture
 def worked(tmp_path, monkeypatch):
     """Lets the only worker of a run train it. Returns how the run ended, and the checkpoints that it has then."""
+    prepare_own_environment()  # before Ray is imported, for the clusters of later tests
     import ray.train
     import ray.train.collective
 
