@@ -42,6 +42,7 @@ def of_other_weights() -> BaseException:
 
 def of_a_task() -> BaseException:
     prepare_own_environment()
+    prepare_own_environment()  # before Ray is imported, for the clusters of later tests
     import ray.exceptions
 
     told = traceback_of_another_process().removeprefix("Traceback (most recent call last):\n")
