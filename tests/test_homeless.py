@@ -1,7 +1,6 @@
 """Users without a home that can be written to, as in containers that run under some user id."""
 
 import os
-import re
 import shutil
 import stat
 import subprocess
@@ -132,7 +131,7 @@ def test_a_plan_needs_no_home(folder):
     ):
         done = as_stranger(folder, ROOT / "run_sweep.py", *args, "--plan")
         assert done.returncode == 2
-        assert re.match(r"error: (data folder )?~/", done.stderr)
+        assert "~/" in done.stderr
         assert done.stderr.count("\n") == 1
 
 

@@ -209,7 +209,8 @@ def test_odd_values_are_planned_or_refused_in_one_line_that_names_them(part, tmp
             last = said.splitlines()[-1]
             assert last.startswith("error: "), (args, said)
             assert [line for line in said.splitlines() if not line.startswith("left out: ")] == [last], (args, said)
-            assert any(word and word in last for word in words), (args, said)
+            plain = [str(int(word)) for word in words if word.isdecimal() and len(word) < 20]  # 7 for 007
+            assert any(word and word in last for word in [*words, *plain]), (args, said)
     assert not any((tmp_path / "here").iterdir()), "plans write nothing"
     assert not (tmp_path / "results").exists()
 

@@ -139,6 +139,8 @@ def parse_options(argv: Sequence[str]) -> Options:
     given = {}
     for option in fields(Options):
         value, finish = found[option.name], option.metadata["finish"]
+        if value == [] or (isinstance(value, list) and [] in value):  # what argparse makes of --slots=--
+            raise PlanError(f"{_name(option)}: expected a value")
         if value is not None:
             given[option.name] = finish(value, _name(option)) if finish else value
     options = Options(**given)
