@@ -8,12 +8,7 @@ from dataclasses import dataclass, replace
 
 from raysweep.cache import cache_folder
 from raysweep.forecasts import forecasts, machine_of, past_error, with_predictions
-from raysweep.ledger import (
-    SETTLED,
-    Code,
-    Ledger,
-    Record,
-)
+from raysweep.ledger import SETTLED, Code, Ledger, Record
 from raysweep.live import Status, choose_view
 from raysweep.planning import (
     HandedOver,

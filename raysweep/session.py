@@ -9,15 +9,7 @@ from pathlib import Path
 
 from raysweep.experiment import Family
 from raysweep.forecasts import show_plan
-from raysweep.ledger import (
-    SPACE,
-    Code,
-    hash_of_code,
-    hold_or_offer,
-    keep_code,
-    open_ledger,
-    require_readable,
-)
+from raysweep.ledger import SPACE, Code, hash_of_code, hold_or_offer, keep_code, open_ledger, require_readable
 from raysweep.live import outlived_output
 from raysweep.messages import PlanError, as_text
 from raysweep.modules import importing_from
@@ -41,12 +33,7 @@ from raysweep.planning import (
     sweep_spec,
     to_redo,
 )
-from raysweep.running import (
-    Interrupts,
-    require_environment,
-    require_open_files,
-    running_cluster,
-)
+from raysweep.running import Interrupts, require_environment, running_cluster
 from raysweep.tracking import reach
 
 
@@ -88,7 +75,6 @@ def _sweep(options: Options, argv: Sequence[str], hooks: Hooks, interrupts: Inte
         else:
             _require_text(argv)
             require_environment(own_cluster=not options.address)
-            require_open_files()
             stack.enter_context(outlived_output())
         spec = sweep_spec(options, family, hooks.parse_values)
         resources = _resources(options, stack)

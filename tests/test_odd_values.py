@@ -158,6 +158,7 @@ def command(number: int) -> tuple[list[str], list[str]]:
             name,
             value[:40],
             repr(value[:40]),
+            *([f"{value.lstrip('0')} workers"] if name == "num_workers" and value.isdecimal() else []),  # 7 for 007
         ]
     config, name, kind = fields[turn]
     group, only = draw.choice(BASES[config])
@@ -209,8 +210,7 @@ def test_odd_values_are_planned_or_refused_in_one_line_that_names_them(part, tmp
             last = said.splitlines()[-1]
             assert last.startswith("error: "), (args, said)
             assert [line for line in said.splitlines() if not line.startswith("left out: ")] == [last], (args, said)
-            plain = [str(int(word)) for word in words if word.isdecimal() and len(word) < 20]  # 7 for 007
-            assert any(word and word in last for word in [*words, *plain]), (args, said)
+            assert any(word and word in last for word in words), (args, said)
     assert not any((tmp_path / "here").iterdir()), "plans write nothing"
     assert not (tmp_path / "results").exists()
 

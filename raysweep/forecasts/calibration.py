@@ -63,19 +63,24 @@ def _unknown(
 
 def _measure(run: PlannedRun, share: Share) -> list[Rates]:
     """The rates that each of the processes measured. Raises RuntimeError, in one line, if one of them fails."""
+    gpus = local_resources().gpu_names if share.gpus else ()
     with contextlib.ExitStack() as stack:
-        processes = [stack.enter_context(_started(run, share, i)) for i in range(share.at_once * run.num_workers)]
+        numbers = range(share.at_once * run.num_workers)
+        processes = [stack.enter_context(_started(run, share, i, gpus)) for i in numbers]
         return [_answer(process, output) for process, output in processes]
 
 
 @contextlib.contextmanager
-def _started(run: PlannedRun, share: Share, number: int) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]:
-    """A measuring process, with its output; it is ended with this context."""
+def _started(
+    run: PlannedRun, share: Share, number: int, gpus: Sequence[str]
+) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]:
+    """A measuring process, on one of the GPUs with these names if there are any, with its output; it is ended with
+    this context."""
     threads = str(share.threads)
     environment = {**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(root()), os.environ.get("PYTHONPATH")]))
     if share.gpus:
-        environment["CUDA_VISIBLE_DEVICES"] = local_resources().gpu_names[number % share.gpus]
+        environment["CUDA_VISIBLE_DEVICES"] = gpus[number % share.gpus]
     with tempfile.TemporaryFile() as source, tempfile.TemporaryFile() as output:
         pickle.dump(run, source)
         source.seek(0)

@@ -25,6 +25,7 @@ from raysweep.ledger.durable import make_folder
 from raysweep.ledger.sharing import open_to_group
 from raysweep.ledger.store import LedgerError, Store
 from raysweep.modules import Loaded, loaded
+from raysweep.paths import expanded
 
 ABOUT, SPACE = "about.json", "space"
 LARGEST = 2**20
@@ -93,7 +94,7 @@ def _files_of(project: Loaded, space: str | None) -> Files:
     """The files of the project, and the file of --space with the modules of its folder that it has imported."""
     if not space:
         return _files_of_project(project)
-    folder = Path(space).expanduser().absolute().parent
+    folder = expanded(space).parent
     beside = {f"{SPACE}/{name}": (folder / name).read_bytes() for name in project.files_in(folder)}
     return {**_files_of_project(project), **beside}
 

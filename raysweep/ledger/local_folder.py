@@ -31,7 +31,7 @@ class LocalFolder:
         try:
             self.folder = expanded(folder)
         except PlanError as error:
-            raise LedgerError(str(error)) from None
+            raise LedgerError(f"the results folder {folder} cannot be found ({error})") from None
         self.location = str(self.folder)
 
     def fetch(self, name: str) -> None:
@@ -67,9 +67,8 @@ class LocalFolder:
         """Remove a file, or a folder. Raises PermissionError where a part of it belongs to somebody else."""
         if name.endswith("/"):
             shutil.rmtree(self.folder / name, ignore_errors=True)
-            if any(
-                not left.startswith(".nfs") for left in names_in(self.folder / name)
-            ):  # those go when they are closed
+            left = names_in(self.folder / name)
+            if any(not one.startswith(".nfs") for one in left):  # those go when they are closed
                 raise PermissionError(errno.EACCES, "cannot be removed", str(self.folder / name))
         else:
             (self.folder / name).unlink(missing_ok=True)

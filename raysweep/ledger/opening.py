@@ -23,24 +23,17 @@ if TYPE_CHECKING:
 def open_ledger(location: str | os.PathLike[str], copy: str | os.PathLike[str] | None = None) -> Ledger:
     """The ledger of a folder, or of a URL such as s3://bucket/folder, which this machine copies to the folder `copy`.
 
-    Raises LedgerError for a kind of URL that is not supported here, and for a blank path.
+    Raises LedgerError for a kind of URL that is not supported here, for a blank path, and for one below the home of a
+    user whom this machine does not know.
     """
     path = str(location).removeprefix("file://")
     if not path.strip():
         raise LedgerError(f"the results folder {str(location)!r} names nothing")
     if "://" not in path:
-        return Ledger(_local_folder(path))
+        return Ledger(LocalFolder(path))
     from raysweep.ledger.object_store import ObjectStore
 
     return Ledger(ObjectStore(str(location), copy))
-
-
-def _local_folder(path: str) -> LocalFolder:
-    """The store of a folder. Raises LedgerError for the home of a user whom this machine does not know."""
-    try:
-        return LocalFolder(path)
-    except RuntimeError as error:  # of pathlib
-        raise LedgerError(f"the results folder {path} cannot be found ({error})") from None
 
 
 @contextlib.contextmanager

@@ -80,8 +80,7 @@ class RunFolders:
     def _stored_as(self, folder: str, checkpoint: Sequence[str]) -> dict[str, str]:
         """The files of a checkpoint that are there, and what each is called in the store."""
         if self._store.is_remote:
-            listed = self._store.get(f"{folder}/checkpoint.json")
-            names: dict[str, str] = json.loads(listed) if listed else {}
+            names = _names_in_store(self._store, folder)
             return {name: one for name, one in names.items() if name in checkpoint and "/" not in one}
         return {name: name for name in checkpoint if self._store.size(f"{folder}/{name}") is not None}
 
@@ -140,12 +139,18 @@ def safe_name(run_name: str) -> str:
         raise LedgerError(str(error)) from None
 
 
+def _names_in_store(store: Store, folder: str) -> dict[str, str]:
+    """The objects that a run's checkpoint consists of, by the names of its files."""
+    listed = store.get(f"{folder}/checkpoint.json")
+    names: dict[str, str] = json.loads(listed) if listed else {}
+    return names
+
+
 def _fetch_checkpoint(store: Store, run_name: str, checkpoint: Sequence[str]) -> dict[str, str]:
     """Fetch a run's checkpoint. Returns the name in the store of each of its files."""
     folder = f"runs/{safe_name(run_name)}"
     for _ in range(ATTEMPTS):
-        listed = store.get(f"{folder}/checkpoint.json")
-        names: dict[str, str] = json.loads(listed) if listed else {}
+        names = _names_in_store(store, folder)
         contents = {name: store.get(f"{folder}/{names[name]}") for name in checkpoint if name in names}
         if None not in contents.values():
             break

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING
 from raysweep.lazy import exporting
 
 if TYPE_CHECKING:
-    from raysweep.planning.changes import describe_changes, relations
+    from raysweep.planning.changes import describe_changes, made_by_other_code, relations
     from raysweep.planning.commands import shell_commands
     from raysweep.planning.control_groups import memory_limit
     from raysweep.planning.families import datasets_of, families_of, listed
     from raysweep.planning.handed_over import HandedOver
     from raysweep.planning.imported import enter_known
-    from raysweep.planning.kept_code import bring_back, made_by_other_code, run_by_its_own_code
+    from raysweep.planning.kept_code import bring_back, run_by_its_own_code
     from raysweep.planning.options import Options, help_text, parse_options
     from raysweep.planning.resources import Resources, local_resources, usable_cpus
     from raysweep.planning.rules import Rules
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 __getattr__, __all__ = exporting(
     __name__,
     {
-        "changes": ("describe_changes", "relations"),
+        "changes": ("describe_changes", "made_by_other_code", "relations"),
         "commands": ("shell_commands",),
         "control_groups": ("memory_limit",),
         "families": ("datasets_of", "families_of", "listed"),
         "handed_over": ("HandedOver",),
         "imported": ("enter_known",),
-        "kept_code": ("bring_back", "made_by_other_code", "run_by_its_own_code"),
+        "kept_code": ("bring_back", "run_by_its_own_code"),
         "options": ("Options", "help_text", "parse_options"),
         "resources": ("Resources", "local_resources", "usable_cpus"),
         "rules": ("Rules",),

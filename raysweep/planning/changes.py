@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from raysweep.ledger import FINISHED, Record
+from raysweep.ledger import FINISHED, Code, Record
 from raysweep.planning.runs import PlannedRun, settings_of
 from raysweep.trainable_loader import load_trainable
 
@@ -25,6 +25,14 @@ def describe_changes(runs: Sequence[PlannedRun], records: Sequence[Record]) -> l
     planned, keys = {run.experiment.name for run in runs}, {run.key for run in runs}
     kinds["orphaned"] = [r["run"] for r in done if r["experiment"] in planned and r["key"] not in keys]
     return [_line(kind, names) for kind, names in kinds.items() if names]
+
+
+def made_by_other_code(runs: Sequence[PlannedRun], records: Sequence[Record], code: Code) -> str:
+    """A line about the finished runs among those planned that other code has made; "" if there are none."""
+    keys = {run.key for run in runs}
+    done = [r for r in records if r["status"] == FINISHED and r["key"] in keys and not r.get("imported")]
+    others = [record["run"] for record in done if (record.get("provenance") or {}).get("code") != code.hash]
+    return f"{_line('made by other code', others)} (--code RUN DIR brings it back)" if others else ""
 
 
 def relations(runs: Sequence[PlannedRun], records: Sequence[Record]) -> list[tuple[str, str]]:

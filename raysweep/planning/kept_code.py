@@ -7,13 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from raysweep.ledger import FINISHED, SPACE, Code, Ledger, Record, fetch_code
+from raysweep.ledger import SPACE, Ledger, Record, fetch_code
 from raysweep.messages import PlanError, nearest
+from raysweep.paths import expanded
 from raysweep.planning.options import Options
 from raysweep.planning.runs import PlannedRun
-
-NAMED = 4
-"""A line names at most this many runs."""
 
 
 def bring_back(ledger: Ledger, run: str, folder: str) -> None:
@@ -22,23 +20,12 @@ def bring_back(ledger: Ledger, run: str, folder: str) -> None:
     record = ledger.record(run) if run in names else None
     if record is None:
         raise PlanError(f"--code {run}: no such run in {ledger.location}{nearest(run, names)}")
-    target = Path(folder).expanduser()
+    target = expanded(folder)
     if target.exists():
         raise PlanError(f"--code {run} {folder}: the folder exists; name a new one")
     copy = fetch_code(ledger.store, _hash_of([record]))
     shutil.copytree(copy, target, ignore=shutil.ignore_patterns("__pycache__"))
     print(f"the code of {run} ({_of(record)}) is in {target}")
-
-
-def made_by_other_code(runs: Sequence[PlannedRun], records: Sequence[Record], code: Code) -> str:
-    """A line about the finished runs among those planned that other code has made; "" if there are none."""
-    keys = {run.key for run in runs}
-    done = [r for r in records if r["status"] == FINISHED and r["key"] in keys and not r.get("imported")]
-    others = [record["run"] for record in done if _provenance(record).get("code") != code.hash]
-    if not others:
-        return ""
-    named = f"{', '.join(others[:NAMED])}{', ...' * (len(others) > NAMED)}"
-    return f"made by other code: {len(others)} run{'s' * (len(others) != 1)}: {named} (--code RUN DIR brings it back)"
 
 
 def run_by_its_own_code(ledger: Ledger, runs: Sequence[PlannedRun], options: Options, argv: Sequence[str]) -> NoReturn:

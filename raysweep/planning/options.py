@@ -59,11 +59,6 @@ def _names(help: str, section: str, metavar: str) -> Any:
     return _flag(help, section, default=(), finish=names_of, action="append", metavar=metavar)
 
 
-def _pair(given: Any, flag: str) -> tuple[str, str]:
-    first, second = given
-    return first, second
-
-
 def _assignments(help: str, section: str, metavar: str) -> Any:
     """A flag that takes one or more field=value, and may be repeated."""
     return _flag(help, section, default={}, finish=fields_of, action="extend", nargs="+", metavar=metavar)
@@ -78,7 +73,7 @@ class Options:
     status: bool = _switch("show the sweep that runs in --results, until it ends, and stop")
 
     code: tuple[str, str] | None = _flag(
-        "copy the code that made a run into a new folder, and stop", metavar=("RUN", "DIR"), nargs=2, finish=_pair
+        "copy the code that made a run into a new folder, and stop", metavar=("RUN", "DIR"), nargs=2, finish=words_of
     )
     tidy: bool = _switch(
         "remove from the finished runs in --results what only unfinished ones need, and stop; with --plan, show it"

@@ -10,7 +10,6 @@ if TYPE_CHECKING:
         end_process,
         own_cluster,
         prepare_own_environment,
-        require_open_files,
         running_cluster,
     )
     from raysweep.running.health import RayLostError
@@ -28,7 +27,6 @@ __getattr__, __all__ = exporting(
             "end_process",
             "own_cluster",
             "prepare_own_environment",
-            "require_open_files",
             "running_cluster",
         ),
         "health": ("RayLostError",),

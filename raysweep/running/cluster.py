@@ -64,25 +64,11 @@ _USUAL = {
 }
 """Variables that are set to these values where the user has set none."""
 
-LEAST_OPEN_FILES = 256
-"""How many files a process must be allowed to have open at a time; with 64 the processes of Ray do not start."""
 SHUTDOWN_TIMEOUT = 4.0
 """Seconds that Ray has to shut down. What it has not ended by then, the supervisor ends."""
 
 _ray_was_left = threading.Event()
 """Is set once this process has given up a Ray that does not answer, with threads that wait for it."""
-
-
-def require_open_files() -> None:
-    """Raises PlanError where the processes of a sweep may not open as many files as they need."""
-    import resource  # Windows has none
-
-    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]  # Ray raises the limit up to this one
-    if most != resource.RLIM_INFINITY and most < LEAST_OPEN_FILES:
-        raise PlanError(
-            f"each process may have {most} files open at a time, and Ray needs {LEAST_OPEN_FILES}: `ulimit -n 4096` "
-            "raises that, as far as this machine allows"
-        )
 
 
 def end_process(code: int | str | None) -> NoReturn:

@@ -11,6 +11,8 @@ from raysweep.messages import PlanError
 
 SOCKET_BYTES = 107
 """The most bytes that Linux allows in the path of a socket."""
+LEAST_OPEN_FILES = 256
+"""How many files a process must be allowed to have open at a time; with 64 the processes of Ray do not start."""
 BEYOND_RAY = "--list, --plan, --print-commands, `python -m analysis` and trainables without Ray work here too"
 """What can be done where no sweep can."""
 
@@ -22,6 +24,7 @@ def require_environment(*, own_cluster: bool) -> None:
         raise PlanError("Python runs without docstrings (PYTHONOPTIMIZE=2 or -OO), which Ray reads; unset it")
     if importlib.util.find_spec("ray") is None:
         raise PlanError(f"a sweep needs Ray, which this Python lacks ({sys.executable}); {BEYOND_RAY}")
+    _require_open_files()
     if own_cluster:
         _require_room_for_sockets()
 
@@ -34,6 +37,18 @@ def _require_processes() -> None:
         raise PlanError(
             f"a sweep needs Linux, in whose /proc it watches over its processes, and there is none; {BEYOND_RAY}"
         ) from None
+
+
+def _require_open_files() -> None:
+    """Raises PlanError where the processes of a sweep may not open as many files as they need."""
+    import resource  # Windows has none
+
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]  # Ray raises the limit up to this one
+    if most != resource.RLIM_INFINITY and most < LEAST_OPEN_FILES:
+        raise PlanError(
+            f"each process may have {most} files open at a time, and Ray needs {LEAST_OPEN_FILES}: `ulimit -n 4096` "
+            "raises that, as far as this machine allows"
+        )
 
 
 def _require_room_for_sockets() -> None:
