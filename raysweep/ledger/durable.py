@@ -5,14 +5,16 @@ So a reader finds the old content or the new, even after a crash. A sealed file 
 In a folder that a group shares, the group may read and write what is made (see `sharing`).
 """
 
+import contextlib
 import hashlib
 import json
 import os
+import uuid
 from pathlib import Path
 from typing import Any
 
 from raysweep.ledger.reading import read_file
-from raysweep.ledger.sharing import open_to_group
+from raysweep.ledger.sharing import is_shared, open_to_group
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -69,10 +71,9 @@ def unsealed(content: bytes) -> dict[str, Any] | None:
 
 def append_line(path: Path, line: str) -> int:
     """Add a line to a file. Returns how many lines it has then, counting one that a crash left unfinished."""
-    make_folder(path.parent)
-    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+    make_file(path)
+    file = os.open(path, os.O_RDWR | os.O_APPEND)
     try:
-        open_to_group(path, path.parent)
         content = path.read_bytes()
         unfinished = bool(content) and not content.endswith(b"\n")
         _write_out(file, b"\n" * unfinished + line.encode() + b"\n")
@@ -84,11 +85,37 @@ def append_line(path: Path, line: str) -> int:
 
 def make_folder(path: Path) -> None:
     """Make a folder and those above it, and flush their entries to disk."""
-    if not path.is_dir():
-        make_folder(path.parent)
+    if path.is_dir():
+        return
+    make_folder(path.parent)
+    if is_shared(path.parent):  # no other user may find it closed
+        temporary = _unused(path)
+        temporary.mkdir()
+        open_to_group(temporary, path.parent)
+        try:
+            temporary.rename(path)
+        except OSError:
+            temporary.rmdir()
+            if not path.is_dir():  # else another process has made it meanwhile, and has put something into it
+                raise
+    else:
         path.mkdir(exist_ok=True)
-        open_to_group(path, path.parent)
-        sync_folder(path.parent)
+    sync_folder(path.parent)
+
+
+def make_file(path: Path) -> None:
+    """Make an empty file, and the folders above it, unless there is one of this name."""
+    make_folder(path.parent)
+    if is_shared(path.parent) and not os.path.lexists(path):  # no other user may find it closed
+        temporary = _unused(path)
+        os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+        try:
+            open_to_group(temporary, path.parent)
+            with contextlib.suppress(OSError):  # another process was faster; or the file system has no links
+                os.link(temporary, path)
+        finally:
+            temporary.unlink()
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666))
 
 
 def sync_folder(path: Path) -> None:
@@ -98,6 +125,11 @@ def sync_folder(path: Path) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def _unused(path: Path) -> Path:
+    """A hidden name beside a path, which no other process or thread has."""
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
 
 
 def _write_out(file: int, content: bytes) -> None:

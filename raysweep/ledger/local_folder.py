@@ -82,9 +82,8 @@ class LocalFolder:
     def appended(self, name: str) -> Iterator[int]:
         """Yield how many lines a file has; within the context nobody else appends one."""
         file = self.folder / name
-        durable.make_folder(file.parent)
         with _opened(file, "ab") as stream:
-            open_to_group(file, file.parent)
+            open_to_group(file, file.parent)  # it may be shared only since the file was made
             with contextlib.suppress(OSError):  # a shared file system that knows no locks
                 fcntl.flock(stream, fcntl.LOCK_EX)
             yield len((read_file(file) or b"").splitlines())
@@ -93,7 +92,6 @@ class LocalFolder:
     def locked(self) -> Iterator[None]:
         """Hold the folder; the system lets go of it when this process ends, however it ends."""
         try:
-            durable.make_folder(self.folder)
             stream = _opened(self.folder / "lock", "a+")
         except OSError as error:
             if isinstance(error, UnreadableError):
@@ -133,8 +131,10 @@ class LocalFolder:
 
 
 def _opened(file: Path, mode: str) -> IO[Any]:
-    """The file, opened. Raises UnreadableError for one that is there and cannot be opened."""
+    """The file, opened, and made if it is to be written. Raises UnreadableError if it is there and does not open."""
     try:
+        if mode != "r":
+            durable.make_file(file)
         return file.open(mode)
     except OSError as error:
         if os.path.lexists(file) and error.errno not in (errno.EROFS, errno.ENOSPC, errno.EDQUOT):

@@ -13,7 +13,7 @@ from pathlib import Path
 def open_to_group(path: Path, folder: Path) -> None:
     """Give a file or folder of one's own the group, and the group's rights, of the setgid folder that it lies in."""
     around, its = folder.stat(), path.stat()
-    if not around.st_mode & stat.S_ISGID or its.st_uid != os.geteuid():
+    if not is_shared(folder) or its.st_uid != os.geteuid():
         return
     is_folder = stat.S_ISDIR(its.st_mode)
     rights = around.st_mode & stat.S_IRWXG & ~(0 if is_folder else stat.S_IXGRP) | (stat.S_ISGID if is_folder else 0)
@@ -22,6 +22,11 @@ def open_to_group(path: Path, folder: Path) -> None:
             os.chown(path, -1, around.st_gid)
         if its.st_mode & rights != rights:
             path.chmod(stat.S_IMODE(its.st_mode) | rights)
+
+
+def is_shared(folder: Path) -> bool:
+    """Whether a group shares a folder."""
+    return bool(folder.stat().st_mode & stat.S_ISGID)
 
 
 def open_all_to_group(folder: Path) -> None:
