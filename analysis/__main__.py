@@ -54,13 +54,14 @@ def show(arguments: Sequence[str]) -> int:
     from analysis.reading.results import Results
     from analysis.terminal import print_results
     from analysis.verdicts.answers import verdicts
+    from analysis.verdicts.looks import looked_at
 
     if args.out:
         if args.out.exists() and not args.out.is_dir():
             raise NotADirectoryError(f"--out {args.out} is not a folder")
         args.out.mkdir(parents=True, exist_ok=True)
     results = Results.read(args.results)
-    answers = verdicts(results)
+    answers = looked_at(open_ledger(args.results), verdicts(results))
     print_results(results, answers=answers)
     if args.out:
         from analysis.report import write_report

@@ -5,12 +5,14 @@ from analysis.reading.results import Results
 from analysis.tables.overall import all_tables
 from analysis.tables.table import Table
 from analysis.verdicts.answers import verdicts
+from analysis.verdicts.looks import looked_at
 from analysis.verdicts.wording import Verdicts
+from raysweep.ledger import open_ledger
 
 
 def answers(results: Results) -> Verdicts:
-    """All verdicts."""
-    return Verdicts(verdicts(results))
+    """All verdicts; that somebody has looked at them is noted."""
+    return Verdicts(looked_at(open_ledger(results.location), verdicts(results)))
 
 
 def tables(results: Results) -> dict[str, Table]:

@@ -17,11 +17,11 @@ from analysis.tables.overall import all_tables
 from analysis.tables.table import Table
 from analysis.verdicts.verdict import OPEN, Verdict
 from analysis.verdicts.wording import (
-    LOOKS,
     answer,
     basis,
     by_question,
     estimate,
+    footnotes,
     html_of,
     remarks,
     what_would_settle,
@@ -56,7 +56,7 @@ def html_report(results: Results, answers: Sequence[Verdict], tables: Sequence[T
         title=html.escape(f"Results of {results.location}"),
         overview=html.escape(overview(results)),
         notices=f'<ul class="notices">{notices}</ul>' if notices else "",
-        answers=_answers(answers) + f'<p class="note">{html.escape(LOOKS)}</p>' * _looked(answers)
+        answers=_answers(answers) + "".join(f'<p class="note">{html.escape(line)}</p>' for line in footnotes(answers))
         or "<p>No questions were written down with these results.</p>",
         tables="".join(f'<section id="{table.name}">{table.html(MOST_ROWS)}</section>' for table in shown),
         runs="".join(table.html(MOST_ROWS) for table in tables if table.name == "results"),
@@ -84,7 +84,7 @@ def markdown_report(
             if v.needed and v.needed.command:
                 lines.append(f"  - `{v.needed.command}`")
         lines.append("")
-    lines += [LOOKS, ""] * _looked(answers)
+    lines += [text for line in footnotes(answers) for text in (line, "")]
     lines += ["## Tables", "", *(table.markdown() for table in tables if 0 < len(table.rows) <= MOST_ROWS)]
     lines += ["## Plots", ""]
     for plot in plots:
@@ -150,11 +150,6 @@ def _own_version() -> str:
         return version("raysweep")
     except PackageNotFoundError:  # run from a checkout that nobody installed
         return "of a checkout"
-
-
-def _looked(answers: Sequence[Verdict]) -> bool:
-    """Whether an answer asks for more seeds than those that it has seen the spread of."""
-    return any(v.needed and v.n > 1 for v in answers)
 
 
 def _answers(answers: Sequence[Verdict]) -> str:

@@ -1,14 +1,14 @@
-"""Intervals, tests and the number of runs that they need, as functions of plain lists of numbers.
+"""Intervals and tests that count one look at a fixed number of values, as functions of plain lists of numbers.
 
-Differences paired by seed are tested by Student's t; beside it stands the exact sign-flip test, whose smallest possible
-p-value says what so few pairs can show at all. Equivalence is shown by two one-sided tests (Schuirmann 1987), families
-of tests are corrected by Holm's step-down method, and intervals of 20 or more values are bootstrapped (BCa, Efron 1987,
-with the levels widened for small samples as in Hesterberg 2015).
+They stand beside the tests that decide (see `analysis.anytime`). Differences paired by seed are tested by Student's t;
+beside it stands the exact sign-flip test, whose smallest possible p-value says what so few pairs can show at all.
+Equivalence is shown by two one-sided tests (Schuirmann 1987), families of tests are corrected by Holm's step-down
+method, and intervals of 20 or more values in tables are bootstrapped (BCa, Efron 1987, with the levels widened for
+small samples as in Hesterberg 2015).
 """
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import lru_cache
 from statistics import fmean, stdev
 from typing import Any
@@ -16,9 +16,6 @@ from typing import Any
 CONFIDENCE = 0.95
 ALPHA = 0.05
 """Probability of a wrong "yes" in a family of questions."""
-POWER = 0.8
-"""Probability with which the predicted number of seeds shows the smallest effect that matters."""
-MOST_RUNS = 100_000
 
 BOOTSTRAP_FROM = 20
 """Number of values from which on their mean's interval is bootstrapped."""
@@ -168,100 +165,11 @@ def holm(p_values: Sequence[float], tests: int | None = None) -> list[float]:
     return corrected
 
 
-@dataclass(frozen=True, slots=True)
-class SampleSize:
-    """How many runs a test needs, and the power that it then has."""
-
-    n: int
-    power: float | None
-    """The power; None where it cannot be said."""
-
-
-def seeds_for_difference(
-    deviation: float, effect: float, level: float = ALPHA, power: float = POWER
-) -> SampleSize | None:
-    """Pairs with which the two-sided paired t-test at `level` sees a true difference of `effect` with `power`.
-
-    `deviation` is the standard deviation of the differences. None where it takes more than 100,000.
-    """
-    return _fewest(lambda n: t_power(n, deviation, effect, level), power)
-
-
-def seeds_for_equivalence(
-    deviation: float, margin: float, level: float = ALPHA, power: float = POWER
-) -> SampleSize | None:
-    """Pairs with which two one-sided tests at `level` show that a true difference of zero is within `margin`."""
-    return _fewest(lambda n: equivalence_power(n, deviation, margin, level), power)
-
-
-def t_power(n: int, deviation: float, effect: float, level: float = ALPHA) -> float:
-    """Probability that the two-sided t-test of `n` differences shows a true `effect`, in its direction."""
-    if n < 2:
-        return 0.0
-    if deviation == 0:
-        return float(2.0 ** (1 - n) <= level)  # as t_test
-    from scipy.stats import nct
-
-    return float(nct.sf(_quantile(1 - level / 2, n - 1), n - 1, abs(effect) * math.sqrt(n) / deviation))
-
-
-def equivalence_power(n: int, deviation: float, margin: float, level: float = ALPHA) -> float:
-    """Probability that two one-sided tests of `n` differences show equivalence where the true difference is zero."""
-    if n < 2:
-        return 0.0
-    if deviation == 0:
-        return float(0.5**n <= level)
-    import numpy as np
-    from scipy.integrate import quad
-    from scipy.stats import chi2, norm
-
-    degrees, width = n - 1, margin * math.sqrt(n) / deviation
-    quantile = _quantile(1 - level, degrees)
-    most = degrees * (width / quantile) ** 2  # of chi2 = (n - 1) s^2 / sigma^2; beyond it the two tests never agree
-
-    def integrand(x: float) -> float:
-        return float((2 * norm.cdf(width - quantile * math.sqrt(x / degrees)) - 1) * chi2.pdf(x, degrees))
-
-    low, high = chi2.ppf([1e-10, 1 - 1e-10], degrees)
-    if most <= low:
-        return 0.0
-    return float(np.clip(quad(integrand, low, min(high, most), limit=200)[0], 0, 1))
-
-
-def runs_needed(values: Sequence[float], target: float, confidence: float = CONFIDENCE) -> int | None:
-    """Runs after which the interval would leave out `target`, if mean and variance stay as they are.
-
-    None where that cannot be said: fewer than two values, or a mean so near that it takes more than 100,000 runs.
-    """
-    if len(values) < 2:
-        return None
-    distance, deviation = abs(fmean(values) - target), deviation_of(values)
-
-    def leaves_out(n: int) -> float:
-        return float(deviation == 0 or 0 < half_width(deviation, n, confidence) < distance)
-
-    found = _fewest(leaves_out, 1.0)
-    return found.n if found else None
-
-
 def half_width(deviation: float, n: int, confidence: float) -> float:
     """Half the width of the two-sided Student interval of a mean of `n` values; infinite for fewer than two."""
     if n < 2:
         return math.inf
     return _quantile((1 + confidence) / 2, n - 1) * deviation / math.sqrt(n)
-
-
-def _fewest(power_of: Callable[[int], float], power: float) -> SampleSize | None:
-    """The smallest number from two on whose power is enough; it grows with the number."""
-    low, high = 1, 2
-    while power_of(high) < power:
-        low, high = high, 2 * high
-        if high > MOST_RUNS:
-            return None
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if power_of(middle) >= power else (middle, high)
-    return SampleSize(high, power_of(high))
 
 
 def _signed_sums(values: Any) -> Any:

@@ -15,17 +15,19 @@ from analysis.tables.overall import runs_table
 from analysis.tables.scattering import filter_change_table, significance_table
 from analysis.tables.searches import search_tables
 from analysis.verdicts.answers import verdicts
+from analysis.verdicts.looks import looked_at
 from analysis.verdicts.verdict import EQUIVALENT, NO, OPEN, REFUSED, UNDECIDED, YES, Verdict
 from analysis.verdicts.wording import (
-    LOOKS,
     Answered,
     basis,
     by_question,
+    footnotes,
     headline,
     out_of_reach,
     remarks,
     what_would_settle,
 )
+from raysweep.ledger import open_ledger
 
 COLORS = {YES: "green", NO: "red", EQUIVALENT: "cyan", UNDECIDED: "yellow", REFUSED: "magenta", OPEN: "yellow"}
 
@@ -34,7 +36,8 @@ def print_answers(
     folder: str | os.PathLike[str], runs: list[str] | None = None, console: Console | None = None
 ) -> None:
     """Print the results tables and the answers to the questions; with `runs`, of these alone."""
-    print_results(Results.read(folder, runs), console)
+    results = Results.read(folder, runs)
+    print_results(results, console, looked_at(open_ledger(folder), verdicts(results)))
 
 
 def print_results(results: Results, console: Console | None = None, answers: list[Verdict] | None = None) -> None:
@@ -79,8 +82,8 @@ def print_results(results: Results, console: Console | None = None, answers: lis
     for answered in by_question([v for v in answers if v.setting not in titles]):
         console.print(answered.setting, style="italic")
         _print_answer(answered, console)
-    if any(v.needed and v.n > 1 for v in answers):
-        console.print(Text(LOOKS, style="dim"))
+    for line in footnotes(answers):
+        console.print(Text(line, style="dim"))
 
 
 def _print_answer(answered: Answered, console: Console) -> None:

@@ -43,7 +43,8 @@ def forest(answers: Sequence[Verdict]) -> Plot | None:
     return Plot(
         name="effects",
         title="Effects",
-        caption="Arm less baseline (times and speeds: arm over baseline less 1), with 95 % intervals; grey: smaller "
+        caption="Arm less baseline (times and speeds: arm over baseline less 1), with 95 % intervals that hold at "
+        "any look (dotted: of so few seeds, for one look); grey: smaller "
         f"than what matters. Hollow: the arms differ in more than the question's factor.{left_out}",
         figure=figure,
     )
@@ -60,8 +61,9 @@ def _forest_panel(ax: Any, unit: str, rows: Sequence[Verdict], several: bool) ->
         color, marker = ANSWERS[v.answer]
         matters = place(v.matters)
         ax.fill_betweenx([y - 0.4, y + 0.4], -matters, matters, color="0.9", linewidth=0, zorder=0)
-        if v.interval:
-            ax.plot([place(end) for end in v.interval], [y, y], color=color, linewidth=1.4)
+        if interval := v.interval or v.interval_fixed:
+            dash = "-" if v.interval else ":"
+            ax.plot([place(end) for end in interval], [y, y], dash, color=color, linewidth=1.4)
         face = "white" if v.confounded else color
         ax.plot(place(v.estimate), y, marker, color=color, markerfacecolor=face, markersize=6)
     ax.axvline(0, color="0.3", linewidth=0.8)

@@ -12,17 +12,22 @@ def comparisons_table(answers: Sequence[Verdict]) -> Table:
     rows = []
     for v in answers:
         low, high = v.interval or (None, None)
+        low_fixed, high_fixed = v.interval_fixed or (None, None)
         rows.append(
             {
                 **{"question": v.question, "text": v.text, "kind": v.kind, "setting": v.setting, "metric": v.metric},
-                **{"arm": v.arm, "baseline": v.baseline, "answer": v.answer, "reason": v.reason},
+                **{"arm": v.arm, "baseline": v.baseline, "answer": v.answer, "size": v.size},
+                "reason": v.reason,
                 **{"estimate": v.estimate, "ci95_lo": low, "ci95_hi": high, "std": v.std, "n": v.n},
                 "equal": v.equal,
                 "mean_arm": (v.means or {}).get(v.arm),
                 "mean_baseline": (v.means or {}).get(v.baseline),
-                **{"test": v.test, "p_value": v.p, "p_holm": v.p_corrected, "family": v.family, "tests": v.tests},
+                **{"p_value": v.p, "p_holm": v.p_corrected, "family": v.family, "tests": v.tests},
+                **{"test_fixed_n": v.test, "p_fixed_n": v.p_fixed},
+                **{"ci95_fixed_n_lo": low_fixed, "ci95_fixed_n_hi": high_fixed},
                 **{"p_sign_flip": v.p_sign_flip, "p_sign_flip_least": v.p_sign_flip_least},
-                **{"p_equivalent": v.p_equivalent, "smallest_effect": v.matters, "relative": v.relative},
+                **{"p_matters": v.p_matters, "p_equivalent": v.p_equivalent},
+                **{"smallest_effect": v.matters, "relative": v.relative},
                 **{"flags": "; ".join(v.flags), "lost": "; ".join(v.lost)},
                 "more_seeds": v.needed.seeds if v.needed else None,
                 "more_hours": v.needed.hours if v.needed else None,
@@ -49,5 +54,6 @@ def comparisons_table(answers: Sequence[Verdict]) -> Table:
             Column(name="p_sign_flip", heading="sign-flip", form="p"),
             Column(name="setting", heading="setting", wrap=True),
         ),
-        note="Arm less baseline, of times and speeds arm over baseline less 1; paired by seed.",
+        note="Arm less baseline, of times and speeds arm over baseline less 1; paired by seed. "
+        "Intervals and p hold at any look.",
     )

@@ -9,7 +9,8 @@ import pandas as pd
 from analysis.comparison.runs import metric_of
 from analysis.reading.families import Families
 from analysis.reading.results import Results, searched
-from analysis.statistics import runs_needed, t_interval
+from analysis.sample_sizes import runs_needed
+from analysis.statistics import t_interval
 from analysis.tables.table import Column, Table
 from analysis.threshold import Answer, Judgement, additive_prediction, answer_so_far
 from analysis.verdicts.uncorrected import target_of

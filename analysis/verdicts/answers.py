@@ -11,7 +11,7 @@ from statistics import fmean, stdev
 
 import pandas as pd
 
-from analysis import statistics
+from analysis import anytime, statistics
 from analysis.comparison.cells import implied_questions
 from analysis.comparison.runs import arms_of, label_of, rows_of
 from analysis.reading.results import Results, Setting
@@ -25,20 +25,23 @@ from raysweep.ledger import WrittenQuestion
 
 
 def verdicts(results: Results) -> list[Verdict]:
-    """The answers in all settings that have something to do with a question, in the order of the settings."""
-    found: list[Verdict] = []
-    answered: set[tuple[str, str]] = set()
+    """The answers in all settings that have something to do with a question, in the order of the settings.
+
+    The tests of a family are corrected together over all of them, so that trying further settings costs something.
+    """
+    tests: list[UncorrectedTest] = []
     isolated: list[UncorrectedTest] = []
     for setting in results.settings:
-        tests = [test for asked in _asked(results, setting) for test in uncorrected_tests(asked, setting)]
-        found += _decided(tests)
-        isolated += [alone for test in tests for alone in _isolated(test, results.settings)]
-        answered |= {(setting.dataset, test.question.name) for test in tests if not test.contrast.missing}
+        own = [test for asked in _asked(results, setting) for test in uncorrected_tests(asked, setting)]
+        tests += own
+        isolated += [alone for test in own for alone in _isolated(test, results.settings)]
+    answered = {(test.setting.dataset, test.question.name) for test in tests if not test.contrast.missing}
     for dataset, setting in results.across.items():
         left = [asked for asked in _asked(results, setting) if (dataset, asked.question.name) not in answered]
-        tests = [test for asked in left for test in uncorrected_tests(asked, setting)]
-        found += _decided([test for test in tests if not test.contrast.missing])
-    return [*found, *_decided(isolated)]
+        both = [test for asked in left for test in uncorrected_tests(asked, setting)]
+        tests += [test for test in both if not test.contrast.missing]
+    tests += isolated
+    return [_verdict(test, decision) for test, decision in zip(tests, decide(tests), strict=True)]
 
 
 def _isolated(confounded: UncorrectedTest, settings: Sequence[Setting]) -> list[UncorrectedTest]:
@@ -83,10 +86,6 @@ def _asked(results: Results, setting: Setting) -> list[WrittenQuestion]:
     ]
 
 
-def _decided(tests: Sequence[UncorrectedTest]) -> list[Verdict]:
-    return [_verdict(test, decision) for test, decision in zip(tests, decide(tests), strict=True)]
-
-
 def _verdict(test: UncorrectedTest, decision: Decision) -> Verdict:
     question, contrast = test.question, test.contrast
     verdict = Verdict(
@@ -99,6 +98,7 @@ def _verdict(test: UncorrectedTest, decision: Decision) -> Verdict:
         baseline=contrast.baseline,
         answer=decision.answer,
         reason=decision.reason,
+        size=decision.size,
         unit=_unit(test),
         family=test.family,
         lost=tuple(lost(test)),
@@ -128,19 +128,22 @@ def _with_numbers(verdict: Verdict, test: UncorrectedTest, decision: Decision) -
     return replace(
         verdict,
         estimate=_on_scale(test, fmean(values)),
-        interval=_interval(test),
+        interval=_scaled(test, anytime.interval(values, floor=contrast.floor)),
+        interval_fixed=_scaled(test, statistics.t_interval(values, floor=contrast.floor)),
         std=stdev(values) if n > 1 else None,
         n=n,
         seeds=contrast.seeds,
         means=contrast.means,
         equal=spoken_accuracy(test) if kind == "time" else "",
         test=_test_of(test) if n > 1 else "",
-        p=test.p,
-        p_corrected=decision.p,
+        p=test.p.equal if kind == "equivalence" else test.p.differs,
+        p_corrected=decision.p.equal if kind == "equivalence" else decision.p.differs,
+        p_fixed=test.p.fixed,
         tests=decision.tests,
         p_sign_flip=statistics.sign_flip(values) if n > 1 and is_difference else None,
         p_sign_flip_least=statistics.smallest_sign_flip(n) if n > 1 and is_difference else None,
-        p_equivalent=decision.p if kind == "equivalence" else decision.p_other,
+        p_equivalent=decision.p.equal,
+        p_matters=decision.p.matters,
         confounded=test.confounding.confounded,
         flags=(*test.confounding.flags, *filter(None, [test.post_hoc])),
         isolated_by=isolating_command(test) if test.confounding.confounded else "",
@@ -161,8 +164,8 @@ def _on_scale(test: UncorrectedTest, value: float) -> float:
     return math.expm1(value) if test.question.kind == "time" else value
 
 
-def _interval(test: UncorrectedTest) -> Interval | None:
-    interval = statistics.mean_interval(test.contrast.values, floor=test.contrast.floor)
+def _scaled(test: UncorrectedTest, interval: Interval | None) -> Interval | None:
+    """An interval on the scale of the estimate."""
     return interval and (_on_scale(test, interval[0]), _on_scale(test, interval[1]))
 
 

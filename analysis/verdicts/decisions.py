@@ -1,17 +1,18 @@
 """The answers themselves, from p-values that are corrected within each family of questions.
 
-A difference is decided by Student's paired t-test, corrected over the family by Holm: "yes" where the arm is better,
-"no" where it is worse; failing both, two one-sided tests may show that it is within the smallest effect that matters.
+They hold at any look (see `analysis.anytime`). Three claims can be made of a difference, and each is corrected by Holm
+over its family: that there is one ("yes" where the arm is better, "no" where it is worse), that it is larger than the
+smallest that matters, and that it is smaller ("equivalent"). In at most 5 % of families is one of the first kind wrong
+anywhere, however often somebody looks; the same holds of the second, and of the third.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from analysis import statistics
-from analysis.numbers import with_unit
 from analysis.statistics import ALPHA
-from analysis.verdicts.uncorrected import UncorrectedTest, is_there, loss_of_accuracy, needed_arms
-from analysis.verdicts.verdict import EQUIVALENT, NO, OPEN, REFUSED, UNDECIDED, YES
+from analysis.verdicts.uncorrected import PValues, UncorrectedTest, is_there, needed_arms, unequal_accuracy
+from analysis.verdicts.verdict import AT_LEAST, EQUIVALENT, LESS, NO, OPEN, REFUSED, SIZE_OPEN, UNDECIDED, YES
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +21,10 @@ class Decision:
 
     answer: str
     reason: str
-    p: float | None
-    """The corrected p-value of the claim."""
-    p_other: float | None
-    """That of its opposite."""
+    size: str
+    """Whether a difference that was shown is one that matters."""
+    p: PValues
+    """The p-values, corrected."""
     tests: int
     level: float
     """The level at which Holm's method tests the next member."""
@@ -39,20 +40,47 @@ def decide(tests: Sequence[UncorrectedTest]) -> list[Decision]:
         families.setdefault(test.family, []).append(index)
     decisions: dict[int, Decision] = {}
     for members in families.values():
-        counted = [i for i in members if not tests[i].confounding.refused and _can_be_answered(tests[i])]
-        p = _corrected({i: tests[i].p for i in counted})
-        p_other = _corrected({i: tests[i].p_other for i in counted})
-        shown = sum(value <= ALPHA for value in p.values())
-        level = ALPHA / max(1, len(counted) - shown)
+        counted = {i: tests[i] for i in members if not tests[i].confounding.refused and _can_be_answered(tests[i])}
+        corrected = {claim: _corrected(claim, counted) for claim in CLAIMS}
         for i in members:
-            answer, reason = _answer(tests[i], p.get(i), p_other.get(i))
-            decisions[i] = Decision(answer, reason, p.get(i), p_other.get(i), len(counted), level)
+            p = PValues(**{claim: found.p.get(i) for claim, found in corrected.items()})
+            own = corrected["equal" if tests[i].question.kind == "equivalence" else "differs"]
+            decisions[i] = Decision(*_answer(tests[i], p), p, own.tests, own.level)
     return [decisions[i] for i in range(len(tests))]
 
 
-def _corrected(p_values: Mapping[int, float | None]) -> dict[int, float]:
-    known = {i: p for i, p in p_values.items() if p is not None}
-    return dict(zip(known, statistics.holm(list(known.values()), len(p_values)), strict=True))
+CLAIMS = {
+    "differs": ("difference", "trend", "interaction", "time", "target"),
+    "worse": ("time",),
+    "matters": ("difference", "trend", "interaction", "time", "equivalence"),
+    "equal": ("difference", "trend", "interaction", "time", "equivalence"),
+}
+"""The kinds of questions whose answers may make a claim (see `PValues`)."""
+
+TOGETHER = {"differs": ("differs", "worse"), "worse": ("differs", "worse")}
+"""Claims that are corrected together: a "no" about times is one, or the other."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Corrected:
+    p: Mapping[int, float]
+    tests: int
+    level: float
+
+
+def _corrected(claim: str, counted: Mapping[int, UncorrectedTest]) -> _Corrected:
+    """The p-values of a claim after Holm's correction, by test."""
+    family = {
+        (i, name): getattr(test.p, name)
+        for name in TOGETHER.get(claim, (claim,))
+        for i, test in counted.items()
+        if test.question.kind in CLAIMS[name]
+    }
+    known = {key: p for key, p in family.items() if p is not None}
+    corrected = dict(zip(known, statistics.holm(list(known.values()), len(family)), strict=True))
+    shown = sum(p <= ALPHA for p in corrected.values())
+    own = {i: p for (i, name), p in corrected.items() if name == claim}
+    return _Corrected(own, len(family), ALPHA / max(1, len(family) - shown))
 
 
 def _can_be_answered(test: UncorrectedTest) -> bool:
@@ -60,28 +88,27 @@ def _can_be_answered(test: UncorrectedTest) -> bool:
     return all(is_there(arm, test.setting) for arm in needed_arms(test))
 
 
-def _answer(test: UncorrectedTest, p: float | None, p_other: float | None) -> tuple[str, str]:
-    """The answer, and why it is no more than that."""
+def _answer(test: UncorrectedTest, p: PValues) -> tuple[str, str, str]:
+    """The answer, why it is no more than that, and whether the difference matters."""
     if test.contrast.missing:
-        return OPEN, test.contrast.missing
+        return OPEN, test.contrast.missing, ""
     if test.confounding.refused:
-        return REFUSED, test.confounding.refused
-    values = test.contrast.values
-    if len(values) < 2:
-        return UNDECIDED, "n = 1"
-    claimed, otherwise = p is not None and p <= ALPHA, p_other is not None and p_other <= ALPHA
+        return REFUSED, test.confounding.refused, ""
+    n = len(test.contrast.values)
+    if n < 2:
+        return UNDECIDED, "n = 1", ""
     if test.question.kind == "equivalence":
-        return (EQUIVALENT, "") if claimed else (NO, "") if otherwise else (UNDECIDED, f"n = {len(values)}")
-    if test.question.kind == "time" and (worse := loss_of_accuracy(test)):
-        return worse
-    if claimed:
-        too_small = f"smaller than what matters, {_spoken_margin(test)}" if otherwise else ""
-        return (YES if test.is_better else NO), too_small
-    if otherwise:
-        return EQUIVALENT, ""
-    return UNDECIDED, f"n = {len(values)}"
+        answer = EQUIVALENT if _shown(p.equal) else NO if _shown(p.matters) else UNDECIDED
+        return answer, f"n = {n}" if answer == UNDECIDED else "", ""
+    if test.question.kind == "time" and (unequal := unequal_accuracy(test, p.worse)):
+        return *unequal, ""
+    if _shown(p.differs):
+        size = AT_LEAST if _shown(p.matters) else LESS if _shown(p.equal) else SIZE_OPEN
+        return YES if test.is_better else NO, "", "" if test.question.kind == "target" else size
+    if _shown(p.equal):
+        return EQUIVALENT, "", ""
+    return UNDECIDED, f"n = {n}", ""
 
 
-def _spoken_margin(test: UncorrectedTest) -> str:
-    matters = test.question.smallest_effect
-    return f"{matters:.0%}" if test.question.kind == "time" else with_unit(f"{matters:g}", test.metric.unit)
+def _shown(p: float | None) -> bool:
+    return p is not None and p <= ALPHA

@@ -7,10 +7,10 @@ from statistics import fmean
 
 import pandas as pd
 
-from analysis import statistics
+from analysis import sample_sizes, statistics
 from analysis.comparison.contrast import Contrast
 from analysis.numbers import with_unit
-from analysis.statistics import SampleSize
+from analysis.sample_sizes import SampleSize
 from analysis.verdicts.commands import more_seeds_command
 from analysis.verdicts.uncorrected import UncorrectedTest, equal_contrast, target_of
 
@@ -76,14 +76,16 @@ MOST_SEEDS = 1000
 FIRST_LOOK = 3
 """Seeds with which a spread can be seen."""
 
-POWERS = (statistics.POWER, 0.9, 0.95, 0.99)
+POWERS = (sample_sizes.POWER, 0.9, 0.95, 0.99)
 """What has stayed undecided with as many seeds as the first asks for is asked with the next."""
 
 
 def _needed(test: UncorrectedTest, level: float, effect: float) -> SampleSize | None:
     """The seeds in all that show an effect (on the scale of the contrast), more than there are."""
     values = test.contrast.values
-    needs = statistics.seeds_for_equivalence if test.question.kind == "equivalence" else statistics.seeds_for_difference
+    needs = (
+        sample_sizes.seeds_for_equivalence if test.question.kind == "equivalence" else sample_sizes.seeds_for_difference
+    )
     deviation = statistics.deviation_of(values, test.contrast.floor)
     accuracy = equal_contrast(test) if test.question.kind == "time" else None
     for power in POWERS:
@@ -102,13 +104,15 @@ def _both(
     """Seeds with which two independent tests both succeed: that of times, and the one-sided one of accuracy."""
     each = math.sqrt(power)
     spread = statistics.deviation_of(accuracy.values, accuracy.floor)
-    times = statistics.seeds_for_difference(deviation, effect, level, each)
-    equal = statistics.seeds_for_difference(spread, within, 2 * level, each)
+    times = sample_sizes.seeds_for_difference(deviation, effect, level, each)
+    equal = sample_sizes.seeds_for_one_side(spread, within, level, each)
     if times is None or equal is None:
         return None
     n = max(times.n, equal.n)
     return SampleSize(
-        n, statistics.t_power(n, deviation, effect, level) * statistics.t_power(n, spread, within, 2 * level)
+        n,
+        sample_sizes.difference_power(n, deviation, effect, level)
+        * sample_sizes.one_sided_power(n, spread, within, level),
     )
 
 

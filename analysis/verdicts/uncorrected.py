@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from statistics import fmean
 from typing import Any
 
-from analysis import statistics
+from analysis import anytime, statistics
 from analysis.comparison.confounds import Confounding, confounding
 from analysis.comparison.contrast import Contrast
 from analysis.comparison.contrasts import contrasts
@@ -16,6 +16,22 @@ from analysis.reading.results import Setting
 from analysis.statistics import ALPHA
 from raysweep.experiment import Arm, Metric, Question, is_of_arm
 from raysweep.ledger import WrittenQuestion
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PValues:
+    """p-values of what an answer may claim, which hold at any look; None for a claim that this one cannot make."""
+
+    differs: float | None = None
+    """That there is a difference, at equal accuracy where the arm is faster; of a target, one from the target."""
+    matters: float | None = None
+    """That the difference is larger than the smallest that matters."""
+    equal: float | None = None
+    """That it is smaller than that."""
+    worse: float | None = None
+    """Of times, that the arm is worse in the metric that has to be equal."""
+    fixed: float | None = None
+    """p-value of the main claim at this number of values, for one look."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,10 +44,7 @@ class UncorrectedTest:
     confounding: Confounding
     post_hoc: str
     """Why the question does not count as asked beforehand; "" where it does."""
-    p: float | None = None
-    """p-value of the claim that there is a difference, or, of an equivalence, that there is none that matters."""
-    p_other: float | None = None
-    """p-value of the opposite claim."""
+    p: PValues = field(default_factory=PValues)
 
     @property
     def question(self) -> Question:
@@ -84,36 +97,41 @@ def _test(asked: WrittenQuestion, contrast: Contrast, setting: Setting) -> Uncor
     )
     if not contrast.values or test.confounding.refused:
         return test
-    p, p_other = p_values(test)
-    return replace(test, p=p, p_other=p_other)
+    return replace(test, p=p_values(test))
 
 
-def p_values(test: UncorrectedTest) -> tuple[float | None, float | None]:
-    """The p-values of the claim and of its opposite."""
+def p_values(test: UncorrectedTest) -> PValues:
+    """The p-values of all that the values of a test may claim."""
     values, margin, floor = test.contrast.values, test.margin, test.contrast.floor
-    if test.question.kind == "equivalence":
-        beyond = [statistics.one_sided_test([sign * value for value in values], margin, floor) for sign in (1, -1)]
-        least = None if None in beyond else min(1.0, 2 * min(p for p in beyond if p is not None))
-        return statistics.equivalence_test(values, margin, floor), least
-    if test.question.kind == "target":
-        return statistics.t_test(values, target_of(test.question), floor), None
-    p = statistics.t_test(values, floor=floor)
-    if test.question.kind == "time" and p is not None and test.is_better:
-        p = max(p, _p_of_equal(test))
-    return p, statistics.equivalence_test(values, margin, floor)
+    kind = test.question.kind
+    if kind == "target":
+        target = target_of(test.question)
+        fixed = statistics.t_test(values, target, floor)
+        return PValues(differs=anytime.two_sided(values, target, floor), fixed=fixed)
+    matters, equal = anytime.beyond(values, margin, floor), anytime.equivalence(values, margin, floor)
+    if kind == "equivalence":
+        return PValues(matters=matters, equal=equal, fixed=statistics.equivalence_test(values, margin, floor))
+    differs, fixed, worse = anytime.two_sided(values, floor=floor), statistics.t_test(values, floor=floor), None
+    if kind == "time":
+        accuracy = equal_contrast(test)
+        gains, within = _gains(test, accuracy), test.question.equal_within
+        worse = anytime.one_sided([-gain for gain in gains], within, accuracy.floor)
+        if test.is_better:
+            differs = _both(differs, anytime.one_sided(gains, -within, accuracy.floor))
+            fixed = _both(fixed, statistics.one_sided_test(gains, -within, accuracy.floor))
+            matters = _both(matters, differs)
+    return PValues(differs=differs, matters=matters, equal=equal, worse=worse, fixed=fixed)
+
+
+def _both(p: float | None, other: float | None) -> float | None:
+    """p-value of two claims together."""
+    return p and max(p, 1.0 if other is None else other)
 
 
 def target_of(question: Question) -> float:
     """What a question about a target asks for."""
     assert question.target is not None, "questions about targets have one"
     return question.target
-
-
-def _p_of_equal(test: UncorrectedTest) -> float:
-    """p-value of the arm being no worse than the baseline, by more than `equal_within`, in the metric of `equal`."""
-    equal = equal_contrast(test)
-    p = statistics.one_sided_test(_gains(test, equal), -test.question.equal_within, equal.floor)
-    return 1.0 if p is None else p
 
 
 def _gains(test: UncorrectedTest, equal: Contrast) -> list[float]:
@@ -137,20 +155,22 @@ def needed_arms(test: UncorrectedTest) -> list[Arm]:
     return [arm for arm in (question.baseline, *own) if arm]
 
 
-def loss_of_accuracy(test: UncorrectedTest) -> tuple[str, str] | None:
-    """Why times cannot be compared: accuracies are not equal (then "no"), or are not known to be (then "undecided")."""
+def unequal_accuracy(test: UncorrectedTest, p_worse: float | None) -> tuple[str, str] | None:
+    """Why times cannot be compared: accuracies are not equal (then "no"), or are not known to be (then "undecided").
+
+    `p_worse` is the p-value of the loss of accuracy after the correction for the other tests of its family.
+    """
     equal, within = equal_contrast(test), test.question.equal_within
     if not equal.values:
         return "undecided", equal.missing
-    gains, metric = _gains(test, equal), test.setting.families.metric(equal.metric)
-    p = statistics.one_sided_test([-gain for gain in gains], within, equal.floor)
-    if p is not None and p <= ALPHA / 2:
+    metric = test.setting.families.metric(equal.metric)
+    if p_worse is not None and p_worse <= ALPHA:
         spoken = "accuracy" if metric.resolution else metric.name
         return "no", f"not at the same {spoken}, {metric.name} {fmean(equal.values):+.2f}"
-    p = statistics.one_sided_test(gains, -within, equal.floor)
+    p = anytime.one_sided(_gains(test, equal), -within, equal.floor)
     if test.is_better and (p is None or p > ALPHA):
         worse = "higher" if metric.better == "lower" else "lower"
-        return "undecided", f"n = {len(gains)}, that {metric.name} is no {worse} by {within:g} is not shown"
+        return "undecided", f"n = {len(equal.values)}, that {metric.name} is no {worse} by {within:g} is not shown"
     return None
 
 
@@ -160,7 +180,7 @@ def spoken_accuracy(test: UncorrectedTest) -> str:
     values = accuracy.values
     if not values:
         return ""
-    interval = statistics.mean_interval(values, floor=accuracy.floor)
+    interval = anytime.interval(values, floor=accuracy.floor)
     spread = " [{:+.2f}, {:+.2f}]".format(*interval) if interval else ""
     return f"{test.question.equal} {fmean(values):+.2f}{spread}"
 

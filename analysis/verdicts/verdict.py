@@ -7,6 +7,7 @@ from analysis.statistics import Interval
 from analysis.verdicts.power import SeedsNeeded
 
 YES, NO, EQUIVALENT, UNDECIDED, REFUSED, OPEN = "yes", "no", "equivalent", "undecided", "refused", "open"
+AT_LEAST, LESS, SIZE_OPEN = "by at least what matters", "by less than what matters", "size open"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,13 +24,17 @@ class Verdict:
     baseline: str
     answer: str
     reason: str = ""
-    """Why it is not more than undecided, refused or open; or that a difference is too small to matter."""
+    """Why it is not more than undecided, refused or open."""
+    size: str = ""
+    """Of a difference that was shown, whether it was shown to be one that matters."""
     estimate: float | None = None
     """The effect in `unit`; a time or a speed is compared by arm over baseline less 1."""
     unit: str = ""
     """The unit of the estimate: that of the metric, or points for percentages that are subtracted."""
     interval: Interval | None = None
-    """95 % interval of the estimate."""
+    """95 % interval of the estimate that holds at all looks together; None where so few values have none yet."""
+    interval_fixed: Interval | None = None
+    """Student's 95 % interval, for one look at this number of seeds."""
     std: float | None = None
     """Standard deviation over seeds of the differences, for times of their logarithms (divisor n - 1)."""
     n: int = 0
@@ -39,15 +44,20 @@ class Verdict:
     """The difference in the metric that has to be equal, for a question about time."""
     test: str = ""
     p: float | None = None
+    """p-value at any look, of the difference; of an equivalence, of two one-sided tests."""
     p_corrected: float | None = None
-    """Corrected by Holm over the `tests` of the family."""
+    """Corrected by Holm over the `tests` of the family; it decides."""
+    p_fixed: float | None = None
+    """p-value of the `test`, for one look at this number of seeds."""
     family: str = ""
     tests: int = 0
     p_sign_flip: float | None = None
     p_sign_flip_least: float | None = None
     """The smallest p-value that so few pairs can give."""
     p_equivalent: float | None = None
-    """The p-value of two one-sided tests, corrected by Holm over the family."""
+    """The p-value at any look of two one-sided tests, corrected by Holm over the family."""
+    p_matters: float | None = None
+    """That of the difference being one that matters."""
     matters: float = 0.0
     """The smallest effect that matters, in the unit of the estimate."""
     relative: bool = False
@@ -60,6 +70,8 @@ class Verdict:
     """Runs of the arms that failed, diverged or are missing."""
     over: str = ""
     """The field that a trend is over."""
+    looks: str = ""
+    """When it was looked at before, and what was said then; "" where this is the first time."""
     note: str = ""
     isolated_by: str = ""
     """The command for runs that differ in the factor alone."""

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from analysis.numbers import with_unit, written
-from analysis.statistics import ALPHA
+from analysis.statistics import ALPHA, Interval
 from analysis.verdicts.power import MOST_SEEDS
-from analysis.verdicts.verdict import EQUIVALENT, OPEN, REFUSED, UNDECIDED, Verdict
+from analysis.verdicts.verdict import EQUIVALENT, OPEN, REFUSED, SIZE_OPEN, UNDECIDED, Verdict
 
-LOOKS = (
-    "p-values count one look at the results. Who adds seeds because of what was seen, and tests all of them again, "
-    "says yes or no without reason more often: in 8 to 11 % of families after one such look in place of 5 %."
+ANY_LOOK = (
+    "Answers and their 95 % intervals hold however often, and whenever, somebody looks and adds seeds. An answer may "
+    'be withdrawn when its family of questions grows. What is marked "fixed n" counts one look at this number of seeds.'
 )
-"""The figures are by simulation, without any effect, from five seeds on."""
+SIGN_FLIP = "Of n pairs the sign-flip test gives no p below 2^(1 - n): 0.25 for 3, 0.0625 for 5, 0.031 for 6."
 
 
 MOST_ARMS = 8
@@ -68,11 +68,13 @@ def headline(v: Verdict) -> str:
 
 
 def answer(v: Verdict) -> str:
-    """`yes`, `equivalent (within 0.5)`, `undecided (n = 1)`, `open: no result of E`."""
+    """`yes, size open`, `equivalent (within 0.5)`, `undecided (n = 1)`, `open: no result of E`."""
     if v.answer in (OPEN, REFUSED):
         return f"{v.answer}: {v.reason}"
     if v.answer == EQUIVALENT:
         return f"equivalent (within {_size(v, v.matters)})"
+    if v.size:
+        return f"{v.answer}, {v.size}" if v.size == SIZE_OPEN else f"{v.answer}, {v.size} ({_size(v, v.matters)})"
     return f"{v.answer} ({v.reason})" if v.reason else v.answer
 
 
@@ -80,8 +82,7 @@ def estimate(v: Verdict) -> str:
     """`+1.23 [+0.45, +2.01]`."""
     if v.estimate is None:
         return ""
-    interval = f" [{signed(v, v.interval[0])}, {signed(v, v.interval[1])}]" if v.interval else ""
-    shown = with_unit(f"{signed(v, v.estimate)}{interval}", v.unit)
+    shown = with_unit(f"{signed(v, v.estimate)}{_spoken_interval(v, v.interval)}", v.unit)
     return f"{shown} per doubling" if v.kind == "trend" else shown
 
 
@@ -94,14 +95,23 @@ def basis(v: Verdict) -> str:
         parts.append(v.equal)
     if v.n > 1:
         parts.append(f"n = {v.n}")
-    if v.test:
-        corrected = f" ({_p(v.p_corrected)} after Holm over {v.tests})" if v.tests > 1 else ""
-        parts.append(f"{v.test} p {_p(v.p)}{corrected}")
+    if v.p is not None:
+        parts.append(f"p {_p(v.p)} at any look{_corrected(v, v.p_corrected)}")
+        parts += ["so few seeds have no interval yet that holds at any look"] * (v.interval is None)
     if v.p_equivalent is not None and v.kind != "equivalence" and v.p_equivalent <= ALPHA:
-        parts.append(f"two one-sided t-tests p {_p(v.p_equivalent)}{' after Holm' if v.tests > 1 else ''}")
+        parts.append(f"of equivalence p {_p(v.p_equivalent)}{' after Holm' if v.tests > 1 else ''}")
+    if v.test:
+        parts.append(f"fixed n: {v.test} p {_p(v.p_fixed)}{_spoken_interval(v, v.interval_fixed)}")
     if v.p_sign_flip is not None and not v.test.startswith("sign-flip"):
-        parts.append(f"sign-flip p {_p(v.p_sign_flip)}, at best {_p(v.p_sign_flip_least)} with {v.n} pairs")
+        parts.append(f"sign-flip p {_p(v.p_sign_flip)}")
     return ", ".join(parts)
+
+
+def footnotes(verdicts: Sequence[Verdict]) -> list[str]:
+    """What holds for all answers, said once below them."""
+    tested = any(v.p is not None for v in verdicts)
+    flipped = any(v.p_sign_flip is not None for v in verdicts)
+    return [ANY_LOOK] * tested + [SIGN_FLIP] * flipped
 
 
 def remarks(v: Verdict) -> Iterator[str]:
@@ -109,6 +119,8 @@ def remarks(v: Verdict) -> Iterator[str]:
     if v.lost:
         yield f"without result: {'; '.join(v.lost)}"
     yield from v.flags
+    if v.looks:
+        yield v.looks
     if v.isolated_by:
         yield f"would tell them apart: {v.isolated_by}"
 
@@ -153,6 +165,14 @@ def signed(v: Verdict, value: float) -> str:
     if v.relative:
         return written(value, "%")
     return f"{value:.2f}" if v.kind == "target" else written(value, "+")
+
+
+def _spoken_interval(v: Verdict, interval: Interval | None) -> str:
+    return f" [{signed(v, interval[0])}, {signed(v, interval[1])}]" if interval else ""
+
+
+def _corrected(v: Verdict, p: float | None) -> str:
+    return f" ({_p(p)} after Holm over {v.tests})" if v.tests > 1 else ""
 
 
 def _size(v: Verdict, value: float) -> str:

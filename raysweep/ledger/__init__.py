@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from raysweep.ledger.documents import damage_of, read_document
     from raysweep.ledger.durable import make_folder, write_json
     from raysweep.ledger.inbox import Offer, answer, hold_or_offer, offers
+    from raysweep.ledger.journal import add_entry, entries
     from raysweep.ledger.opening import load_results, open_ledger, open_to_watch, require_readable
     from raysweep.ledger.plan import read_plan, read_questions, write_plan
     from raysweep.ledger.questions import WrittenQuestion, read_question
@@ -36,6 +37,7 @@ __getattr__, __all__ = exporting(
         "documents": ("damage_of", "read_document"),
         "durable": ("make_folder", "write_json"),
         "inbox": ("Offer", "answer", "hold_or_offer", "offers"),
+        "journal": ("add_entry", "entries"),
         "opening": ("load_results", "open_ledger", "open_to_watch", "require_readable"),
         "plan": ("read_plan", "read_questions", "write_plan"),
         "questions": ("WrittenQuestion", "read_question"),

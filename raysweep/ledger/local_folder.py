@@ -78,6 +78,10 @@ class LocalFolder:
         with self.appended(name):
             return durable.append_line(self.folder / name, line)
 
+    def lines(self, name: str) -> list[str]:
+        """The lines of a file. Raises UnreadableError if it cannot be read."""
+        return (self.get(name) or b"").decode(errors="replace").splitlines()
+
     @contextlib.contextmanager
     def appended(self, name: str) -> Iterator[int]:
         """Yield how many lines a file has; within the context nobody else appends one."""

@@ -131,6 +131,11 @@ class ObjectStore:
                 number += 1
         return number
 
+    def lines(self, name: str) -> list[str]:
+        """The lines of all objects below `name`. Raises UnreadableError if one cannot be read."""
+        objects = sorted(self._listed(f"{name}/"), key=lambda one: int(one.rpartition("/")[2]))
+        return [(self.get(one) or b"").decode(errors="replace").rpartition(" ")[0] for one in objects]
+
     @contextlib.contextmanager
     def appended(self, name: str) -> Iterator[int]:
         """Yield how many lines were appended. Others may append more meanwhile, under numbers of their own."""

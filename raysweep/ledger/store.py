@@ -55,6 +55,9 @@ class Store(Protocol):
     def append(self, name: str, line: str) -> int:
         """Add a line. Returns its number, counted from 1, which no other line gets."""
 
+    def lines(self, name: str) -> list[str]:
+        """The lines that were appended, in their order, with what a crash may have left of one."""
+
     def appended(self, name: str) -> AbstractContextManager[int]:
         """Yield how many lines were appended. If the store can prevent it, nobody appends more in the context."""
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from analysis import anytime
 from analysis.comparison.confounds import Confounding
 from analysis.comparison.contrast import Contrast
 from analysis.reading.results import Results
@@ -21,27 +22,89 @@ def bound(probability, trials):
     return probability + 3 * math.sqrt(probability * (1 - probability) / trials)
 
 
-@pytest.mark.parametrize("n_seeds", [3, 6])
-def test_without_any_effect_a_family_says_yes_in_at_most_five_per_cent(n_seeds):
-    """2,000 sweeps of six questions about the same baseline, from the differences on."""
-    rng = np.random.default_rng(n_seeds)
-    names = list("ABDEFG")
-    asked = [question(name=name, arms=(name,), family="f", smallest_effect=0.2) for name in names]
-    (setting,) = Results(frame=frame(*(record(name, 0, head_acc=1.0) for name in ["C", *names]))).settings
-    sweeps, said_yes, claimed = 2000, 0, 0
-    for _ in range(sweeps):
-        accuracy = 60 + rng.normal(0, 0.3, (7, n_seeds))
+NOISE = {
+    "normal": lambda rng, shape: rng.normal(size=shape),
+    "heavy tails": lambda rng, shape: rng.standard_t(4, shape),
+    "skewed": lambda rng, shape: rng.exponential(size=shape) - 1,
+}
+
+
+class Family:
+    """Questions about the same baseline, from the differences of their seeds on."""
+
+    def __init__(self, questions, margin=0.5):
+        names = [f"A{i}" for i in range(questions)]
+        self.asked = [question(name=name, arms=(name,), family="f", smallest_effect=margin) for name in names]
+        everything = frame(*(record(name, 0, head_acc=1.0) for name in ["C", *names]))
+        (self.setting,) = Results(frame=everything).settings
+
+    def answers(self, differences):
+        """What is said of the differences of each question."""
         tests = []
-        for q, differences in zip(asked, accuracy[1:] - accuracy[0], strict=True):
-            contrast = Contrast(metric="head_acc", arm=q.question.arms[0], baseline="C", values=tuple(differences))
-            test = UncorrectedTest(asked=q, setting=setting, contrast=contrast, confounding=Confounding(), post_hoc="")
-            p, p_other = p_values(test)
-            tests.append(replace(test, p=p, p_other=p_other))
-        answers = {decision.answer for decision in decide(tests)}
-        said_yes += "yes" in answers
-        claimed += bool({"yes", "no"} & answers)
-    assert said_yes / sweeps <= 0.05
-    assert claimed / sweeps <= bound(0.05, sweeps)
+        for asked, values in zip(self.asked, differences, strict=True):
+            contrast = Contrast(metric="head_acc", arm=asked.question.arms[0], baseline="C", values=tuple(values))
+            made = {"asked": asked, "setting": self.setting, "contrast": contrast, "post_hoc": ""}
+            test = UncorrectedTest(**made, confounding=Confounding())
+            tests.append(replace(test, p=p_values(test)))
+        return [decision.answer for decision in decide(tests)]
+
+    def ever(self, claims, noise, *, mean=0.0, sweeps, seed, looks=range(2, 21)):
+        """The part of sweeps in which one of the claims is made at a look after any of 2 to 20 seeds."""
+        rng, claimed = np.random.default_rng(seed), 0
+        for _ in range(sweeps):
+            values = NOISE[noise](rng, (len(self.asked), max(looks))) + mean
+            claimed += any(set(claims) & set(self.answers(values[:, :n])) for n in looks)
+        return claimed / sweeps
+
+
+@pytest.mark.parametrize("noise", NOISE)
+def test_who_looks_after_some_seeds_finds_no_more_than_there_is(noise):
+    """60 sweeps of six questions, looked at four times."""
+    found = Family(6).ever(("yes", "no"), noise, sweeps=60, seed=1, looks=(4, 7, 12, 20))
+    assert found <= bound(0.05, 60)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("questions", [1, 6, 16])
+@pytest.mark.parametrize("noise", NOISE)
+def test_who_looks_after_each_seed_says_yes_or_no_without_reason_in_five_per_cent_of_families(noise, questions):
+    """2,000 sweeps, looked at after each of 2 to 20 seeds; 5 % and two standard errors."""
+    found = Family(questions).ever(("yes", "no"), noise, sweeps=2000, seed=questions)
+    print(f"{noise}, {questions} questions: {100 * found:.1f} % of families with a false yes or no")
+    assert found <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / 2000)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("questions", [1, 6, 16])
+@pytest.mark.parametrize("noise", NOISE)
+def test_who_looks_after_each_seed_calls_differences_at_the_margin_equivalent_in_five_per_cent(noise, questions):
+    """As much for "equivalent" where all differences are as large as what matters, 1.5 deviations, to either side."""
+    for sign in (1, -1):
+        family = Family(questions, margin=1.5)
+        found = family.ever(("equivalent",), noise, mean=1.5 * sign, sweeps=1000, seed=questions)
+        print(f"{noise}, {questions} questions: {100 * found:.1f} % of families with a false equivalent ({sign:+d})")
+        assert found <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / 1000)
+
+
+@pytest.mark.slow
+def test_effects_of_two_deviations_are_seen_by_twelve_seeds():
+    """Six questions, looked at after each seed: 90 % are answered by 12, and on average by 1.4 times the seeds of a
+    fixed-n test that knew the effect (the fewest with 80 % power at 5 % / 6, which are 7)."""
+    rng, family, seeds = np.random.default_rng(0), Family(6), []
+    fixed = next(n for n in range(2, 31) if stats.nct.sf(stats.t.ppf(1 - 0.05 / 12, n - 1), n - 1, 2 * n**0.5) >= 0.8)
+    for _ in range(1000):
+        values, first = rng.normal(2.0, 1.0, (6, 30)), {}
+        for n in range(2, 31):
+            for i, answer in enumerate(family.answers(values[:, :n])):
+                if answer == "yes":
+                    first.setdefault(i, n)
+            if len(first) == 6:
+                break
+        seeds += [first.get(i, 31) for i in range(6)]
+    by_twelve = np.mean(np.array(seeds) <= 12)
+    print(f"{100 * by_twelve:.1f} % answered by 12 seeds, {np.mean(seeds):.2f} on average against {fixed}")
+    assert by_twelve >= 0.9
+    assert np.mean(seeds) <= 1.4 * fixed
 
 
 @pytest.mark.slow
@@ -81,9 +144,9 @@ def test_as_many_seeds_as_an_undecided_question_asks_for_decide_it_as_often_as_s
     assert v.answer == "undecided"
     assert v.needed.effect == "a difference of 0.5"
     n = v.n + v.needed.seeds
-    differences = rng.normal(0.5, deviation, (4000, n))
-    decided = (stats.ttest_1samp(differences, 0, axis=1).pvalue <= 0.05) & (differences.mean(axis=1) > 0)
-    assert decided.mean() == pytest.approx(v.needed.power, abs=0.05)
+    differences = rng.normal(0.5, deviation, (400, n))
+    decided = [anytime.two_sided(list(row)) <= 0.05 and row.mean() > 0 for row in differences]
+    assert np.mean(decided) == pytest.approx(v.needed.power, abs=0.06)
 
 
 def test_a_difference_and_accuracy_are_both_shown_with_the_power_said():
@@ -95,10 +158,10 @@ def test_a_difference_and_accuracy_are_both_shown_with_the_power_said():
     slow = timed("C", [10.0] * 5, [94.0] * 5)
     v = one(slow + timed("A", 10 * np.exp(0.06 * pilot), 94 + 0.2 * pilot[::-1]), asked)
     assert v.answer == "undecided"
-    n, trials = v.n + v.needed.seeds, 4000
+    n, trials = v.n + v.needed.seeds, 400
     logs = rng.normal(-np.log(1.05), 0.06, (trials, n))
     accuracies = rng.normal(0, 0.2, (trials, n))
-    p_time = stats.ttest_1samp(logs, 0, axis=1).pvalue
-    p_equal = stats.ttest_1samp(accuracies, -0.2, axis=1, alternative="greater").pvalue
+    p_time = [anytime.two_sided(list(row)) for row in logs]
+    p_equal = [anytime.one_sided(list(row), -0.2) for row in accuracies]
     shown = (np.maximum(p_time, p_equal) <= 0.05) & (logs.mean(axis=1) < 0)
-    assert shown.mean() == pytest.approx(v.needed.power, abs=0.05)
+    assert shown.mean() == pytest.approx(v.needed.power, abs=0.06)

@@ -1,4 +1,4 @@
-"""What is answered, and what is said with it, on results made by hand; p-values and intervals are scipy's."""
+"""What is answered, and what is said with it, on results made by hand; those for a fixed n are scipy's."""
 
 import math
 from dataclasses import replace
@@ -8,24 +8,29 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from analysis import anytime
 from analysis.verdicts.wording import answer, basis, headline, what_would_settle
 from raysweep.experiment import Filter
 from tests.analysis.sweeps import TIME, answered, one, question, record, runs_of, timed
 
 
-def test_a_difference_is_decided_by_the_paired_t_test():
-    base, arm = [60.0, 61.0, 59.5, 60.2, 60.8], [62.0, 63.5, 61.0, 62.5, 62.4]
+def test_a_difference_is_decided_by_the_paired_test_that_holds_at_any_look():
+    base, arm = [60.0, 61.0, 59.5, 60.2, 60.8, 60.3], [62.0, 63.5, 61.0, 62.5, 62.4, 62.2]
     v = one(runs_of("C", base) + runs_of("A", arm), question())
     expected = stats.ttest_rel(arm, base)
     assert v.answer == "yes"
     assert v.estimate == pytest.approx(fmean(arm) - fmean(base))
-    assert v.interval == pytest.approx(tuple(expected.confidence_interval()))
-    assert (v.p, v.p_corrected, v.tests, v.n) == (pytest.approx(expected.pvalue), pytest.approx(expected.pvalue), 1, 5)
-    assert (v.p_sign_flip, v.p_sign_flip_least) == (0.0625, 0.0625)
+    assert v.interval_fixed == pytest.approx(tuple(expected.confidence_interval()))
+    assert v.p_fixed == pytest.approx(expected.pvalue)
+    differences = [a - b for a, b in zip(arm, base, strict=True)]
+    assert v.interval == pytest.approx(anytime.interval(differences))
+    assert (v.p, v.p_corrected, v.tests, v.n) == (pytest.approx(anytime.two_sided(differences)), v.p, 1, 6)
+    assert (v.p_sign_flip, v.p_sign_flip_least) == (0.03125, 0.03125)
     assert v.means == {"C": pytest.approx(fmean(base)), "A": pytest.approx(fmean(arm))}
-    assert len(v.runs) == 10
-    assert answer(v) == "yes"
-    assert "sign-flip p 0.0625, at best 0.0625 with 5 pairs" in basis(v)
+    assert len(v.runs) == 12
+    assert answer(v) == "yes, by at least what matters (0.5)"
+    assert "fixed n: paired t-test p <0.0001 [" in basis(v)
+    assert "sign-flip p 0.0312" in basis(v)
     lower = one(runs_of("C", base) + runs_of("A", arm), question(better="lower"))
     assert lower.answer == "no"
 
@@ -47,11 +52,18 @@ def test_one_seed_is_undecided_and_shows_its_difference():
 
 
 def test_what_is_too_small_to_matter_is_equivalent():
-    base, noise = [60.0, 61.0, 59.5, 60.2, 60.8], [0.1, -0.1, 0.05, -0.02, -0.04]
-    v = one(runs_of("C", base) + runs_of("A", [b + e for b, e in zip(base, noise, strict=True)]), question())
-    assert answer(v) == "equivalent (within 0.5)"
-    v = one(runs_of("C", base) + runs_of("A", [b + 0.2 + e for b, e in zip(base, noise, strict=True)]), question())
-    assert answer(v) == "yes (smaller than what matters, 0.5)"
+    noise = [0.1, -0.1, 0.05, -0.02, -0.04, 0.02, 0.08, -0.07, 0.03, -0.05]
+    base = [60.0 + i / 3 for i in range(len(noise))]
+
+    def with_effect(effect):
+        return one(runs_of("C", base) + runs_of("A", [b + effect + e for b, e in zip(base, noise, strict=True)]), asked)
+
+    asked = question()
+    assert answer(with_effect(0.0)) == "equivalent (within 0.5)"
+    assert answer(with_effect(0.2)) == "yes, by less than what matters (0.5)"
+    assert answer(with_effect(0.5)) == "yes, size open"
+    assert answer(with_effect(-0.5)) == "no, size open"
+    assert answer(with_effect(0.9)) == "yes, by at least what matters (0.5)"
 
 
 def test_an_equivalence_is_its_own_question():
@@ -129,7 +141,8 @@ def test_the_trend_is_the_mean_slope_per_doubling():
     v = one(rows, asked)
     slopes = [(9.0 - 5.0) / 4, (9.3 - 5.2) / 4, (9.1 - 4.9) / 4]  # least squares over -2, 0, 2 doublings
     assert v.estimate == pytest.approx(fmean(slopes))
-    assert v.p == pytest.approx(stats.ttest_1samp(slopes, 0).pvalue)
+    assert v.p_fixed == pytest.approx(stats.ttest_1samp(slopes, 0).pvalue)
+    assert v.p == pytest.approx(anytime.two_sided(slopes))
     assert (v.answer, v.flags) == ("yes", ())
 
 
@@ -176,7 +189,8 @@ def test_an_interaction_is_what_both_do_beyond_each():
     # By seed: 95 - 91 - 92 + 90 = 2 and 98 - 92 - 94 + 91 = 3.
     assert v.estimate == pytest.approx(2.5)
     assert v.std == pytest.approx(0.5**0.5)
-    assert v.interval == pytest.approx(stats.t.interval(0.95, 1, loc=2.5, scale=0.5))
+    assert v.interval_fixed == pytest.approx(stats.t.interval(0.95, 1, loc=2.5, scale=0.5))
+    assert v.interval is None  # of two seeds there is none that holds at any look
     assert one([r for r in rows if r["experiment"] != "other"], asked).reason == "no result of other"
 
 
@@ -194,19 +208,25 @@ def test_an_interaction_whose_arms_differ_in_more_is_answered_in_each_of_several
 
 def test_time_is_compared_at_equal_accuracy():
     asked = question(**TIME, smallest_effect=0.02)
-    slow = timed("C", [10.0, 10.2, 9.9, 10.1], [94.0, 94.1, 93.9, 94.0])
-    fast = one(slow + timed("A", [8.0, 8.1, 8.0, 8.1], [94.02, 94.08, 93.95, 94.0]), asked)
-    assert fast.answer == "yes"
-    ratios = np.log([8.0 / 10.0, 8.1 / 10.2, 8.0 / 9.9, 8.1 / 10.1])
+    slow_seconds, fast_seconds = [10.0, 10.2, 9.9, 10.1, 10.0, 10.1], [8.0, 8.1, 8.0, 8.1, 8.05, 8.0]
+    before = [94.0, 94.1, 93.9, 94.0, 94.05, 93.95]
+    slow = timed("C", slow_seconds, before)
+    fast = one(slow + timed("A", fast_seconds, [94.02, 94.08, 93.95, 94.0, 94.04, 93.99]), asked)
+    assert (fast.answer, fast.size) == ("yes", "by at least what matters")
+    ratios = np.log(np.divide(fast_seconds, slow_seconds))
     assert fast.estimate == pytest.approx(math.expm1(ratios.mean()))
-    low, high = stats.t.interval(0.95, 3, loc=ratios.mean(), scale=stats.sem(ratios))
+    low, high = stats.t.interval(0.95, 5, loc=ratios.mean(), scale=stats.sem(ratios))
+    assert fast.interval_fixed == pytest.approx((math.expm1(low), math.expm1(high)))
+    low, high = anytime.interval(list(ratios))
     assert fast.interval == pytest.approx((math.expm1(low), math.expm1(high)))
-    worse = one(slow + timed("A", [8.0, 8.1, 8.0, 8.1], [92.0, 92.2, 91.9, 92.1]), asked)
+    after = [92.0, 92.2, 91.9, 92.1, 92.0, 92.05]
+    worse = one(slow + timed("A", fast_seconds, after), asked)
     assert worse.answer == "no"
-    assert worse.reason == "not at the same accuracy, final_acc -1.95"
-    difference = stats.ttest_rel([92.0, 92.2, 91.9, 92.1], [94.0, 94.1, 93.9, 94.0]).confidence_interval()
-    assert "final_acc -1.95 [{:+.2f}, {:+.2f}]".format(*difference) in basis(worse)
-    unclear = one(slow + timed("A", [8.0, 8.1, 8.0, 8.1], [95.0, 93.0, 94.5, 93.4]), asked)
+    assert worse.reason == "not at the same accuracy, final_acc -1.96"
+    assert worse.tests == 2  # of times and of accuracy
+    difference = anytime.interval(list(np.subtract(after, before)))
+    assert "final_acc -1.96 [{:+.2f}, {:+.2f}]".format(*difference) in basis(worse)
+    unclear = one(slow + timed("A", fast_seconds, [95.0, 93.0, 94.5, 93.4, 94.1, 93.8]), asked)
     assert unclear.answer == "undecided"
     assert "not shown" in unclear.reason
 
@@ -228,10 +248,12 @@ def test_a_target_is_reached_where_the_test_says_so():
         target=94.0,
         metrics=("final_acc",),
     )
-    rows = runs_of("mirror", [94.2, 94.3, 94.25], "final_acc") + runs_of("muon", [93.9, 94.2, 94.0], "final_acc")
+    above = [94.2, 94.3, 94.25, 94.22, 94.28, 94.24]
+    rows = runs_of("mirror", above, "final_acc") + runs_of("muon", [93.9, 94.2, 94.0], "final_acc")
     reached, unclear = answered(rows, asked)
     assert (reached.arm, reached.answer) == ("mirror", "yes")
-    assert reached.p == pytest.approx(stats.ttest_1samp([94.2, 94.3, 94.25], 94).pvalue)
+    assert reached.p_fixed == pytest.approx(stats.ttest_1samp(above, 94).pvalue)
+    assert reached.p == pytest.approx(anytime.two_sided(above, 94.0))
     assert (unclear.arm, unclear.answer) == ("muon", "undecided")
 
 
@@ -245,7 +267,8 @@ def test_what_is_undecided_says_what_would_settle_it():
     )
     assert v.answer == "undecided"
     total = v.needed.seeds + 5
-    exact = stats.nct.sf(stats.t.ppf(0.975, total - 1), total - 1, 0.5 * math.sqrt(total) / np.std(arm - base, ddof=1))
+    shift = 0.5 * math.sqrt(total) / np.std(arm - base, ddof=1)
+    exact = stats.nct.sf(anytime.critical(total, 0.05), total - 1, shift)
     assert v.needed.power == pytest.approx(exact)
     assert v.needed.power >= 0.8
     assert v.needed.hours == pytest.approx(v.needed.seeds * 2 * 720 / 3600)
@@ -271,11 +294,9 @@ def test_a_difference_larger_than_matters_is_asked_for_as_large_as_seen():
     differences = np.array([1.0, 3.0, 5.0, -0.5, 4.5])
     v = one(runs_of("C", [60.0] * 5) + runs_of("A", 60 + differences), question())
     assert (v.answer, v.estimate) == ("undecided", pytest.approx(2.6))
-    power = stats.nct.sf(
-        stats.t.ppf(0.975, 4 + v.needed.seeds),
-        4 + v.needed.seeds,
-        2.6 * math.sqrt(5 + v.needed.seeds) / differences.std(ddof=1),
-    )
+    total = 5 + v.needed.seeds
+    shift = 2.6 * math.sqrt(total) / differences.std(ddof=1)
+    power = stats.nct.sf(anytime.critical(total, 0.05), total - 1, shift)
     assert v.needed.power == pytest.approx(power)
     assert f"{v.needed.seeds} more seed" in what_would_settle(v)
     assert "would show a difference of 2.6, as large as seen, with" in what_would_settle(v)
@@ -330,7 +351,7 @@ def test_what_one_image_hides_counts_as_variance():
     equal = one(runs_of("C", same, **images) + runs_of("A", same, **images), question(kind="equivalence"))
     floor = 100 / 360 / math.sqrt(6)  # of the difference of two counts, each rounded
     assert equal.answer == "equivalent"
-    assert equal.p == pytest.approx(stats.t.sf(0.5 / (floor / math.sqrt(5)), 4))
+    assert equal.p_fixed == pytest.approx(stats.t.sf(0.5 / (floor / math.sqrt(5)), 4))
 
 
 def test_runs_that_filters_have_lost_are_counted_by_experiment():
