@@ -1,14 +1,16 @@
 """Looks at the answers are noted where something new was seen, and shown with them."""
 
-import os
-
 import fsspec
 import pytest
 
 from analysis.__main__ import main
 from analysis.verdicts.looks import FILE, Look, looked_at, read_looks, spoken_looks
 from raysweep.ledger import add_entry, entries, open_ledger
+from raysweep.ledger.plan import write_plan
 from tests.analysis.sweeps import answered, question, runs_of
+from tests.users import two_users
+
+users = pytest.fixture(two_users)
 
 
 def verdicts_of(seeds, gain=2.0):
@@ -55,18 +57,18 @@ def test_looks_in_an_object_store_are_kept_in_their_order(tmp_path):
     assert noted(ledger) == [(2, "undecided"), (8, "yes"), (9, "yes")]
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_in_a_folder_that_one_may_only_read_nothing_is_noted(tmp_path):
-    ledger = open_ledger(tmp_path)
-    tmp_path.chmod(0o555)
-    (v,) = looked_at(ledger, verdicts_of(8))
-    assert v.answer == "yes"
-    assert not (tmp_path / FILE).exists()
+def test_in_a_folder_that_one_may_only_read_nothing_is_noted(users):
+    ledger = open_ledger(users.folder / "results")
+    write_plan(ledger, [], [question().question])
+    for record in runs_of("C", [60.0, 61.0]) + runs_of("A", [61.0, 62.5]):
+        ledger.write(record)
+    done = users.bob.run("-m", "analysis", ledger.folder)
+    assert done.returncode == 0, done.stderr
+    assert "head_acc: undecided (n = 2), +1.25" in done.stdout
+    assert not (ledger.folder / FILE).exists()
 
 
 def test_the_command_shows_when_somebody_looked_before(tmp_path, capsys):
-    from raysweep.ledger.plan import write_plan
-
     ledger = open_ledger(tmp_path / "results")
     write_plan(ledger, [], [question().question])
     base, arm = [60.0, 61.0, 60.4], [61.0, 62.5, 61.6]
