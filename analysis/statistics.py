@@ -127,6 +127,21 @@ def one_sided_test(values: Sequence[float], above: float, floor: float = 0.0) ->
     return float(t.sf((fmean(values) - above) / (deviation / math.sqrt(len(values))), len(values) - 1))
 
 
+def superiority(differences: Sequence[float]) -> float:
+    """The part of differences that are above zero, with half of those that are zero."""
+    return fmean(0.5 if value == 0 else float(value > 0) for value in differences)
+
+
+def correlation_interval(correlation: float, n: int, confidence: float = CONFIDENCE) -> Interval | None:
+    """Two-sided interval of Pearson's correlation of `n` pairs by Fisher's z; None for fewer than four pairs."""
+    if n < 4 or abs(correlation) >= 1:
+        return None
+    from scipy.stats import norm
+
+    half = float(norm.ppf((1 + confidence) / 2)) / math.sqrt(n - 3)
+    return math.tanh(math.atanh(correlation) - half), math.tanh(math.atanh(correlation) + half)
+
+
 def sign_flip(differences: Sequence[float]) -> float:
     """Two-sided p-value of the sign-flip test: how many assignments of signs give a sum at least as far from zero.
 

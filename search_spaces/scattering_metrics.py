@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from raysweep.experiment import Confounds, ImpliedQuestions, InForce, Metric, Phase, Question
+from raysweep.experiment import Confounds, ImpliedQuestions, InForce, Metric, Phase, Question, Selected
 
 HEAD, TUNED = ("head",), ("finetune", "joint")
 """The phases of training that metrics depend on: that of the head on frozen filters, or the last one."""
@@ -10,6 +10,10 @@ HEAD, TUNED = ("head",), ("finetune", "joint")
 
 def _accuracy(name: str, label: str = "", **more: Any) -> Metric:
     return Metric(name=name, unit="%", resolution=1, label=label, **more)
+
+
+def _selected(*metrics: str, curves: tuple[str, ...]) -> Selected:
+    return Selected(metrics=metrics, curves=curves, value="val_acc", images="validation")
 
 
 def _speed(phase: str, label: str = "", **more: Any) -> Metric:
@@ -27,6 +31,7 @@ METRICS = (
     _accuracy("joint_acc5", "joint top-5", phases=TUNED, least_classes=11),
     _accuracy("final_acc", "accuracy", phases=TUNED),
     _accuracy("final_acc5", "top-5", phases=TUNED, least_classes=11),
+    _accuracy("final_acc_last5", "last five epochs", phases=TUNED),
     Metric(name="filter_delta_relative", unit="", better=None, label="moved", digits=3, phases=TUNED),
     Metric(name="filter_delta_l2", unit="", better=None, digits=3, phases=TUNED),
     Metric(name="n_params_total", unit="parameters", better="lower", label="params"),
@@ -36,7 +41,8 @@ METRICS = (
     Metric(name="seconds", unit="s", better="lower", label="time", phases=TUNED),
 )
 """Accuracies are those of the head on frozen filters, after fine-tuning, and after joint training. `finetune_gain` is
-the accuracy after fine-tuning less that at its start, `filter_delta_relative` the filters' change over their norm."""
+the accuracy after fine-tuning less that at its start, `filter_delta_relative` the filters' change over their norm, and
+`final_acc_last5` the mean over the last five epochs of what `final_acc` is the best of."""
 
 COLUMNS = (
     *("train_size", "head_acc", "head_acc5", "finetune_acc", "finetune_acc5", "finetune_gain", "joint_acc"),
@@ -44,7 +50,11 @@ COLUMNS = (
 )
 
 CONFOUNDS = Confounds(
-    conditions={"batch_norm_images": "images of a batch norm", "computed_in": "computed in"},
+    conditions={
+        "batch_norm_images": "images of a batch norm",
+        "computed_in": "computed in",
+        "validation": "best epoch picked on",
+    },
     in_force=(
         # Groups of channels have to divide them, so the horizon in force may be larger than the one asked for.
         InForce(
@@ -59,6 +69,12 @@ CONFOUNDS = Confounds(
         Phase(name="head", trained="head_epochs", limit=("lr_epochs", "epochs"), where={"joint": False}),
         Phase(name="finetune", trained="finetune_epochs", limit=("epochs",), where={"joint": False}),
         Phase(name="joint", trained="joint_epochs", limit=("epochs",), where={"joint": True}),
+    ),
+    selected=(
+        _selected("final_acc", curves=("phase_a", "phase_b", "joint")),
+        _selected("head_acc", "baseline_acc", curves=("phase_a",)),
+        _selected("finetune_acc", "finetune_gain", curves=("phase_b",)),
+        _selected("joint_acc", curves=("joint",)),
     ),
 )
 

@@ -54,6 +54,12 @@ class Workers:
             return torch.cuda.get_device_name(self.device)
         return f"{cpu_name()}, threads: {torch.get_num_threads()}"
 
+    def arithmetic(self) -> dict[str, bool]:
+        """Of a GPU, whether float32 products and convolutions may round their factors to TF32 (10 bits)."""
+        if self.device.type != "cuda":
+            return {}
+        return {"tf32": torch.backends.cudnn.allow_tf32 or torch.backends.cuda.matmul.allow_tf32}
+
     def sum(self, *values: float) -> list[float]:
         """Each value summed over all processes, in float64."""
         total = torch.tensor(values, dtype=torch.float64, device=self.device)

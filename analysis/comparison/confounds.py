@@ -8,6 +8,7 @@ import pandas as pd
 
 from analysis.comparison.contrast import Contrast
 from analysis.comparison.runs import values_of, without_effect
+from analysis.comparison.selection import spoken_selection
 from analysis.numbers import is_missing
 from analysis.reading.results import Setting
 from raysweep.experiment import Confounds, InForce, Phase, Question
@@ -26,8 +27,10 @@ class Confounding:
     flags: tuple[str, ...] = ()
     other_fields: tuple[str, ...] = ()
     """Fields of the configuration beyond the factor in which the arms differ."""
+    beyond_factor: bool = False
+    """Whether there are any, or the limits in force differ: then runs that differ in the factor alone would tell."""
     confounded: bool = False
-    """Whether there are any, or the horizons in force differ."""
+    """Whether there are any, the limits in force differ, or some arms alone were stopped early."""
     refused: str = ""
     """Why there is no comparison."""
 
@@ -40,15 +43,19 @@ def confounding(question: Question, contrast: Contrast, setting: Setting) -> Con
         return Confounding(refused=refused)
     other = dict(_other_factors(question, rows, declared, setting))
     on_metric = [p for p in declared.phases if p.name in setting.families.metric(contrast.metric).phases]
+    stops = dict(_early_stops(rows, on_metric))
     flags = (
         *other.values(),
         *contrast.flags,
         *_conditions(rows, declared),
-        *_early_stops(rows, on_metric),
+        *([] if about_time else _devices(rows)),
+        *stops,
         *_origins(rows, about_time),
+        *spoken_selection(rows, contrast.metric, declared.selected),
     )
     fields = tuple(name for name in other if name in setting.config)
-    return Confounding(flags=flags, other_fields=fields, confounded=bool(other))
+    confounded = bool(other) or any(stops.values())
+    return Confounding(flags=flags, other_fields=fields, beyond_factor=bool(other), confounded=confounded)
 
 
 def in_force(limit: InForce, layers: Any) -> str:
@@ -146,8 +153,22 @@ def _conditions(rows: RunsByArm, declared: Confounds) -> Iterator[str]:
             yield f"for want of memory {label} had its batches cut in {cut} of {len(part)} runs"
 
 
-def _early_stops(rows: RunsByArm, phases: Sequence[Phase]) -> Iterator[str]:
-    """Where some arms were stopped for want of progress and others by the limit of epochs."""
+def _devices(rows: RunsByArm) -> Iterator[str]:
+    """Accuracies of different kinds of devices, of different GPUs, or with and without TF32."""
+    devices = {label: _distinct(part, "device") for label, part in rows.items()}
+    if all(devices.values()) and _differ(rows, "device"):
+        yield f"device: {_sides(devices)}"
+    elif any("cuda" in found for found in devices.values()) and _differ(rows, "device_name"):
+        yield f"device: {_sides({label: _distinct(part, 'device_name') for label, part in rows.items()})}"
+    spoken = {True: "with", False: "without"}
+    products = {label: [spoken[bool(v)] for v in _distinct(part, "tf32")] for label, part in rows.items()}
+    if all(products.values()) and _differ(rows, "tf32"):
+        yield f"TF32: {_sides(products)}"
+
+
+def _early_stops(rows: RunsByArm, phases: Sequence[Phase]) -> Iterator[tuple[str, bool]]:
+    """Where some arms were stopped for want of progress and others by the limit of epochs, which confounds them; or
+    where all were stopped, but at very different epochs."""
     said = {}
     names = dict.fromkeys(name for phase in phases for name in (*phase.limit, phase.trained))
     for label, part in rows.items():
@@ -162,10 +183,10 @@ def _early_stops(rows: RunsByArm, phases: Sequence[Phase]) -> Iterator[str]:
         return
     if len(shares) == 1 and shares != {0.0} and max(means) > 1.25 * min(means):
         spoken = ", ".join(f"{label} {mean:.0f}" for label, (*_, mean) in said.items())
-        yield f"all stopped before the epoch limit, after epochs: {spoken}"
+        yield f"all stopped before the epoch limit, after epochs: {spoken}", False
     if len(shares) > 1:
         spoken = ", ".join(f"{label} {early} of {n}" for label, (early, n, _) in said.items())
-        yield f"stopped before the epoch limit: {spoken} runs"
+        yield f"stopped before the epoch limit: {spoken} runs", True
 
 
 def _origins(rows: RunsByArm, about_time: bool) -> Iterator[str]:

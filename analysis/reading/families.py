@@ -56,8 +56,14 @@ class Families:
         return next((metric for metric in known if metric.name == name), None)
 
     def metric(self, name: str) -> Metric:
-        """The metric of this name; one without a unit where nobody has declared it."""
-        return self.declared(name) or Metric(name=name, unit="")
+        """The metric of this name; one without a unit where nobody has declared it.
+
+        The mean over the last five epochs is read as the metric of the best one.
+        """
+        if known := self.declared(name):
+            return known
+        best = next((selected.metrics[0] for selected in self.confounds.selected if selected.last == name), None)
+        return replace(self.metric(best), name=name) if best else Metric(name=name, unit="")
 
     @property
     def columns(self) -> list[str]:
@@ -72,6 +78,7 @@ class Families:
             conditions={name: spoken for part in parts for name, spoken in part.conditions.items()},
             in_force=tuple(_distinct(limit for part in parts for limit in part.in_force)),
             phases=tuple(_distinct(phase for part in parts for phase in part.phases)),
+            selected=tuple(_distinct(selected for part in parts for selected in part.selected)),
         )
 
     @property

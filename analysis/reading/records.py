@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
+from analysis.reading.selection import last_epochs
 from raysweep.experiment import Declaration
 from raysweep.ledger import WrittenQuestion, read_declaration, read_question
 
@@ -42,6 +43,7 @@ def sound_record(record: Mapping[str, Any], families: Sequence[Declaration], not
         if not _is_moment(record.get(moment)):
             sound[moment] = None
     sound["curves"] = _curves(record.get("curves"))
+    sound["results"] |= last_epochs(sound, families)
     for limit in (limit for declaration in families for limit in declaration.confounds.in_force):
         layers = sound["results"].get(limit.layers)
         if layers is not None and not _are_layers(layers, (limit.limit, limit.size)):

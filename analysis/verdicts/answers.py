@@ -19,6 +19,7 @@ from analysis.statistics import Interval
 from analysis.verdicts.commands import isolating_command
 from analysis.verdicts.decisions import Decision, decide
 from analysis.verdicts.power import seeds_needed
+from analysis.verdicts.reselected import without_selection
 from analysis.verdicts.uncorrected import UncorrectedTest, is_there, lost, spoken_accuracy, uncorrected_tests
 from analysis.verdicts.verdict import UNDECIDED, Verdict
 from raysweep.ledger import WrittenQuestion
@@ -41,7 +42,10 @@ def verdicts(results: Results) -> list[Verdict]:
         both = [test for asked in left for test in uncorrected_tests(asked, setting)]
         tests += [test for test in both if not test.contrast.missing]
     tests += isolated
-    return [_verdict(test, decision) for test, decision in zip(tests, decide(tests), strict=True)]
+    decisions = decide(tests)
+    found = [_verdict(test, decision) for test, decision in zip(tests, decisions, strict=True)]
+    others = [other and _verdict(*other) for other in without_selection(tests, decisions)]
+    return [replace(v, last_epochs=other) if other else v for v, other in zip(found, others, strict=True)]
 
 
 def _isolated(confounded: UncorrectedTest, settings: Sequence[Setting]) -> list[UncorrectedTest]:
@@ -51,7 +55,7 @@ def _isolated(confounded: UncorrectedTest, settings: Sequence[Setting]) -> list[
     baseline = question.baseline
     if question.kind == "interaction":  # whose arms are one comparison
         return []
-    if not confounded.confounding.confounded or not isinstance(baseline, str) or arm not in question.arms:
+    if not confounded.confounding.beyond_factor or not isinstance(baseline, str) or arm not in question.arms:
         return []
     asked = replace(confounded.asked, question=replace(question, arms=(arm,)))
     found = []
@@ -68,7 +72,7 @@ def _isolated(confounded: UncorrectedTest, settings: Sequence[Setting]) -> list[
                 if test.contrast.metric == confounded.contrast.metric
                 and test.contrast.values
                 and not test.confounding.refused
-                and not test.confounding.confounded
+                and not test.confounding.beyond_factor
             ]
     return found
 
@@ -131,6 +135,8 @@ def _with_numbers(verdict: Verdict, test: UncorrectedTest, decision: Decision) -
         interval=_scaled(test, anytime.interval(values, floor=contrast.floor)),
         interval_fixed=_scaled(test, statistics.t_interval(values, floor=contrast.floor)),
         std=stdev(values) if n > 1 else None,
+        effect_size=_effect_size(test),
+        superiority=statistics.superiority(values) if is_difference or kind == "equivalence" else None,
         n=n,
         seeds=contrast.seeds,
         means=contrast.means,
@@ -146,7 +152,7 @@ def _with_numbers(verdict: Verdict, test: UncorrectedTest, decision: Decision) -
         p_matters=decision.p.matters,
         confounded=test.confounding.confounded,
         flags=(*test.confounding.flags, *filter(None, [test.post_hoc])),
-        isolated_by=isolating_command(test) if test.confounding.confounded else "",
+        isolated_by=isolating_command(test) if test.confounding.beyond_factor else "",
         needed=seeds_needed(test, decision.level) if decision.answer == UNDECIDED else None,
     )
 
@@ -162,6 +168,13 @@ def _unit(test: UncorrectedTest) -> str:
 def _on_scale(test: UncorrectedTest, value: float) -> float:
     """A value on the scale of the contrast, on that of the estimate."""
     return math.expm1(value) if test.question.kind == "time" else value
+
+
+def _effect_size(test: UncorrectedTest) -> float | None:
+    """See `Verdict.effect_size`; None for a target, and where there is no spread to compare with."""
+    values = test.contrast.values
+    deviation = statistics.deviation_of(values, test.contrast.floor) if len(values) > 1 else 0.0
+    return fmean(values) / deviation if deviation and test.question.kind != "target" else None
 
 
 def _scaled(test: UncorrectedTest, interval: Interval | None) -> Interval | None:

@@ -53,13 +53,13 @@ def seeds_needed(test: UncorrectedTest, level: float) -> SeedsNeeded | None:
     else:
         needed, effect = _needed(test, level, test.margin), f"a difference of {_spoken(test, test.margin)}"
         if abs(seen) > test.margin:
-            smallest = needed.n - len(values) if needed and needed.n <= MOST_SEEDS else None
+            smallest = rounded_up(needed.n - len(values)) if needed and len(values) < needed.n <= MOST_SEEDS else None
             needed = _needed(test, level, abs(seen))
             effect = f"a difference of {_spoken(test, seen)}, as large as seen,"
     if not needed or needed.n > MOST_SEEDS:
         return None
     experiments = _experiments(test)
-    seeds = _next_seeds(experiments, test.contrast.seeds, max(1, needed.n - len(values)))
+    seeds = _next_seeds(experiments, test.contrast.seeds, rounded_up(max(1, needed.n - len(values))))
     return SeedsNeeded(
         seeds=len(seeds),
         power=needed.power,
@@ -68,6 +68,12 @@ def seeds_needed(test: UncorrectedTest, level: float) -> SeedsNeeded | None:
         command=more_seeds_command(test, seeds),
         seeds_for_smallest=smallest,
     )
+
+
+def rounded_up(seeds: int) -> int:
+    """A number of seeds to one digit, since advice from a spread of few values is no better: 9, 20, 300."""
+    step = int(10 ** (len(str(seeds)) - 1))
+    return -(-seeds // step) * step
 
 
 MOST_SEEDS = 1000

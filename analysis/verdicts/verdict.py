@@ -37,6 +37,10 @@ class Verdict:
     """Student's 95 % interval, for one look at this number of seeds."""
     std: float | None = None
     """Standard deviation over seeds of the differences, for times of their logarithms (divisor n - 1)."""
+    effect_size: float | None = None
+    """Mean over standard deviation of the differences over seeds (Cohen's d of pairs)."""
+    superiority: float | None = None
+    """The part of pairs in which the arm's value is the larger one, ties counted half."""
     n: int = 0
     seeds: tuple[int, ...] = ()
     means: Mapping[str, float] | None = None
@@ -70,6 +74,8 @@ class Verdict:
     """Runs of the arms that failed, diverged or are missing."""
     over: str = ""
     """The field that a trend is over."""
+    last_epochs: "Verdict | None" = None
+    """Where the best epoch was picked on the test set, the answer for the mean over the last five, if it is another."""
     looks: str = ""
     """When it was looked at before, and what was said then; "" where this is the first time."""
     note: str = ""

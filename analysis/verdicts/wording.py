@@ -119,6 +119,8 @@ def remarks(v: Verdict) -> Iterator[str]:
     if v.lost:
         yield f"without result: {'; '.join(v.lost)}"
     yield from v.flags
+    if v.last_epochs:
+        yield f"over the last five epochs instead of the best one: {headline(v.last_epochs)}"
     if v.looks:
         yield v.looks
     if v.isolated_by:
@@ -130,8 +132,8 @@ def what_would_settle(v: Verdict) -> str:
     if v.needed is None:
         return f"more than {MOST_SEEDS:,} seeds would be needed" if v.answer == UNDECIDED and v.n > 1 else ""
     needed = v.needed
-    seeds = f"{needed.seeds:,} more seed{'s' * (needed.seeds != 1)}"
-    power = f" with {needed.power:.0%} power" if needed.power is not None else ""
+    seeds = f"{'about ' * (needed.seeds >= 10)}{needed.seeds:,} more seed{'s' * (needed.seeds != 1)}"
+    power = f" with {min(0.99, round(needed.power, 1)):.0%} power" if needed.power is not None else ""
     cost = f", {_hours(needed.hours)} of training" if needed.hours is not None else ""
     fewest = needed.seeds_for_smallest
     smallest = f"; {fewest:,} for the smallest that matters, {_size(v, v.matters)}" if fewest else ""
@@ -184,4 +186,6 @@ def _p(value: float | None) -> str:
 
 
 def _hours(hours: float) -> str:
-    return f"{60 * hours:.0f} min" if hours < 1 else f"{hours:.1f} h"
+    """A cost to one digit, as the seeds are."""
+    number, unit = (60 * hours, "min") if hours < 1 else (hours, "h")
+    return f"{float(f'{number:.1g}'):g} {unit}"

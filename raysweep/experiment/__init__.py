@@ -9,14 +9,14 @@ from raysweep.lazy import exporting
 
 if TYPE_CHECKING:
     from raysweep.experiment.families import Declaration, Experiment, Family, Group, require_name
-    from raysweep.experiment.metrics import Confounds, InForce, Metric, Phase
+    from raysweep.experiment.metrics import Confounds, InForce, Metric, Phase, Selected
     from raysweep.experiment.questions import Arm, Filter, ImpliedQuestions, Question, Search, is_of_arm
 
 __getattr__, __all__ = exporting(
     __name__,
     {
         "families": ("Declaration", "Experiment", "Family", "Group", "require_name"),
-        "metrics": ("Confounds", "InForce", "Metric", "Phase"),
+        "metrics": ("Confounds", "InForce", "Metric", "Phase", "Selected"),
         "questions": ("Arm", "Filter", "ImpliedQuestions", "Question", "Search", "is_of_arm"),
     },
 )

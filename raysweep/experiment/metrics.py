@@ -62,6 +62,31 @@ class InForce:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Selected:
+    """Metrics that are those of the best of a run's epochs, chosen by the accuracy of each.
+
+    Analysis adds the mean over the last five epochs as a metric, named as the first of them with `_last5` behind. It
+    says in its answers what the choice is worth where it was made on the images that the metric is measured on.
+    """
+
+    metrics: tuple[str, ...]
+    """The accuracy of the best epoch, and metrics that are worked out from it."""
+    curves: tuple[str, ...]
+    """Names of curves, of which the last that has points is that of the epochs."""
+    value: str
+    """The field of the curve's points by which the best epoch was chosen."""
+    images: str
+    """The result that says on which images that was."""
+    tested: str = "test set"
+    """What it says where the choice was made on the images that the metric is measured on."""
+
+    @property
+    def last(self) -> str:
+        """The name of the mean over the last five epochs."""
+        return f"{self.metrics[0]}_last5"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Confounds:
     """What runs of a family may differ in beyond a question's factor, apart from the fields of their configurations.
 
@@ -73,3 +98,5 @@ class Confounds:
     in_force: tuple[InForce, ...] = ()
     phases: tuple[Phase, ...] = ()
     """Phases of training: answers say where their lengths differ, or where some arms were stopped early."""
+    selected: tuple[Selected, ...] = ()
+    """Metrics of the best of a run's epochs: answers say what choosing it was worth."""

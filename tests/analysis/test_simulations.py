@@ -146,7 +146,7 @@ def test_as_many_seeds_as_an_undecided_question_asks_for_decide_it_as_often_as_s
     n = v.n + v.needed.seeds
     differences = rng.normal(0.5, deviation, (400, n))
     decided = [anytime.two_sided(list(row)) <= 0.05 and row.mean() > 0 for row in differences]
-    assert np.mean(decided) == pytest.approx(v.needed.power, abs=0.06)
+    assert np.mean(decided) >= v.needed.power - 0.06  # more, as the number is rounded up
 
 
 def test_a_difference_and_accuracy_are_both_shown_with_the_power_said():
@@ -164,4 +164,4 @@ def test_a_difference_and_accuracy_are_both_shown_with_the_power_said():
     p_time = [anytime.two_sided(list(row)) for row in logs]
     p_equal = [anytime.one_sided(list(row), -0.2) for row in accuracies]
     shown = (np.maximum(p_time, p_equal) <= 0.05) & (logs.mean(axis=1) < 0)
-    assert shown.mean() == pytest.approx(v.needed.power, abs=0.06)
+    assert shown.mean() >= v.needed.power - 0.06

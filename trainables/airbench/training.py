@@ -168,5 +168,6 @@ class _Run:
             "computed_in": str(setup.dtype).removeprefix("torch."),
             "device": device.type,
             "device_name": self.workers.device_name(),
+            **self.workers.arithmetic(),
             **self.workers.memory(),
         }

@@ -62,6 +62,7 @@ class RunState:
             "world_size": self.workers.world_size,
             "device": self.workers.device.type,
             "device_name": self.workers.device_name(),
+            **self.workers.arithmetic(),
             "batch_norm_images": batch_norm_images(self.config, self.workers.world_size),
             "batch_parts": self.config.batch_parts,
             "validation_features": self.validation.features_come_from(),
