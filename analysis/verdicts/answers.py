@@ -4,10 +4,9 @@ The exact sign-flip test stands beside the test that decides. What is undecided 
 and what they cost.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from statistics import fmean, stdev
+from statistics import stdev
 
 import pandas as pd
 
@@ -18,7 +17,9 @@ from analysis.reading.results import Results, Setting
 from analysis.statistics import Interval
 from analysis.verdicts.commands import isolating_command
 from analysis.verdicts.decisions import Decision, decide
+from analysis.verdicts.offered import offered
 from analysis.verdicts.power import seeds_needed
+from analysis.verdicts.sensitivity import Sensitivity, sensitivities
 from analysis.verdicts.uncorrected import UncorrectedTest, is_there, lost, spoken_accuracy, uncorrected_tests
 from analysis.verdicts.verdict import UNDECIDED, Verdict
 from raysweep.ledger import WrittenQuestion
@@ -31,6 +32,7 @@ def verdicts(results: Results) -> list[Verdict]:
     isolated: list[UncorrectedTest] = []
     for setting in results.settings:
         tests = [test for asked in _asked(results, setting) for test in uncorrected_tests(asked, setting)]
+        tests += offered(tests)
         found += _decided(tests)
         isolated += [alone for test in tests for alone in _isolated(test, results.settings)]
         answered |= {(setting.dataset, test.question.name) for test in tests if not test.contrast.missing}
@@ -84,10 +86,10 @@ def _asked(results: Results, setting: Setting) -> list[WrittenQuestion]:
 
 
 def _decided(tests: Sequence[UncorrectedTest]) -> list[Verdict]:
-    return [_verdict(test, decision) for test, decision in zip(tests, decide(tests), strict=True)]
+    return [_verdict(*known) for known in zip(tests, decide(tests), sensitivities(tests), strict=True)]
 
 
-def _verdict(test: UncorrectedTest, decision: Decision) -> Verdict:
+def _verdict(test: UncorrectedTest, decision: Decision, sensitivity: Sensitivity) -> Verdict:
     question, contrast = test.question, test.contrast
     verdict = Verdict(
         question=question.name,
@@ -109,7 +111,7 @@ def _verdict(test: UncorrectedTest, decision: Decision) -> Verdict:
     )
     if contrast.missing:
         return replace(verdict, out_of_reach=_out_of_reach(test))
-    verdict = replace(verdict, runs=_names(contrast.rows or {}))
+    verdict = replace(verdict, runs=_names(contrast.rows or {}), sensitivity=sensitivity, pooled=contrast.pooled)
     return verdict if test.confounding.refused else _with_numbers(verdict, test, decision)
 
 
@@ -124,10 +126,10 @@ def _with_numbers(verdict: Verdict, test: UncorrectedTest, decision: Decision) -
     """The verdict with the estimate, the tests, and what is to be said with them."""
     kind, contrast = test.question.kind, test.contrast
     values, n = contrast.values, len(contrast.values)
-    is_difference = kind not in ("target", "equivalence")
+    is_difference = kind not in ("target", "equivalence", "pooled")
     return replace(
         verdict,
-        estimate=_on_scale(test, fmean(values)),
+        estimate=test.on_scale(contrast.estimate),
         interval=_interval(test),
         std=stdev(values) if n > 1 else None,
         n=n,
@@ -156,17 +158,16 @@ def _unit(test: UncorrectedTest) -> str:
     return "points" if unit == "%" and test.question.kind != "target" else unit
 
 
-def _on_scale(test: UncorrectedTest, value: float) -> float:
-    """A value on the scale of the contrast, on that of the estimate."""
-    return math.expm1(value) if test.question.kind == "time" else value
-
-
 def _interval(test: UncorrectedTest) -> Interval | None:
+    if test.question.kind == "pooled":
+        return test.contrast.pooled.estimate.interval() if test.contrast.pooled else None
     interval = statistics.mean_interval(test.contrast.values, floor=test.contrast.floor)
-    return interval and (_on_scale(test, interval[0]), _on_scale(test, interval[1]))
+    return interval and (test.on_scale(interval[0]), test.on_scale(interval[1]))
 
 
 def _test_of(test: UncorrectedTest) -> str:
+    if test.question.kind == "pooled":
+        return "t-test over cells (Hartung-Knapp, fixed n)" if test.contrast.pooled else ""
     if not statistics.deviation_of(test.contrast.values, test.contrast.floor):
         return "sign-flip test (no variance)"
     if test.question.kind == "time" and test.is_better:

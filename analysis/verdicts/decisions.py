@@ -66,12 +66,11 @@ def _answer(test: UncorrectedTest, p: float | None, p_other: float | None) -> tu
         return OPEN, test.contrast.missing
     if test.confounding.refused:
         return REFUSED, test.confounding.refused
-    values = test.contrast.values
-    if len(values) < 2:
-        return UNDECIDED, "n = 1"
+    if len(test.contrast.values) < 2:
+        return UNDECIDED, test.spoken_n
     claimed, otherwise = p is not None and p <= ALPHA, p_other is not None and p_other <= ALPHA
     if test.question.kind == "equivalence":
-        return (EQUIVALENT, "") if claimed else (NO, "") if otherwise else (UNDECIDED, f"n = {len(values)}")
+        return (EQUIVALENT, "") if claimed else (NO, "") if otherwise else (UNDECIDED, test.spoken_n)
     if test.question.kind == "time" and (worse := loss_of_accuracy(test)):
         return worse
     if claimed:
@@ -79,7 +78,7 @@ def _answer(test: UncorrectedTest, p: float | None, p_other: float | None) -> tu
         return (YES if test.is_better else NO), too_small
     if otherwise:
         return EQUIVALENT, ""
-    return UNDECIDED, f"n = {len(values)}"
+    return UNDECIDED, test.spoken_n
 
 
 def _spoken_margin(test: UncorrectedTest) -> str:

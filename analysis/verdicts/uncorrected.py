@@ -12,6 +12,7 @@ from analysis.comparison.confounds import Confounding, confounding
 from analysis.comparison.contrast import Contrast
 from analysis.comparison.contrasts import contrasts
 from analysis.comparison.runs import arms_of, label_of, metric_of, rows_of
+from analysis.numbers import count
 from analysis.reading.results import Setting
 from analysis.statistics import ALPHA
 from raysweep.experiment import Arm, Metric, Question, is_of_arm
@@ -57,11 +58,21 @@ class UncorrectedTest:
     @property
     def is_better(self) -> bool:
         """Whether the estimate is on the side that the question, or the metric itself, calls better."""
-        mean, lower = fmean(self.contrast.values), (self.question.better or self.metric.better) == "lower"
+        mean, lower = self.contrast.estimate, (self.question.better or self.metric.better) == "lower"
         if self.question.kind == "target":
             target = target_of(self.question)
             return mean <= target if lower else mean >= target
         return mean < 0 if lower else mean > 0
+
+    @property
+    def spoken_n(self) -> str:
+        """`n = 5`, or how many cells a pooled answer rests on."""
+        n = len(self.contrast.values)
+        return count(n, "cell") if self.question.kind == "pooled" else f"n = {n}"
+
+    def on_scale(self, value: float) -> float:
+        """A value on the scale of the contrast, on that of the estimate."""
+        return math.expm1(value) if self.question.kind == "time" else value
 
 
 def uncorrected_tests(asked: WrittenQuestion, setting: Setting) -> list[UncorrectedTest]:
@@ -91,6 +102,9 @@ def _test(asked: WrittenQuestion, contrast: Contrast, setting: Setting) -> Uncor
 def p_values(test: UncorrectedTest) -> tuple[float | None, float | None]:
     """The p-values of the claim and of its opposite."""
     values, margin, floor = test.contrast.values, test.margin, test.contrast.floor
+    if test.question.kind == "pooled":
+        pooled = test.contrast.pooled
+        return (pooled.estimate.p(), pooled.estimate.p_within(margin)) if pooled else (None, None)
     if test.question.kind == "equivalence":
         beyond = [statistics.one_sided_test([sign * value for value in values], margin, floor) for sign in (1, -1)]
         least = None if None in beyond else min(1.0, 2 * min(p for p in beyond if p is not None))

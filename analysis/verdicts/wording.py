@@ -5,9 +5,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from analysis.numbers import with_unit, written
+from analysis.numbers import with_unit
 from analysis.statistics import ALPHA
+from analysis.verdicts.beside import n_of, pooled_remarks, sensitivity_remark
 from analysis.verdicts.power import MOST_SEEDS
+from analysis.verdicts.scale import bounds, signed, size, spoken_p
 from analysis.verdicts.verdict import EQUIVALENT, OPEN, REFUSED, UNDECIDED, Verdict
 
 LOOKS = (
@@ -16,6 +18,8 @@ LOOKS = (
 )
 """The figures are by simulation, without any effect, from five seeds on."""
 
+
+MORE_CELLS = "more cells would be needed: seeds tell little more of how much the cells differ"
 
 MOST_ARMS = 8
 """A line names at most so many arms, and questions."""
@@ -72,7 +76,7 @@ def answer(v: Verdict) -> str:
     if v.answer in (OPEN, REFUSED):
         return f"{v.answer}: {v.reason}"
     if v.answer == EQUIVALENT:
-        return f"equivalent (within {_size(v, v.matters)})"
+        return f"equivalent (within {size(v, v.matters)})"
     return f"{v.answer} ({v.reason})" if v.reason else v.answer
 
 
@@ -80,7 +84,7 @@ def estimate(v: Verdict) -> str:
     """`+1.23 [+0.45, +2.01]`."""
     if v.estimate is None:
         return ""
-    interval = f" [{signed(v, v.interval[0])}, {signed(v, v.interval[1])}]" if v.interval else ""
+    interval = f" {bounds(v, v.interval)}" if v.interval else ""
     shown = with_unit(f"{signed(v, v.estimate)}{interval}", v.unit)
     return f"{shown} per doubling" if v.kind == "trend" else shown
 
@@ -93,14 +97,14 @@ def basis(v: Verdict) -> str:
     if v.equal:
         parts.append(v.equal)
     if v.n > 1:
-        parts.append(f"n = {v.n}")
+        parts.append(n_of(v))
     if v.test:
-        corrected = f" ({_p(v.p_corrected)} after Holm over {v.tests})" if v.tests > 1 else ""
-        parts.append(f"{v.test} p {_p(v.p)}{corrected}")
+        corrected = f" ({spoken_p(v.p_corrected)} after Holm over {v.tests})" if v.tests > 1 else ""
+        parts.append(f"{v.test} p {spoken_p(v.p)}{corrected}")
     if v.p_equivalent is not None and v.kind != "equivalence" and v.p_equivalent <= ALPHA:
-        parts.append(f"two one-sided t-tests p {_p(v.p_equivalent)}{' after Holm' if v.tests > 1 else ''}")
+        parts.append(f"two one-sided t-tests p {spoken_p(v.p_equivalent)}{' after Holm' if v.tests > 1 else ''}")
     if v.p_sign_flip is not None and not v.test.startswith("sign-flip"):
-        parts.append(f"sign-flip p {_p(v.p_sign_flip)}, at best {_p(v.p_sign_flip_least)} with {v.n} pairs")
+        parts.append(f"sign-flip p {spoken_p(v.p_sign_flip)}, at best {spoken_p(v.p_sign_flip_least)} with {v.n} pairs")
     return ", ".join(parts)
 
 
@@ -108,6 +112,8 @@ def remarks(v: Verdict) -> Iterator[str]:
     """What a reader has to know besides: lost runs, differences beyond the factor, the run that would tell."""
     if v.lost:
         yield f"without result: {'; '.join(v.lost)}"
+    yield from pooled_remarks(v)
+    yield from filter(None, [sensitivity_remark(v)])
     yield from v.flags
     if v.isolated_by:
         yield f"would tell them apart: {v.isolated_by}"
@@ -115,6 +121,8 @@ def remarks(v: Verdict) -> Iterator[str]:
 
 def what_would_settle(v: Verdict) -> str:
     """How many more seeds would settle an undecided question, and what they cost."""
+    if v.needed is None and v.kind == "pooled":
+        return MORE_CELLS if v.answer == UNDECIDED else ""
     if v.needed is None:
         return f"more than {MOST_SEEDS:,} seeds would be needed" if v.answer == UNDECIDED and v.n > 1 else ""
     needed = v.needed
@@ -122,7 +130,7 @@ def what_would_settle(v: Verdict) -> str:
     power = f" with {needed.power:.0%} power" if needed.power is not None else ""
     cost = f", {_hours(needed.hours)} of training" if needed.hours is not None else ""
     fewest = needed.seeds_for_smallest
-    smallest = f"; {fewest:,} for the smallest that matters, {_size(v, v.matters)}" if fewest else ""
+    smallest = f"; {fewest:,} for the smallest that matters, {size(v, v.matters)}" if fewest else ""
     return f"{seeds} would show {needed.effect}{power}{cost}{smallest}"
 
 
@@ -146,21 +154,6 @@ def html_of(answered: Answered) -> str:
     note = next((v.note for v in answered.verdicts if v.note), "")
     said = f'<p class="note">{html.escape(note)}</p>' if note else ""
     return f"<section><h3>{html.escape(answered.text)}</h3>{said}{''.join(rows)}</section>"
-
-
-def signed(v: Verdict, value: float) -> str:
-    """A number on the scale of the estimate, as it is shown."""
-    if v.relative:
-        return written(value, "%")
-    return f"{value:.2f}" if v.kind == "target" else written(value, "+")
-
-
-def _size(v: Verdict, value: float) -> str:
-    return f"{value:.0%}" if v.relative else with_unit(f"{value:g}", v.unit)
-
-
-def _p(value: float | None) -> str:
-    return written(value, "p") if value is None or value < 0.1 else f"{value:.2f}"
 
 
 def _hours(hours: float) -> str:
