@@ -1,23 +1,27 @@
 """What a question compares: the metric's differences between its arms, paired by seed, and the runs behind them."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import numpy as np
 import pandas as pd
 
 from analysis.comparison.contrast import NO_SEED, Contrast
-from analysis.comparison.runs import label_of, metric_of, rows_of, varied_fields
+from analysis.comparison.grid import grid
+from analysis.comparison.pairing import hidden_deviation, pairing_fields
+from analysis.comparison.runs import label_of, metric_of, rows_of
 from analysis.comparison.trend import trend
 from analysis.reading.results import Setting
-from raysweep.experiment import Arm, Metric, Question
+from raysweep.experiment import Arm, Question
 
 
 def contrasts(question: Question, setting: Setting) -> list[Contrast]:
     """Every arm and metric of a question, or the one trend or interaction that it asks about."""
     if question.kind == "trend":
         return [trend(question, metric, setting) for metric in question.metrics]
+    if question.kind == "pooled":
+        return [grid(question, arm, metric, setting) for arm in question.arms for metric in question.metrics]
     if question.kind == "interaction":
         one, other, both = question.arms
         terms = [(question.baseline, 1), (one, -1), (other, -1), (both, 1)]
@@ -39,7 +43,7 @@ def _sum(question: Question, terms: Sequence[tuple[Arm, int]], arm: Arm, metric:
     if absent:
         return made(missing=f"no result of {' and '.join(absent)}")
     some_filter = any(not isinstance(term, str) for term, _ in terms)
-    beside = _pairing_fields(rows, setting, question.factor) if some_filter else []
+    beside = pairing_fields(rows, setting, question.factor) if some_filter else []
     series = {}
     for label, part in rows.items():
         values = metric_of(part, metric)
@@ -56,30 +60,16 @@ def _sum(question: Question, terms: Sequence[tuple[Arm, int]], arm: Arm, metric:
         return made(missing=said)
     sums = (pairs * pd.Series({label_of(term): weight for term, weight in terms})).sum(axis=1)
     by_seed = sums.groupby(level=0, sort=False).mean()
-    means = pairs.groupby(level=0, sort=False).mean().mean()
-    hidden = 0.0 if about_time else _hidden_deviation(setting.families.metric(metric), rows.values(), len(terms))
+    sides = pairs.groupby(level=0, sort=False).mean()
+    hidden = 0.0 if about_time else hidden_deviation(setting.families.metric(metric), rows.values(), len(terms))
     return made(
         values=tuple(map(float, by_seed)),
         seeds=tuple(by_seed.index),
         floor=hidden,
-        means={str(label): float(math.exp(mean) if about_time else mean) for label, mean in means.items()},
+        means={str(label): float(math.exp(mean) if about_time else mean) for label, mean in sides.mean().items()},
+        sides={str(label): tuple(map(float, values)) for label, values in sides.items()},
         rows={label: _used(part, pairs, beside) for label, part in rows.items()},
     )
-
-
-def _hidden_deviation(metric: Metric, rows: Iterable[pd.DataFrame], terms: int) -> float:
-    """What the rounding to whole test images hides of the standard deviation of a sum of `terms` values of a metric.
-
-    A number rounded to steps hides step / sqrt(12); it is 0 for a metric that is no count of images.
-    """
-    images = [metric_of(part, "test_samples") for part in rows]
-    known = [float(part.min()) for part in images if len(part)]
-    return 100 / min(known) * math.sqrt(terms * metric.resolution / 12) if known and min(known) > 0 else 0.0
-
-
-def _pairing_fields(rows: Mapping[str, pd.DataFrame], setting: Setting, factor: Sequence[str]) -> list[str]:
-    """What pairs the runs of filters beside the seed: the fields, but for the factor, that vary within an arm."""
-    return sorted({name for part in rows.values() for name in varied_fields(part, setting, factor)})
 
 
 def _keyed(rows: pd.DataFrame, values: pd.Series, beside: Sequence[str]) -> pd.Series:

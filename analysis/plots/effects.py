@@ -14,6 +14,7 @@ from analysis.plots.style import PUBLISHED, Plot, cost_axis, look, panels
 from analysis.published import AIRBENCH, AIRBENCH_DATA
 from analysis.reading.results import Setting, searched
 from analysis.statistics import mean_interval
+from analysis.verdicts.beside import n_of
 from analysis.verdicts.power import duration_of
 from analysis.verdicts.verdict import EQUIVALENT, NO, UNDECIDED, YES, Verdict
 
@@ -91,7 +92,7 @@ RATIOS = (-0.9, -0.75, -0.5, -0.2, -0.1, -0.05, 0.0, 0.05, 0.1, 0.25, 0.5, 1.0, 
 
 def _row_name(v: Verdict, with_setting: bool, with_arm: bool) -> str:
     """The question in two lines, then metric, arm and number of seeds."""
-    told = f"{v.metric}{f', {v.arm}' * with_arm}, n = {v.n}{f', {v.setting[:40]}' * with_setting}"
+    told = f"{v.metric}{f', {v.arm}' * with_arm}, {n_of(v)}{f', {v.setting[:40]}' * with_setting}"
     return "\n".join([*textwrap.wrap(v.text, 54, max_lines=2, placeholder=" ..."), told])
 
 

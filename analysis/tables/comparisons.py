@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from analysis.tables.table import Column, Table
+from analysis.verdicts.scale import signed
+from analysis.verdicts.sensitivity import Sensitivity
 from analysis.verdicts.verdict import Verdict
-from analysis.verdicts.wording import signed
 
 
 def comparisons_table(answers: Sequence[Verdict]) -> Table:
@@ -52,6 +53,8 @@ def _row(v: Verdict) -> dict[str, Any]:
         **{"p_sign_flip": v.p_sign_flip, "p_sign_flip_least": v.p_sign_flip_least},
         **{"p_matters": v.p_matters, "p_equivalent": v.p_equivalent},
         **{"smallest_effect": v.matters, "relative": v.relative},
+        **_sensitivity(v),
+        **_pooled(v),
         **{"flags": "; ".join(v.flags), "lost": "; ".join(v.lost)},
         "more_seeds": v.needed.seeds if v.needed else None,
         "more_hours": v.needed.hours if v.needed else None,
@@ -59,4 +62,39 @@ def _row(v: Verdict) -> dict[str, Any]:
         **{"isolated_by": v.isolated_by, "runs": " ".join(v.runs)},
         "shown_estimate": signed(v, v.estimate) if v.estimate is not None else "",
         "shown_interval": " .. ".join(signed(v, end) for end in v.interval or ()),
+    }
+
+
+def _sensitivity(v: Verdict) -> dict[str, Any]:
+    """What other tests of the same values say, for a fixed n and not corrected."""
+    found = v.sensitivity or Sensitivity()
+    m, unpaired = found.moderated, found.unpaired
+    r, (r_low, r_high) = found.correlation or (None, (None, None))
+    return {
+        **{"p_moderated": m and m.p, "moderated_df": m and m.degrees, "d0": m and m.d0, "s0": m and m.s0},
+        "moderated_ci95_lo": m and m.interval[0],
+        "moderated_ci95_hi": m and m.interval[1],
+        "moderated_cells": m and m.cells,
+        "p_unpaired": unpaired and unpaired.p,
+        "unpaired_ci95_lo": unpaired and unpaired.interval[0],
+        "unpaired_ci95_hi": unpaired and unpaired.interval[1],
+        **{"correlation": r, "correlation_ci95_lo": r_low, "correlation_ci95_hi": r_high},
+    }
+
+
+def _pooled(v: Verdict) -> dict[str, Any]:
+    """How much the cells of a grid differ, and which stand out."""
+    pooled = v.pooled
+    h = pooled and pooled.heterogeneity
+    return {
+        "cells": pooled and pooled.cells,
+        "cells_above_zero": pooled and pooled.above,
+        "tau": h and h.tau,
+        "i2": h and h.share,
+        "p_heterogeneity": h and h.p,
+        "prediction95_lo": pooled and pooled.prediction[0],
+        "prediction95_hi": pooled and pooled.prediction[1],
+        "cells_that_differ": "; ".join(f"{name} {away:+.4g}" for name, (away, _) in pooled.differing.items())
+        if pooled
+        else "",
     }

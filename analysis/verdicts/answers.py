@@ -4,7 +4,6 @@ The exact sign-flip test stands beside the test that decides. What is undecided 
 and what they cost.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from statistics import fmean, stdev
@@ -18,8 +17,10 @@ from analysis.reading.results import Results, Setting
 from analysis.statistics import Interval
 from analysis.verdicts.commands import isolating_command
 from analysis.verdicts.decisions import Decision, decide
+from analysis.verdicts.offered import offered
 from analysis.verdicts.power import seeds_needed
 from analysis.verdicts.reselected import without_selection
+from analysis.verdicts.sensitivity import Sensitivity, sensitivities
 from analysis.verdicts.uncorrected import UncorrectedTest, is_there, lost, spoken_accuracy, uncorrected_tests
 from analysis.verdicts.verdict import UNDECIDED, Verdict
 from raysweep.ledger import WrittenQuestion
@@ -34,7 +35,7 @@ def verdicts(results: Results) -> list[Verdict]:
     isolated: list[UncorrectedTest] = []
     for setting in results.settings:
         own = [test for asked in _asked(results, setting) for test in uncorrected_tests(asked, setting)]
-        tests += own
+        tests += [*own, *offered(own)]
         isolated += [alone for test in own for alone in _isolated(test, results.settings)]
     answered = {(test.setting.dataset, test.question.name) for test in tests if not test.contrast.missing}
     for dataset, setting in results.across.items():
@@ -42,9 +43,9 @@ def verdicts(results: Results) -> list[Verdict]:
         both = [test for asked in left for test in uncorrected_tests(asked, setting)]
         tests += [test for test in both if not test.contrast.missing]
     tests += isolated
-    decisions = decide(tests)
-    found = [_verdict(test, decision) for test, decision in zip(tests, decisions, strict=True)]
-    others = [other and _verdict(*other) for other in without_selection(tests, decisions)]
+    decisions, beside = decide(tests), sensitivities(tests)
+    found = [_verdict(*known) for known in zip(tests, decisions, beside, strict=True)]
+    others = [other and _verdict(*other, Sensitivity()) for other in without_selection(tests, decisions)]
     return [replace(v, last_epochs=other) if other else v for v, other in zip(found, others, strict=True)]
 
 
@@ -90,7 +91,7 @@ def _asked(results: Results, setting: Setting) -> list[WrittenQuestion]:
     ]
 
 
-def _verdict(test: UncorrectedTest, decision: Decision) -> Verdict:
+def _verdict(test: UncorrectedTest, decision: Decision, sensitivity: Sensitivity) -> Verdict:
     question, contrast = test.question, test.contrast
     verdict = Verdict(
         question=question.name,
@@ -113,7 +114,7 @@ def _verdict(test: UncorrectedTest, decision: Decision) -> Verdict:
     )
     if contrast.missing:
         return replace(verdict, out_of_reach=_out_of_reach(test))
-    verdict = replace(verdict, runs=_names(contrast.rows or {}))
+    verdict = replace(verdict, runs=_names(contrast.rows or {}), sensitivity=sensitivity, pooled=contrast.pooled)
     return verdict if test.confounding.refused else _with_numbers(verdict, test, decision)
 
 
@@ -128,12 +129,12 @@ def _with_numbers(verdict: Verdict, test: UncorrectedTest, decision: Decision) -
     """The verdict with the estimate, the tests, and what is to be said with them."""
     kind, contrast = test.question.kind, test.contrast
     values, n = contrast.values, len(contrast.values)
-    is_difference = kind not in ("target", "equivalence")
+    is_difference = kind not in ("target", "equivalence", "pooled")
     return replace(
         verdict,
-        estimate=_on_scale(test, fmean(values)),
+        estimate=test.on_scale(contrast.estimate),
         interval=_scaled(test, anytime.interval(values, floor=contrast.floor)),
-        interval_fixed=_scaled(test, statistics.t_interval(values, floor=contrast.floor)),
+        interval_fixed=_scaled(test, _fixed_interval(test)),
         std=stdev(values) if n > 1 else None,
         effect_size=_effect_size(test),
         superiority=statistics.superiority(values) if is_difference or kind == "equivalence" else None,
@@ -165,11 +166,6 @@ def _unit(test: UncorrectedTest) -> str:
     return "points" if unit == "%" and test.question.kind != "target" else unit
 
 
-def _on_scale(test: UncorrectedTest, value: float) -> float:
-    """A value on the scale of the contrast, on that of the estimate."""
-    return math.expm1(value) if test.question.kind == "time" else value
-
-
 def _effect_size(test: UncorrectedTest) -> float | None:
     """See `Verdict.effect_size`; None for a target, and where there is no spread to compare with."""
     values = test.contrast.values
@@ -177,12 +173,21 @@ def _effect_size(test: UncorrectedTest) -> float | None:
     return fmean(values) / deviation if deviation and test.question.kind != "target" else None
 
 
+def _fixed_interval(test: UncorrectedTest) -> Interval | None:
+    """The interval for one look: Student's, or of cells that of Hartung and Knapp."""
+    if test.question.kind == "pooled":
+        return test.contrast.pooled.estimate.interval() if test.contrast.pooled else None
+    return statistics.t_interval(test.contrast.values, floor=test.contrast.floor)
+
+
 def _scaled(test: UncorrectedTest, interval: Interval | None) -> Interval | None:
     """An interval on the scale of the estimate."""
-    return interval and (_on_scale(test, interval[0]), _on_scale(test, interval[1]))
+    return interval and (test.on_scale(interval[0]), test.on_scale(interval[1]))
 
 
 def _test_of(test: UncorrectedTest) -> str:
+    if test.question.kind == "pooled":
+        return "t-test over cells (Hartung-Knapp)" if test.contrast.pooled else ""
     if not statistics.deviation_of(test.contrast.values, test.contrast.floor):
         return "sign-flip test (no variance)"
     if test.question.kind == "time" and test.is_better:

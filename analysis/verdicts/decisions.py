@@ -50,10 +50,10 @@ def decide(tests: Sequence[UncorrectedTest]) -> list[Decision]:
 
 
 CLAIMS = {
-    "differs": ("difference", "trend", "interaction", "time", "target"),
+    "differs": ("difference", "trend", "interaction", "time", "pooled", "target"),
     "worse": ("time",),
-    "matters": ("difference", "trend", "interaction", "time", "equivalence"),
-    "equal": ("difference", "trend", "interaction", "time", "equivalence"),
+    "matters": ("difference", "trend", "interaction", "time", "pooled", "equivalence"),
+    "equal": ("difference", "trend", "interaction", "time", "pooled", "equivalence"),
 }
 """The kinds of questions whose answers may make a claim (see `PValues`)."""
 
@@ -94,12 +94,11 @@ def _answer(test: UncorrectedTest, p: PValues) -> tuple[str, str, str]:
         return OPEN, test.contrast.missing, ""
     if test.confounding.refused:
         return REFUSED, test.confounding.refused, ""
-    n = len(test.contrast.values)
-    if n < 2:
-        return UNDECIDED, "n = 1", ""
+    if len(test.contrast.values) < 2:
+        return UNDECIDED, test.spoken_n, ""
     if test.question.kind == "equivalence":
         answer = EQUIVALENT if _shown(p.equal) else NO if _shown(p.matters) else UNDECIDED
-        return answer, f"n = {n}" if answer == UNDECIDED else "", ""
+        return answer, test.spoken_n if answer == UNDECIDED else "", ""
     if test.question.kind == "time" and (unequal := unequal_accuracy(test, p.worse)):
         return *unequal, ""
     if _shown(p.differs):
@@ -107,7 +106,7 @@ def _answer(test: UncorrectedTest, p: PValues) -> tuple[str, str, str]:
         return YES if test.is_better else NO, "", "" if test.question.kind == "target" else size
     if _shown(p.equal):
         return EQUIVALENT, "", ""
-    return UNDECIDED, f"n = {n}", ""
+    return UNDECIDED, test.spoken_n, ""
 
 
 def _shown(p: float | None) -> bool:

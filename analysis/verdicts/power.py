@@ -3,13 +3,13 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean
 
 import pandas as pd
 
 from analysis import sample_sizes, statistics
 from analysis.comparison.contrast import Contrast
 from analysis.numbers import with_unit
+from analysis.pooling.pooled import PooledEffect
 from analysis.sample_sizes import SampleSize
 from analysis.verdicts.commands import more_seeds_command
 from analysis.verdicts.uncorrected import UncorrectedTest, equal_contrast, target_of
@@ -39,8 +39,12 @@ def seeds_needed(test: UncorrectedTest, level: float) -> SeedsNeeded | None:
     They show a difference as large as the one seen, or, where that is larger, the smallest that matters.
     """
     values = test.contrast.values
-    seen, smallest = fmean(values), None
+    seen, smallest = test.contrast.estimate, None
     needed: SampleSize | None
+    if test.contrast.pooled:
+        return _seeds_of_cells(test, test.contrast.pooled, level)
+    if test.question.kind == "pooled":
+        return None
     if len(values) < 2:
         needed, effect = SampleSize(FIRST_LOOK, None), "how much they vary"
     elif test.question.kind == "equivalence":
@@ -53,27 +57,26 @@ def seeds_needed(test: UncorrectedTest, level: float) -> SeedsNeeded | None:
     else:
         needed, effect = _needed(test, level, test.margin), f"a difference of {_spoken(test, test.margin)}"
         if abs(seen) > test.margin:
-            smallest = rounded_up(needed.n - len(values)) if needed and len(values) < needed.n <= MOST_SEEDS else None
+            smallest = needed.n - len(values) if needed and needed.n <= MOST_SEEDS else None
             needed = _needed(test, level, abs(seen))
             effect = f"a difference of {_spoken(test, seen)}, as large as seen,"
     if not needed or needed.n > MOST_SEEDS:
         return None
+    return _more(test, max(1, needed.n - len(values)), needed.power, effect, smallest)
+
+
+def _more(test: UncorrectedTest, more: int, power: float | None, effect: str, smallest: int | None) -> SeedsNeeded:
+    """So many more seeds of the arms, with what they cost."""
     experiments = _experiments(test)
-    seeds = _next_seeds(experiments, test.contrast.seeds, rounded_up(max(1, needed.n - len(values))))
+    seeds = _next_seeds(experiments, test.contrast.seeds, more)
     return SeedsNeeded(
         seeds=len(seeds),
-        power=needed.power,
+        power=power,
         effect=effect,
         hours=_hours(experiments, seeds),
         command=more_seeds_command(test, seeds),
         seeds_for_smallest=smallest,
     )
-
-
-def rounded_up(seeds: int) -> int:
-    """A number of seeds to one digit, since advice from a spread of few values is no better: 9, 20, 300."""
-    step = int(10 ** (len(str(seeds)) - 1))
-    return -(-seeds // step) * step
 
 
 MOST_SEEDS = 1000
@@ -84,6 +87,30 @@ FIRST_LOOK = 3
 
 POWERS = (sample_sizes.POWER, 0.9, 0.95, 0.99)
 """What has stayed undecided with as many seeds as the first asks for is asked with the next."""
+
+
+def _seeds_of_cells(test: UncorrectedTest, pooled: PooledEffect, level: float) -> SeedsNeeded | None:
+    """How many more seeds in each cell of a grid would settle its pooled question; None where only more cells would.
+
+    The mean of k cells of n seeds each has the variance (tau^2 + noise^2 / n) / k, and is tested with k - 1 degrees.
+    """
+    if pooled.noise is None or pooled.heterogeneity is None:
+        return _more(test, FIRST_LOOK - pooled.seeds[0], None, "how much they vary", None)
+    seen, have = abs(pooled.estimate.mean), pooled.seeds[0]
+    effect = max(seen, test.margin)
+
+    def power_of(n: float) -> float:
+        deviation = math.sqrt(tau**2 + noise**2 / n)
+        return sample_sizes.difference_power(pooled.cells, deviation, effect, level)
+
+    tau, noise = pooled.heterogeneity.tau, pooled.noise
+    if power_of(MOST_SEEDS) < sample_sizes.POWER:
+        return None
+    n = next(n for n in range(have + 1, have + MOST_SEEDS) if power_of(n) >= sample_sizes.POWER)
+    as_seen = ", as large as seen," if seen > test.margin else ""
+    return _more(
+        test, n - have, power_of(n), f"a mean difference of {_spoken(test, effect)} over the cells{as_seen}", None
+    )
 
 
 def _needed(test: UncorrectedTest, level: float, effect: float) -> SampleSize | None:

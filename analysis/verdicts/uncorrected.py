@@ -12,6 +12,7 @@ from analysis.comparison.confounds import Confounding, confounding
 from analysis.comparison.contrast import Contrast
 from analysis.comparison.contrasts import contrasts
 from analysis.comparison.runs import arms_of, label_of, metric_of, rows_of
+from analysis.numbers import count
 from analysis.reading.results import Setting
 from analysis.statistics import ALPHA
 from raysweep.experiment import Arm, Metric, Question, is_of_arm
@@ -70,11 +71,21 @@ class UncorrectedTest:
     @property
     def is_better(self) -> bool:
         """Whether the estimate is on the side that the question, or the metric itself, calls better."""
-        mean, lower = fmean(self.contrast.values), (self.question.better or self.metric.better) == "lower"
+        mean, lower = self.contrast.estimate, (self.question.better or self.metric.better) == "lower"
         if self.question.kind == "target":
             target = target_of(self.question)
             return mean <= target if lower else mean >= target
         return mean < 0 if lower else mean > 0
+
+    @property
+    def spoken_n(self) -> str:
+        """`n = 5`, or how many cells a pooled answer rests on."""
+        n = len(self.contrast.values)
+        return count(n, "cell") if self.question.kind == "pooled" else f"n = {n}"
+
+    def on_scale(self, value: float) -> float:
+        """A value on the scale of the contrast, on that of the estimate."""
+        return math.expm1(value) if self.question.kind == "time" else value
 
 
 def uncorrected_tests(asked: WrittenQuestion, setting: Setting) -> list[UncorrectedTest]:
@@ -109,6 +120,8 @@ def p_values(test: UncorrectedTest) -> PValues:
         fixed = statistics.t_test(values, target, floor)
         return PValues(differs=anytime.two_sided(values, target, floor), fixed=fixed)
     matters, equal = anytime.beyond(values, margin, floor), anytime.equivalence(values, margin, floor)
+    if kind == "pooled":
+        return _of_cells(test, PValues(differs=anytime.two_sided(values, floor=floor), matters=matters, equal=equal))
     if kind == "equivalence":
         return PValues(matters=matters, equal=equal, fixed=statistics.equivalence_test(values, margin, floor))
     differs, fixed, worse = anytime.two_sided(values, floor=floor), statistics.t_test(values, floor=floor), None
@@ -121,6 +134,20 @@ def p_values(test: UncorrectedTest) -> PValues:
             fixed = _both(fixed, statistics.one_sided_test(gains, -within, accuracy.floor))
             matters = _both(matters, differs)
     return PValues(differs=differs, matters=matters, equal=equal, worse=worse, fixed=fixed)
+
+
+def _of_cells(test: UncorrectedTest, at_any_look: PValues) -> PValues:
+    """The p-values of a pooled effect: at any look the cells are values like others, and both tests have to agree."""
+    pooled = test.contrast.pooled
+    if pooled is None:
+        return PValues()
+    fixed = pooled.estimate.p()
+    return PValues(
+        differs=_both(at_any_look.differs, fixed),
+        matters=_both(at_any_look.matters, fixed),
+        equal=_both(at_any_look.equal, pooled.estimate.p_within(test.margin)),
+        fixed=fixed,
+    )
 
 
 def _both(p: float | None, other: float | None) -> float | None:

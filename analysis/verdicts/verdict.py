@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from analysis.pooling.pooled import PooledEffect
 from analysis.statistics import Interval
 from analysis.verdicts.power import SeedsNeeded
+from analysis.verdicts.sensitivity import Sensitivity
 
 YES, NO, EQUIVALENT, UNDECIDED, REFUSED, OPEN = "yes", "no", "equivalent", "undecided", "refused", "open"
 AT_LEAST, LESS, SIZE_OPEN = "by at least what matters", "by less than what matters", "size open"
@@ -72,6 +74,10 @@ class Verdict:
     """Sentences on what the arms differ in beyond the factor, and on a question that came after its results."""
     lost: tuple[str, ...] = ()
     """Runs of the arms that failed, diverged or are missing."""
+    sensitivity: Sensitivity | None = None
+    """What other tests of the same values say, for a fixed n and uncorrected: they stand beside the answer."""
+    pooled: PooledEffect | None = None
+    """How much cells differ, for a question that is pooled over them."""
     over: str = ""
     """The field that a trend is over."""
     last_epochs: "Verdict | None" = None

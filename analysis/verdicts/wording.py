@@ -5,9 +5,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from analysis.numbers import with_unit, written
+from analysis.numbers import with_unit
 from analysis.statistics import ALPHA, Interval
+from analysis.verdicts.beside import n_of, pooled_remarks, sensitivity_remark
 from analysis.verdicts.power import MOST_SEEDS
+from analysis.verdicts.scale import bounds, signed, size, spoken_p
 from analysis.verdicts.verdict import EQUIVALENT, OPEN, REFUSED, SIZE_OPEN, UNDECIDED, Verdict
 
 ANY_LOOK = (
@@ -16,6 +18,8 @@ ANY_LOOK = (
 )
 SIGN_FLIP = "Of n pairs the sign-flip test gives no p below 2^(1 - n): 0.25 for 3, 0.0625 for 5, 0.031 for 6."
 
+
+MORE_CELLS = "more cells would be needed: seeds tell little more of how much the cells differ"
 
 MOST_ARMS = 8
 """A line names at most so many arms, and questions."""
@@ -72,9 +76,9 @@ def answer(v: Verdict) -> str:
     if v.answer in (OPEN, REFUSED):
         return f"{v.answer}: {v.reason}"
     if v.answer == EQUIVALENT:
-        return f"equivalent (within {_size(v, v.matters)})"
+        return f"equivalent (within {size(v, v.matters)})"
     if v.size:
-        return f"{v.answer}, {v.size}" if v.size == SIZE_OPEN else f"{v.answer}, {v.size} ({_size(v, v.matters)})"
+        return f"{v.answer}, {v.size}" if v.size == SIZE_OPEN else f"{v.answer}, {v.size} ({size(v, v.matters)})"
     return f"{v.answer} ({v.reason})" if v.reason else v.answer
 
 
@@ -94,16 +98,17 @@ def basis(v: Verdict) -> str:
     if v.equal:
         parts.append(v.equal)
     if v.n > 1:
-        parts.append(f"n = {v.n}")
+        parts.append(n_of(v))
     if v.p is not None:
-        parts.append(f"p {_p(v.p)} at any look{_corrected(v, v.p_corrected)}")
+        corrected = f" ({spoken_p(v.p_corrected)} after Holm over {v.tests})" if v.tests > 1 else ""
+        parts.append(f"p {spoken_p(v.p)} at any look{corrected}")
         parts += ["so few seeds have no interval yet that holds at any look"] * (v.interval is None)
     if v.p_equivalent is not None and v.kind != "equivalence" and v.p_equivalent <= ALPHA:
-        parts.append(f"of equivalence p {_p(v.p_equivalent)}{' after Holm' if v.tests > 1 else ''}")
+        parts.append(f"of equivalence p {spoken_p(v.p_equivalent)}{' after Holm' if v.tests > 1 else ''}")
     if v.test:
-        parts.append(f"fixed n: {v.test} p {_p(v.p_fixed)}{_spoken_interval(v, v.interval_fixed)}")
+        parts.append(f"fixed n: {v.test} p {spoken_p(v.p_fixed)}{_spoken_interval(v, v.interval_fixed)}")
     if v.p_sign_flip is not None and not v.test.startswith("sign-flip"):
-        parts.append(f"sign-flip p {_p(v.p_sign_flip)}")
+        parts.append(f"sign-flip p {spoken_p(v.p_sign_flip)}")
     return ", ".join(parts)
 
 
@@ -118,6 +123,8 @@ def remarks(v: Verdict) -> Iterator[str]:
     """What a reader has to know besides: lost runs, differences beyond the factor, the run that would tell."""
     if v.lost:
         yield f"without result: {'; '.join(v.lost)}"
+    yield from pooled_remarks(v)
+    yield from filter(None, [sensitivity_remark(v)])
     yield from v.flags
     if v.last_epochs:
         yield f"over the last five epochs instead of the best one: {headline(v.last_epochs)}"
@@ -129,15 +136,22 @@ def remarks(v: Verdict) -> Iterator[str]:
 
 def what_would_settle(v: Verdict) -> str:
     """How many more seeds would settle an undecided question, and what they cost."""
+    if v.needed is None and v.kind == "pooled":
+        return MORE_CELLS if v.answer == UNDECIDED else ""
     if v.needed is None:
         return f"more than {MOST_SEEDS:,} seeds would be needed" if v.answer == UNDECIDED and v.n > 1 else ""
     needed = v.needed
-    seeds = f"{'about ' * (needed.seeds >= 10)}{needed.seeds:,} more seed{'s' * (needed.seeds != 1)}"
     power = f" with {min(0.99, round(needed.power, 1)):.0%} power" if needed.power is not None else ""
     cost = f", {_hours(needed.hours)} of training" if needed.hours is not None else ""
     fewest = needed.seeds_for_smallest
-    smallest = f"; {fewest:,} for the smallest that matters, {_size(v, v.matters)}" if fewest else ""
+    smallest = f"; {_about(fewest)} for the smallest that matters, {size(v, v.matters)}" if fewest else ""
+    seeds = f"{_about(needed.seeds)} more seed{'s' * (needed.seeds != 1)}"
     return f"{seeds} would show {needed.effect}{power}{cost}{smallest}"
+
+
+def _about(seeds: int) -> str:
+    """A number of seeds to one digit, since advice from the spread of few values is no better."""
+    return str(seeds) if seeds < 10 else f"about {float(f'{seeds:.1g}'):,.0f}"
 
 
 def html_of(answered: Answered) -> str:
@@ -162,27 +176,8 @@ def html_of(answered: Answered) -> str:
     return f"<section><h3>{html.escape(answered.text)}</h3>{said}{''.join(rows)}</section>"
 
 
-def signed(v: Verdict, value: float) -> str:
-    """A number on the scale of the estimate, as it is shown."""
-    if v.relative:
-        return written(value, "%")
-    return f"{value:.2f}" if v.kind == "target" else written(value, "+")
-
-
 def _spoken_interval(v: Verdict, interval: Interval | None) -> str:
-    return f" [{signed(v, interval[0])}, {signed(v, interval[1])}]" if interval else ""
-
-
-def _corrected(v: Verdict, p: float | None) -> str:
-    return f" ({_p(p)} after Holm over {v.tests})" if v.tests > 1 else ""
-
-
-def _size(v: Verdict, value: float) -> str:
-    return f"{value:.0%}" if v.relative else with_unit(f"{value:g}", v.unit)
-
-
-def _p(value: float | None) -> str:
-    return written(value, "p") if value is None or value < 0.1 else f"{value:.2f}"
+    return f" {bounds(v, interval)}" if interval else ""
 
 
 def _hours(hours: float) -> str:

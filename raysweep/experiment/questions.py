@@ -54,7 +54,7 @@ def is_of_arm(arm: Arm, experiment: str, config: Mapping[str, Any]) -> bool:
     return all(config.get(name) == value for name, value in arm.fields.items())
 
 
-Kind = Literal["difference", "equivalence", "trend", "interaction", "time", "target", "search"]
+Kind = Literal["difference", "equivalence", "trend", "interaction", "time", "pooled", "target", "search"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,7 +71,7 @@ class Question:
     difference that matters."""
     arms: tuple[Arm, ...]
     """What is compared. An interaction has three: one change, another, and both together. A trend has the members of
-    its series."""
+    its series. Those of a pooled question, and its baseline, are filters."""
     metrics: tuple[str, ...]
     """Fields of the results."""
     baseline: Arm = ""
@@ -82,6 +82,7 @@ class Question:
     trend         slope of the metric per doubling of the field `over`, by seed
     interaction   what two changes do together beyond what each does alone
     time          arm over baseline, of a time or a speed, where both are equal in `equal`
+    pooled        arm minus baseline over a grid: in each cell, as all fields but `factor` make them, and over all cells
     target        whether a mean reaches `target`
     search        from where on it does"""
     better: Direction | None = None
@@ -123,8 +124,10 @@ class Question:
             return "has no metrics"
         if self.kind == "interaction" and len(self.arms) != 3:
             return f"is about an interaction and has {len(self.arms)} arms, not 3"
-        if self.kind in ("difference", "equivalence", "interaction", "time") and not self.baseline:
+        if self.kind in ("difference", "equivalence", "interaction", "time", "pooled") and not self.baseline:
             return "has no baseline"
+        if self.kind == "pooled" and (named := [arm for arm in (self.baseline, *self.arms) if isinstance(arm, str)]):
+            return f"is pooled over the cells of a grid, and {named[0]!r} is one experiment: give a Filter"
         if self.kind == "time" and not self.equal:
             return "does not say which metric has to be equal"
         if self.kind in ("target", "search") and self.target is None:
