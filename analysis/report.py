@@ -15,6 +15,7 @@ from analysis.plots import Plot, all_plots
 from analysis.reading.results import Results, searched
 from analysis.tables.overall import all_tables
 from analysis.tables.table import Table
+from analysis.verdicts.images import without_images
 from analysis.verdicts.verdict import OPEN, Verdict
 from analysis.verdicts.wording import (
     LOOKS,
@@ -56,7 +57,7 @@ def html_report(results: Results, answers: Sequence[Verdict], tables: Sequence[T
         title=html.escape(f"Results of {results.location}"),
         overview=html.escape(overview(results)),
         notices=f'<ul class="notices">{notices}</ul>' if notices else "",
-        answers=_answers(answers) + f'<p class="note">{html.escape(LOOKS)}</p>' * _looked(answers)
+        answers=_answers(answers) + "".join(f'<p class="note">{html.escape(line)}</p>' for line in _said_once(answers))
         or "<p>No questions were written down with these results.</p>",
         tables="".join(f'<section id="{table.name}">{table.html(MOST_ROWS)}</section>' for table in shown),
         runs="".join(table.html(MOST_ROWS) for table in tables if table.name == "results"),
@@ -84,8 +85,9 @@ def markdown_report(
             if v.needed and v.needed.command:
                 lines.append(f"  - `{v.needed.command}`")
         lines.append("")
-    lines += [LOOKS, ""] * _looked(answers)
-    lines += ["## Tables", "", *(table.markdown() for table in tables if 0 < len(table.rows) <= MOST_ROWS)]
+    for line in _said_once(answers):
+        lines += [line, ""]
+    lines += ["## Tables", "", *(table.markdown() for table in tables if 0 < table.n_shown <= MOST_ROWS)]
     lines += ["## Plots", ""]
     for plot in plots:
         lines += [f"![{plot.title}](plots/{plot.name}.png)", "", plot.caption, ""]
@@ -150,6 +152,11 @@ def _own_version() -> str:
         return version("raysweep")
     except PackageNotFoundError:  # run from a checkout that nobody installed
         return "of a checkout"
+
+
+def _said_once(answers: Sequence[Verdict]) -> list[str]:
+    """What holds for the answers together."""
+    return list(filter(None, [LOOKS * _looked(answers), without_images(answers)]))
 
 
 def _looked(answers: Sequence[Verdict]) -> bool:

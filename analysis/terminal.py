@@ -15,6 +15,7 @@ from analysis.tables.overall import runs_table
 from analysis.tables.scattering import filter_change_table, significance_table
 from analysis.tables.searches import search_tables
 from analysis.verdicts.answers import verdicts
+from analysis.verdicts.images import without_images
 from analysis.verdicts.verdict import EQUIVALENT, NO, OPEN, REFUSED, UNDECIDED, YES, Verdict
 from analysis.verdicts.wording import (
     LOOKS,
@@ -81,6 +82,8 @@ def print_results(results: Results, console: Console | None = None, answers: lis
         _print_answer(answered, console)
     if any(v.needed and v.n > 1 for v in answers):
         console.print(Text(LOOKS, style="dim"))
+    if line := without_images(answers):
+        console.print(Text(line, style="dim"))
 
 
 def _print_answer(answered: Answered, console: Console) -> None:

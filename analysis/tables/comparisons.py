@@ -12,11 +12,13 @@ def comparisons_table(answers: Sequence[Verdict]) -> Table:
     rows = []
     for v in answers:
         low, high = v.interval or (None, None)
+        over_images = (v.over_images and v.over_images.interval) or (None, None)
         rows.append(
             {
                 **{"question": v.question, "text": v.text, "kind": v.kind, "setting": v.setting, "metric": v.metric},
                 **{"arm": v.arm, "baseline": v.baseline, "answer": v.answer, "reason": v.reason},
                 **{"estimate": v.estimate, "ci95_lo": low, "ci95_hi": high, "std": v.std, "n": v.n},
+                **{"ci95_images_lo": over_images[0], "ci95_images_hi": over_images[1]},
                 "equal": v.equal,
                 "mean_arm": (v.means or {}).get(v.arm),
                 "mean_baseline": (v.means or {}).get(v.baseline),

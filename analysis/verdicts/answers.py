@@ -14,6 +14,7 @@ import pandas as pd
 from analysis import statistics
 from analysis.comparison.cells import implied_questions
 from analysis.comparison.runs import arms_of, label_of, rows_of
+from analysis.images.compared import over_images
 from analysis.reading.results import Results, Setting
 from analysis.statistics import Interval
 from analysis.verdicts.commands import isolating_command
@@ -125,10 +126,12 @@ def _with_numbers(verdict: Verdict, test: UncorrectedTest, decision: Decision) -
     kind, contrast = test.question.kind, test.contrast
     values, n = contrast.values, len(contrast.values)
     is_difference = kind not in ("target", "equivalence")
+    interval = _interval(test)
     return replace(
         verdict,
         estimate=_on_scale(test, fmean(values)),
-        interval=_interval(test),
+        interval=interval,
+        over_images=over_images(test.question, contrast, test.setting, interval),
         std=stdev(values) if n > 1 else None,
         n=n,
         seeds=contrast.seeds,

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from analysis.images.compared import OverImages
 from analysis.statistics import Interval
 from analysis.verdicts.power import SeedsNeeded
 
@@ -30,6 +31,8 @@ class Verdict:
     """The unit of the estimate: that of the metric, or points for percentages that are subtracted."""
     interval: Interval | None = None
     """95 % interval of the estimate."""
+    over_images: OverImages | None = None
+    """What the estimate is over seeds and test images; None where it is no difference of two accuracies."""
     std: float | None = None
     """Standard deviation over seeds of the differences, for times of their logarithms (divisor n - 1)."""
     n: int = 0

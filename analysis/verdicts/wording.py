@@ -7,6 +7,7 @@ from itertools import groupby
 
 from analysis.numbers import with_unit, written
 from analysis.statistics import ALPHA
+from analysis.verdicts.images import over_images_said
 from analysis.verdicts.power import MOST_SEEDS
 from analysis.verdicts.verdict import EQUIVALENT, OPEN, REFUSED, UNDECIDED, Verdict
 
@@ -94,6 +95,8 @@ def basis(v: Verdict) -> str:
         parts.append(v.equal)
     if v.n > 1:
         parts.append(f"n = {v.n}")
+    if said := over_images_said(v):
+        parts.append(said)
     if v.test:
         corrected = f" ({_p(v.p_corrected)} after Holm over {v.tests})" if v.tests > 1 else ""
         parts.append(f"{v.test} p {_p(v.p)}{corrected}")
