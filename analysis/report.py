@@ -85,7 +85,7 @@ def markdown_report(
                 lines.append(f"  - `{v.needed.command}`")
         lines.append("")
     lines += [text for line in footnotes(answers) for text in (line, "")]
-    lines += ["## Tables", "", *(table.markdown() for table in tables if 0 < len(table.rows) <= MOST_ROWS)]
+    lines += ["## Tables", "", *(table.markdown() for table in tables if 0 < table.n_shown <= MOST_ROWS)]
     lines += ["## Plots", ""]
     for plot in plots:
         lines += [f"![{plot.title}](plots/{plot.name}.png)", "", plot.caption, ""]

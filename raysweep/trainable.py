@@ -187,6 +187,14 @@ RESERVED = frozenset(
 """What raysweep and Ray add to the reports "start" and "epoch", which can have no fields of these names."""
 
 
+PREDICTIONS = "predictions.npz"
+"""The file in `save_dir` by which a run may hand over what it finds each of its test images to be. numpy.savez writes
+it: `classes` and `labels`, whole numbers from 0 on, [n], the found and the true class of each image in a fixed order;
+`metrics`, the names of the results, in percent, that are the accuracy of these classes; and `images`, a text that is
+the same for runs on the same data just where they were tested on the same images in the same order (without it, the
+labels alone tell that). It is kept beside the record, and taken out of the folder. A run may go without it."""
+
+
 class Trainable(Protocol):
     """The functions that each trainable has to define."""
 
@@ -204,7 +212,8 @@ class Trainable(Protocol):
         have a process group of torch.distributed. Checkpoints belong into the folder `config.save_dir`: with the same
         configuration a run that was cut off is started again there, and goes on. When a file `stop` appears in it, the
         run is to write its checkpoint and end. A worker that rewrites `pulse-RANK` there (as `trainables.control` does)
-        is ended if it does not get on.
+        is ended if it does not get on. Before the result, the first worker may leave `predictions.npz` there (see
+        `PREDICTIONS`), by which answers also say how much they depend on the test images.
 
         Exceptions end the run. FloatingPointError is for a loss that is not finite, which is not tried again;
         MemoryError and torch.OutOfMemoryError for want of memory; a class of exceptions with an attribute

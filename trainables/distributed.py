@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from trainables.device import cpu_name
@@ -81,6 +82,19 @@ class Workers:
         of_all = [torch.empty_like(own) for _ in range(self.world_size)]
         dist.all_gather(of_all, own)
         return [tensor.tolist() for tensor in of_all]
+
+    def interleaved(self, own: Tensor, n: int) -> Tensor:
+        """Of all processes' numbers, whole numbers [n] on the CPU: number i is one of process i modulo `world_size`.
+
+        `own` are those of this process, in their order.
+        """
+        if self.world_size == 1:
+            return own.cpu()
+        share = -(-n // self.world_size)
+        padded = F.pad(own, (0, share - len(own)))
+        of_all = [torch.empty_like(padded) for _ in range(self.world_size)]
+        dist.all_gather(of_all, padded)
+        return torch.stack(of_all, dim=1).flatten()[:n].cpu()
 
     def memory(self) -> dict[str, int]:
         """`peak_memory_bytes`, the most that a worker has held, and on a GPU `device_memory_bytes`, all that it has.

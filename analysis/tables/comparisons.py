@@ -37,11 +37,13 @@ def comparisons_table(answers: Sequence[Verdict]) -> Table:
 def _row(v: Verdict) -> dict[str, Any]:
     low, high = v.interval or (None, None)
     low_fixed, high_fixed = v.interval_fixed or (None, None)
+    low_images, high_images = (v.over_images and v.over_images.interval) or (None, None)
     return {
         **{"question": v.question, "text": v.text, "kind": v.kind, "setting": v.setting, "metric": v.metric},
         **{"arm": v.arm, "baseline": v.baseline, "answer": v.answer, "size": v.size},
         "reason": v.reason,
         **{"estimate": v.estimate, "ci95_lo": low, "ci95_hi": high, "std": v.std, "n": v.n},
+        **{"ci95_images_lo": low_images, "ci95_images_hi": high_images},
         **{"effect_size": v.effect_size, "superiority": v.superiority},
         "answer_last5": v.last_epochs.answer if v.last_epochs else v.answer,
         "equal": v.equal,

@@ -14,6 +14,7 @@ from analysis.reading.families import Families
 from analysis.reading.results import Results, Setting, searched
 from analysis.tables.airbench import cascade_table
 from analysis.tables.comparisons import comparisons_table
+from analysis.tables.images import image_tables
 from analysis.tables.scattering import experiments_table, filter_change_table, significance_table
 from analysis.tables.searches import search_tables
 from analysis.tables.table import Column, Table
@@ -34,6 +35,7 @@ def all_tables(results: Results, answers: Sequence[Verdict]) -> list[Table]:
         filter_change_table(results),
         cascade_table(results),
         *search_tables(results),
+        *image_tables(answers),
     ]
     always = ("significance",)
     return [

@@ -35,6 +35,8 @@ class Table:
     columns: Sequence[Column]
     note: str = ""
     """What its numbers are, in a sentence or two."""
+    most_shown: int | None = None
+    """How many rows are shown at most; the CSV file has all."""
 
     @classmethod
     def of(cls, rows: Sequence[Mapping[str, Any]], **parts: Any) -> "Table":
@@ -43,11 +45,16 @@ class Table:
         known = [column.name for column in parts["columns"]]
         return cls(rows=frame if len(frame.columns) else pd.DataFrame(columns=known), **parts)
 
+    @property
+    def n_shown(self) -> int:
+        """How many rows are shown."""
+        return len(self.rows) if self.most_shown is None else min(self.most_shown, len(self.rows))
+
     def shown(self, most: int | None = None) -> Iterator[list[str]]:
         """The texts of the shown columns, row by row."""
         names = [column.name for column in self.columns]
         forms = [column.form for column in self.columns]
-        rows = self.rows.reindex(columns=names).head(most if most is not None else len(self.rows))
+        rows = self.rows.reindex(columns=names).head(self.n_shown if most is None else min(most, self.n_shown))
         for values in zip(*(rows[name].tolist() for name in names), strict=True):
             yield [written(value, form) for value, form in zip(values, forms, strict=True)]
 

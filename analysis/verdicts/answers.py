@@ -13,6 +13,7 @@ import pandas as pd
 from analysis import anytime, statistics
 from analysis.comparison.cells import implied_questions
 from analysis.comparison.runs import arms_of, label_of, rows_of
+from analysis.images.compared import over_images
 from analysis.reading.results import Results, Setting
 from analysis.statistics import Interval
 from analysis.verdicts.commands import isolating_command
@@ -130,11 +131,13 @@ def _with_numbers(verdict: Verdict, test: UncorrectedTest, decision: Decision) -
     kind, contrast = test.question.kind, test.contrast
     values, n = contrast.values, len(contrast.values)
     is_difference = kind not in ("target", "equivalence", "pooled")
+    fixed = _scaled(test, _fixed_interval(test))
     return replace(
         verdict,
         estimate=test.on_scale(contrast.estimate),
         interval=_scaled(test, anytime.interval(values, floor=contrast.floor)),
-        interval_fixed=_scaled(test, _fixed_interval(test)),
+        interval_fixed=fixed,
+        over_images=over_images(test.question, contrast, test.setting, fixed),
         std=stdev(values) if n > 1 else None,
         effect_size=_effect_size(test),
         superiority=statistics.superiority(values) if is_difference or kind == "equivalence" else None,

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from analysis.images.compared import OverImages
 from analysis.pooling.pooled import PooledEffect
 from analysis.statistics import Interval
 from analysis.verdicts.power import SeedsNeeded
@@ -37,6 +38,8 @@ class Verdict:
     """95 % interval of the estimate that holds at all looks together; None where so few values have none yet."""
     interval_fixed: Interval | None = None
     """Student's 95 % interval, for one look at this number of seeds."""
+    over_images: OverImages | None = None
+    """What the estimate is over seeds and test images; None where it is no difference of two accuracies."""
     std: float | None = None
     """Standard deviation over seeds of the differences, for times of their logarithms (divisor n - 1)."""
     effect_size: float | None = None

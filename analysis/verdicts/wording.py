@@ -8,6 +8,7 @@ from itertools import groupby
 from analysis.numbers import with_unit
 from analysis.statistics import ALPHA, Interval
 from analysis.verdicts.beside import n_of, pooled_remarks, sensitivity_remark
+from analysis.verdicts.images import over_images_said, without_images
 from analysis.verdicts.power import MOST_SEEDS
 from analysis.verdicts.scale import bounds, signed, size, spoken_p
 from analysis.verdicts.verdict import EQUIVALENT, OPEN, REFUSED, SIZE_OPEN, UNDECIDED, Verdict
@@ -107,6 +108,7 @@ def basis(v: Verdict) -> str:
         parts.append(f"of equivalence p {spoken_p(v.p_equivalent)}{' after Holm' if v.tests > 1 else ''}")
     if v.test:
         parts.append(f"fixed n: {v.test} p {spoken_p(v.p_fixed)}{_spoken_interval(v, v.interval_fixed)}")
+        parts += filter(None, [over_images_said(v)])
     if v.p_sign_flip is not None and not v.test.startswith("sign-flip"):
         parts.append(f"sign-flip p {spoken_p(v.p_sign_flip)}")
     return ", ".join(parts)
@@ -116,7 +118,7 @@ def footnotes(verdicts: Sequence[Verdict]) -> list[str]:
     """What holds for all answers, said once below them."""
     tested = any(v.p is not None for v in verdicts)
     flipped = any(v.p_sign_flip is not None for v in verdicts)
-    return [ANY_LOOK] * tested + [SIGN_FLIP] * flipped
+    return [*([ANY_LOOK] * tested), *([SIGN_FLIP] * flipped), *filter(None, [without_images(verdicts)])]
 
 
 def remarks(v: Verdict) -> Iterator[str]:

@@ -13,6 +13,13 @@ if TYPE_CHECKING:
     from raysweep.ledger.journal import add_entry, entries
     from raysweep.ledger.opening import load_results, open_ledger, open_to_watch, require_readable
     from raysweep.ledger.plan import read_plan, read_questions, write_plan
+    from raysweep.ledger.predictions import (
+        Predictions,
+        PredictionsError,
+        keep_predictions,
+        read_labels,
+        read_predictions,
+    )
     from raysweep.ledger.questions import WrittenQuestion, read_question
     from raysweep.ledger.reading import UnreadableError
     from raysweep.ledger.record_files import Record
@@ -41,6 +48,13 @@ __getattr__, __all__ = exporting(
         "opening": ("load_results", "open_ledger", "open_to_watch", "require_readable"),
         "plan": ("read_plan", "read_questions", "write_plan"),
         "questions": ("WrittenQuestion", "read_question"),
+        "predictions": (
+            "Predictions",
+            "PredictionsError",
+            "keep_predictions",
+            "read_labels",
+            "read_predictions",
+        ),
         "reading": ("UnreadableError",),
         "record_files": ("Record",),
         "records": (

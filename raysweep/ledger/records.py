@@ -3,6 +3,7 @@
     RESULTS/records/C-s42-1f2e3d4c.json      what a run was, whether it finished or failed, its results and curves
     RESULTS/attempts/C-s42-1f2e3d4c          a line for each time that it was started
     RESULTS/runs/C-s42-1f2e3d4c/             its checkpoints (see `run_folders`)
+    RESULTS/predictions/                     the class that each run finds for each test image (see `predictions`)
     RESULTS/code/                            copies of the code that made the runs (see `code`)
     RESULTS/inbox/                           commands handed over to the sweep that holds the folder
     RESULTS/results.parquet                  all records as one table, a function of the records alone
@@ -24,10 +25,11 @@ import hashlib
 import itertools
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from raysweep.ledger import durable, frames
+from raysweep.ledger.predictions import remove_predictions
 from raysweep.ledger.reading import UnreadableError, exists, names_in
 from raysweep.ledger.record_files import Record, RecordFiles, read_record
 from raysweep.ledger.run_folders import RunFolders, safe_name
@@ -98,16 +100,17 @@ class Ledger:
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         return self.store.append(_attempts(run_name), f"{now} {this_process()}")
 
-    def write(self, record: Record) -> None:
+    def write(self, record: Record, first: Callable[[], Record] = dict) -> None:
         """Add a record, or replace that of the same run. `record["run"]` names it.
 
-        Raises SupersededError where it says which attempt it is of and a later one has begun.
+        `first` is called when the record may be written, to write what belongs beside it; what it returns is added to
+        the record. Raises SupersededError where it says which attempt it is of and a later one has begun.
         """
         run, attempt = record["run"], record.get("attempt")
         with contextlib.nullcontext(0) if attempt is None else self.store.appended(_attempts(run)) as latest:
             if attempt is not None and attempt < latest:
                 raise SupersededError(f"{run}: attempt {attempt} was replaced by attempt {latest}")
-            self.store.put(_record(run), durable.sealed(record))
+            self.store.put(_record(run), durable.sealed({**record, **first()}))
 
     def adopt(self, planned: Sequence[Record]) -> None:
         """Record a finished run of another experiment under the name of a planned run with the same key, too.
@@ -122,11 +125,12 @@ class Ledger:
                 self.write({**done, **plan, "attempt": None, "same_as": done.get("same_as") or done["run"]})
 
     def remove(self, run_name: str) -> None:
-        """Forget a run's record, its checkpoints and its results, so that it is done again from the start.
+        """Forget a run's record, its checkpoints, predictions and results, so that it is done again from the start.
 
         Its attempts stay, so that none of them can record anything from now on.
         """
         self.runs.remove(run_name)  # first, since what cannot be removed would be gone on from
+        remove_predictions(self.store, run_name)
         self.store.withdraw(_record(run_name))
 
     def record(self, run_name: str) -> Record | None:

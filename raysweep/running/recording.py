@@ -1,15 +1,28 @@
 """Writes how a run ended into its record, from whichever process of a trial knows it."""
 
+import contextlib
 import datetime
 import platform
 import socket
 import time
+from collections.abc import Callable
 from importlib.metadata import version
 
-from raysweep.ledger import FAILED, FINISHED, Code, Ledger, LedgerError, Record, open_ledger
+from raysweep.ledger import (
+    FAILED,
+    FINISHED,
+    Code,
+    Ledger,
+    LedgerError,
+    PredictionsError,
+    Record,
+    keep_predictions,
+    open_ledger,
+)
 from raysweep.planning import PlannedRun
 from raysweep.running.failures import MEMORY, Failure, remedies
 from raysweep.running.spec import Attempt, TrialSpec
+from raysweep.trainable import PREDICTIONS, ResultReport
 
 
 def ledger_of(spec: TrialSpec) -> Ledger:
@@ -40,12 +53,51 @@ def record_failure(
     return said or f"{status}: {cause}", not said
 
 
-def record_end(spec: TrialSpec, attempt: Attempt, ending: Record, started: float, restarts: int) -> str | None:
-    """Write how a run ended. Returns None, or a message for people if that is impossible."""
+def record_result(
+    spec: TrialSpec, attempt: Attempt, report: ResultReport, started: float, restarts: int
+) -> tuple[str | None, str]:
+    """Record that a run has finished, with the predictions that it has left in its folder.
+
+    Returns None, or a message for people if the record cannot be written; and what is to be said where the record could
+    be written, but not the predictions.
+    """
+    run, ledger, beside = attempt.run, ledger_of(spec), ""
+    results = report["results"]
+    left = ledger.runs.folder(run.name) / PREDICTIONS
+
+    def keep() -> Record:
+        nonlocal beside
+        try:
+            images = keep_predictions(ledger.store, run.name, left, data=run.facts["data"], results=results)
+        except (OSError, LedgerError, PredictionsError) as error:
+            beside = f", but its predictions were not kept ({error})"
+            return {}
+        return {"predictions": images} if images else {}
+
+    ending = {"status": FINISHED, "kind": "", "error": None, "results": results, "curves": report.get("curves", {})}
+    said = record_end(spec, attempt, ending, started, restarts, keep)
+    if not said and not beside:
+        with contextlib.suppress(OSError):  # they are kept beside the record
+            left.unlink(missing_ok=True)
+    return said, beside
+
+
+def record_end(
+    spec: TrialSpec,
+    attempt: Attempt,
+    ending: Record,
+    started: float,
+    restarts: int,
+    first: Callable[[], Record] = dict,
+) -> str | None:
+    """Write how a run ended, and `first` what belongs to the record (see `Ledger.write`).
+
+    Returns None, or a message for people if that is impossible.
+    """
     times = {"restarts": restarts, "started": _utc(started), "finished": _utc(time.time())}
     record = {**attempt.record(), **ending, **times, "trial": spec.trial, "provenance": _provenance(attempt.run.code)}
     try:
-        ledger_of(spec).write(record)
+        ledger_of(spec).write(record, first)
     except (OSError, LedgerError) as error:
         return f"{ending['status']}; but its record could not be written ({error}), so it is unfinished"
     return None

@@ -13,8 +13,8 @@ import ray.train.collective
 from ray.train import UserCallback
 
 from raysweep.admission import enter_gate
-from raysweep.ledger import FAILED, FINISHED, STOPPED, Ledger, Record
-from raysweep.running.recording import ledger_of, record_end
+from raysweep.ledger import FAILED, FINISHED, STOPPED, Ledger
+from raysweep.running.recording import ledger_of, record_result
 from raysweep.running.rendezvous import process_group
 from raysweep.running.spec import Attempt, WorkerSpec, end_report
 from raysweep.trainable import Report, ResultReport
@@ -85,20 +85,18 @@ def _run(spec: WorkerSpec, attempt: Attempt, train: Train, ledger: Ledger, *, le
     if report is None:
         _report_end(name, STOPPED, "stopped with a checkpoint", left=left + 1)
         return True
-    ending: Record = {"status": FINISHED, "kind": "", "error": None}
-    ending |= {"results": report["results"], "curves": report.get("curves", {})}
-    said = record_end(spec.trial, attempt, ending, started, spec.restarts) if main else None
+    said, beside = record_result(spec.trial, attempt, report, started, spec.restarts) if main else (None, "")
     if main and not said and not attempt.run.keep_last:
         with contextlib.suppress(OSError):  # `--tidy` can remove it later
             ledger.runs.tidy(name, traits.checkpoints, traits.kept)
     seconds = report["results"].get("seconds", time.time() - started)
-    del report, ending
+    del report
     if not left:
         _let_go_of_memory()
     if said:
         _report_end(name, FAILED, said, left=left)
     else:
-        _report_end(name, FINISHED, f"finished, {seconds:.0f} s of training", left=left)
+        _report_end(name, FINISHED, f"finished, {seconds:.0f} s of training{beside}", left=left)
     return False
 
 

@@ -26,6 +26,8 @@ def record(experiment, seed, status=FINISHED, dataset="digits", config=None, **m
         "finished",
         "run",
         "selection",
+        "predictions",
+        "same_as",
     )
     return {
         "run": name,

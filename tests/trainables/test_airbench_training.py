@@ -1,10 +1,13 @@
 """Whole airbench runs on the embedded digits: one process, a series, two processes."""
 
+import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from tests.conftest import run
+from tests.trainables.training import digit_labels
 from trainables.airbench import ABLATIONS, train
 from trainables.cli import UsageError
 
@@ -18,10 +21,21 @@ def result(config):
     return last
 
 
+def predicted(folder, report):
+    """The metrics that a run's predictions have exactly; they are those of the test images in their order."""
+    with np.load(folder / "predictions.npz") as left:
+        assert left["labels"].tolist() == digit_labels()
+        accuracy = 100 * int((left["classes"] == left["labels"]).sum()) / 359
+        metrics = set(left["metrics"].tolist())
+    assert {report["results"][name] for name in metrics} == {accuracy}
+    return metrics
+
+
 def test_a_run_is_a_function_of_its_seed_and_is_done_once(tmp_path):
     config = replace(SHORT, save_dir=str(tmp_path / "0"))
     first = result(config)
     assert first["results"]["steps"] == 17  # eleven batches of 128, one and a half times
+    assert predicted(tmp_path / "0", first) == {"final_acc"}
     assert result(config) == first  # read back, not trained
     again = result(replace(config, save_dir=str(tmp_path / "again")))
     assert [c["train_loss"] for c in again["curves"]["train"]] == [c["train_loss"] for c in first["curves"]["train"]]
@@ -33,7 +47,10 @@ def test_a_run_is_a_function_of_its_seed_and_is_done_once(tmp_path):
 
 
 def test_the_clock_leaves_out_loading_and_warm_up(tmp_path):
-    results = result(replace(SHORT, seed=7, label_smoothing=0.1, save_dir=str(tmp_path)))["results"]
+    """Of one view, the accuracy is that of the single view, which its predictions say."""
+    last = result(replace(SHORT, seed=7, label_smoothing=0.1, tta="none", save_dir=str(tmp_path)))
+    assert predicted(tmp_path, last) == {"final_acc", "acc_single_view"}
+    results = last["results"]
     assert results["train_seconds"] < results["seconds"]
     parts = ("whitening", "augmentation", "forward", "backward", "optimizer", "evaluation")
     named = sum(results[f"{part}_seconds"] for part in parts)
@@ -60,6 +77,8 @@ def test_two_workers_share_the_batch(tmp_path):
         assert ran.returncode == 0, ran.stderr
         (line,) = (line for line in ran.stdout.splitlines() if "epoch 1/" in line)
         losses.append(float(line.split("loss")[1].split()[0]))
+        (folder,) = (tmp_path / name).iterdir()
+        assert predicted(folder, json.loads((folder / "results.json").read_text()))
     # Each worker normalises by its own half of the batch.
     assert losses[1] == pytest.approx(losses[0], rel=0.05)
 

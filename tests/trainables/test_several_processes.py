@@ -1,5 +1,6 @@
 import json
 
+import numpy as np
 import pytest
 import torch
 
@@ -19,6 +20,11 @@ def test_two_workers_give_the_loss_curve_of_one(tmp_path):
     two = run(*TORCHRUN, *FLAGS, *same, "--save-dir", tmp_path / "two", OMP_NUM_THREADS="1")
     assert (one.returncode, two.returncode) == (0, 0), one.stderr + two.stderr
     curves = [json.loads((tmp_path / name / "results.json").read_text())["curves"] for name in ("one", "two")]
+    alone, shared = (np.load(tmp_path / name / "predictions.npz") for name in ("one", "two"))
+    assert alone["labels"].tolist() == shared["labels"].tolist()
+    assert (alone["classes"] == shared["classes"]).mean() > 0.98, "the classes stand by test position"
+    found = json.loads((tmp_path / "two" / "results.json").read_text())["results"]["final_acc"]
+    assert 100 * int((shared["classes"] == shared["labels"]).sum()) / 359 == found
     for phase in ("phase_a", "phase_b"):
         assert len(curves[0][phase]) == 2
         for alone, shared in zip(curves[0][phase], curves[1][phase], strict=True):

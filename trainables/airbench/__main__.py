@@ -1,8 +1,8 @@
 """`python -m trainables.airbench --ablation mirror --data-dir D --runs 5`: a series of seeds, no Ray.
 
 All fields of the configuration are flags that change the named step; --seed is the first of the --runs seeds. Each
-seed leaves results.json in a folder of its own below --save-dir, and a series that was cut off goes on with the seeds
-that are missing. Under torchrun, each batch is shared between the processes.
+seed leaves results.json and predictions.npz in a folder of its own below --save-dir, and a series that was cut off goes
+on with the seeds that are missing. Under torchrun, each batch is shared between the processes.
 """
 
 import argparse

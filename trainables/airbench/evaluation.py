@@ -1,6 +1,7 @@
 """Measures the accuracy on the test images, whose outputs are averaged over views of each image."""
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -10,6 +11,17 @@ from trainables.distributed import Workers
 
 TEST_BATCH = 2000
 """Test images that are evaluated at a time."""
+
+
+class Evaluation(NamedTuple):
+    """What a network makes of the test images."""
+
+    accuracy: float
+    """Percent of the images of all workers that are classified right by the average over their views."""
+    single_view: float
+    """The same by the images alone."""
+    classes: Tensor
+    """The class of each of this worker's images by the average over its views, int64 [n] on its device."""
 
 
 def views(x: Tensor, tta: str) -> list[tuple[Tensor, float]]:
@@ -29,21 +41,21 @@ def views(x: Tensor, tta: str) -> list[tuple[Tensor, float]]:
 
 
 @torch.no_grad()
-def accuracy(
-    net: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], tta: str, workers: Workers
-) -> tuple[float, float]:
-    """Percent of images that are classified right: by the average over the views of `tta`, and by the image alone.
+def accuracy(net: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], tta: str, workers: Workers) -> Evaluation:
+    """Classify images by the average over the views of `tta`, and by the image alone.
 
     `batches` yields this worker's normalised images [B, 3, H, W] and labels [B]; the percentages are over all workers.
     The network is left in evaluation mode.
     """
     net.eval()
-    correct = [0.0, 0.0, 0.0]
+    correct, classes = [0.0, 0.0, 0.0], []
     for x, labels in batches:
         logits = [(net(view), weight) for view, weight in views(x, tta)]
         averaged = sum(weight * part for part, weight in logits)
-        for i, scores in enumerate((averaged, logits[0][0])):
-            correct[i] += (scores.argmax(1) == labels).sum().item()
+        found = [scores.argmax(1) for scores in (averaged, logits[0][0])]
+        for i, of_images in enumerate(found):
+            correct[i] += (of_images == labels).sum().item()
+        classes.append(found[0])
         correct[2] += len(labels)
     with_views, alone, count = workers.sum(*correct)
-    return 100 * with_views / count, 100 * alone / count
+    return Evaluation(100 * with_views / count, 100 * alone / count, torch.cat(classes))

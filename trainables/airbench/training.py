@@ -20,7 +20,7 @@ import torch._dynamo  # which torch's first optimiser would import, two seconds 
 from trainables.airbench.augmentation import augmented, epoch_flips, epoch_shifts
 from trainables.airbench.clock import Clock
 from trainables.airbench.config import AirbenchConfig
-from trainables.airbench.evaluation import accuracy
+from trainables.airbench.evaluation import Evaluation, accuracy
 from trainables.airbench.optimizers import Lookahead
 from trainables.airbench.preflight import NUMERICS
 from trainables.airbench.step import Step
@@ -29,6 +29,7 @@ from trainables.control import RunControl
 from trainables.data.batches import hashed_generator
 from trainables.data.catalog import locate
 from trainables.distributed import Workers
+from trainables.predictions import save_predictions
 from trainables.results import RESULTS, Report, read_results, save_results
 
 
@@ -50,9 +51,11 @@ def train(config: AirbenchConfig) -> Iterator[Report]:
     setup = _warm_setup(replace(config, seed=0, save_dir=""), info, workers)
     setup_seconds = time.perf_counter() - started
     with contextlib.closing(RunControl(folder, workers, checkpoint_minutes=math.inf)) as control:
-        for report in _Run(config, setup, control).reports():
+        run = _Run(config, setup, control)
+        for report in run.reports():
             if report["event"] == "result":
                 report["results"] |= {"setup_seconds": setup_seconds, "seconds": time.perf_counter() - started}
+                run.save_predictions(folder)
                 if workers.is_main:
                     save_results(folder, config, identity, report)
                 workers.barrier()
@@ -73,6 +76,8 @@ class _Run:
         self.total_steps = config.total_steps(len(setup.labels))
         self.curve: list[dict[str, float]] = []
         """What was measured in each epoch."""
+        self.evaluation: Evaluation | None = None
+        """What the final evaluation found; None before it."""
         self.stopped = False
         """Whether the run was asked to stop."""
 
@@ -143,19 +148,28 @@ class _Run:
             # Each worker has the running statistics of its own parts of the batches: those of the main one are taken.
             self.workers.broadcast(list(setup.net.buffers()))
             batches = self.control.with_heartbeats(setup.test_batches())
-            averaged, single_view = accuracy(setup.model, batches, config.tta, self.workers)
+            self.evaluation = accuracy(setup.model, batches, config.tta, self.workers)
         views_per_second = config.views * setup.n_test / (self.clock.seconds - before)
-        return self._results(averaged, single_view) | {
+        return self._results(self.evaluation) | {
             "train_images_per_second": statistics.median(row["images_per_second"] for row in self.curve),
             "train_validation_images_per_second": views_per_second,
         }
 
-    def _results(self, averaged: float, single_view: float) -> Report:
+    def save_predictions(self, folder: Path) -> None:
+        """Leave what the final evaluation found. All workers of a run that has ended have to call it."""
+        assert self.evaluation, "the run has ended"
+        classes = self.workers.interleaved(self.evaluation.classes, self.setup.n_test)
+        if self.workers.is_main:
+            labels = self.setup.all_test_labels
+            metrics = ["final_acc", *["acc_single_view"] * (self.config.tta == "none")]
+            save_predictions(folder, classes, labels, images="test set", metrics=metrics)
+
+    def _results(self, evaluation: Evaluation) -> Report:
         """What results.json says, but for rates."""
         config, setup, device = self.config, self.setup, self.workers.device
         return {
-            "final_acc": averaged,
-            "acc_single_view": single_view,
+            "final_acc": evaluation.accuracy,
+            "acc_single_view": evaluation.single_view,
             "train_seconds": self.clock.seconds,
             **{f"{part}_seconds": seconds for part, seconds in self.clock.parts.items()},
             "pflop": config.pflop(len(setup.labels), setup.n_test, setup.num_classes),

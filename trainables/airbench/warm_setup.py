@@ -39,6 +39,8 @@ class WarmSetup:
         self.test_pixels = self._on_device(test_images.pixels[own])
         self.test_labels = test_images.labels[own].to(workers.device)
         """This worker's share of the test images."""
+        self.all_test_labels = test_images.labels
+        """The labels of all workers' test images, int64 [n], on the CPU."""
         self.n_test, self.num_classes, self.data = len(test_images), info.num_classes, info.described()
         """Test images of all workers; classes; what results keep of the data."""
         mean, std = (torch.tensor(values)[:, None, None] for values in (info.mean, info.std))

@@ -58,8 +58,7 @@ def load(info: DataInfo, *, train_size: float, val_split: float, seed: int) -> t
     `train_size` and `val_split` are those of `ScatteringConfig`. Raises DataError for unreadable files, and where more
     images are asked for than there are.
     """
-    if info.layout == "classes" and not val_split:
-        val_split = OWN_SPLIT
+    val_split = _held_out(info, val_split)
     train, test = _splits(info)
     labels = train.labels.numpy()
     chosen, held_out = np.arange(len(labels)), None
@@ -67,6 +66,17 @@ def load(info: DataInfo, *, train_size: float, val_split: float, seed: int) -> t
         chosen, held_out = held_out_split(labels, val_split, seed)
     chosen = chosen[stratified_subset(labels[chosen], train_size, seed)]
     return _take(train, chosen), test if held_out is None else _take(train, held_out)
+
+
+def validation_images(info: DataInfo, *, val_split: float, seed: int) -> str:
+    """What tells the validation images that `load` chooses from others of the same data."""
+    held_out = _held_out(info, val_split)
+    return f"{held_out:g} of the training images, seed {seed}" if held_out else "test set"
+
+
+def _held_out(info: DataInfo, val_split: float) -> float:
+    """The part of the training images that is held out for validation, as `val_split` gives it; 0 where none is."""
+    return val_split or (OWN_SPLIT if info.layout == "classes" else 0.0)
 
 
 def _splits(info: DataInfo) -> tuple[Images, Images]:

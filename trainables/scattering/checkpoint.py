@@ -1,8 +1,9 @@
 """The checkpoints of a run, best.pt and last.pt.
 
 Both hold tensors and plain values only, so that `torch.load(weights_only=True)` and `ScatteringNet.load` read them.
-last.pt also holds what training needs to go on: optimiser, position, results so far. A frozen extractor is left out,
-since it follows from the configuration.
+best.pt also holds the classes that the network of the last phase finds for the validation images, last.pt what training
+needs to go on: optimiser, position, results so far. A frozen extractor is left out, since it follows
+from the configuration.
 """
 
 import pickle

@@ -22,6 +22,7 @@ class Validation:
     ) -> None:
         self.net, self.batches, self.config, self.workers, self.control = net, batches, config, workers, control
         self._features: list[tuple[Tensor, Tensor]] | None = None
+        self._classes: list[Tensor] = []
 
     def cache_bytes(self) -> int:
         """Bytes of the features of this worker's images in the cache's precision."""
@@ -54,17 +55,27 @@ class Validation:
             self._features = None  # frees their memory: the extractor is not frozen again
         workers.broadcast(list(net.buffers()))
         net.eval()
+        self._classes = []
         sums = torch.zeros(3, dtype=torch.float64, device=workers.device)
         for features, labels in self._cached() if frozen and self.fits_cache() else self._computed():
             with autocast(self.config, workers.device):
                 logits = net.classify(features).float()
-            top = logits.topk(min(5, logits.shape[1])).indices == labels[:, None]
+            best = logits.topk(min(5, logits.shape[1])).indices
+            self._classes.append(best[:, 0])
+            top = best == labels[:, None]
             sums += torch.stack(
                 [F.cross_entropy(logits, labels, reduction="sum"), top[:, 0].sum(), top.any(1).sum()]
             ).double()
         loss, top1, top5 = workers.sum(*sums.tolist())
         n = len(self.batches.images)
         return {"val_loss": loss / n, "val_acc": 100 * top1 / n, "val_acc5": 100 * top5 / n}
+
+    def classes(self) -> Tensor:
+        """The class that the last call found for each image, whole numbers [n] on the CPU in the images' order.
+
+        All workers have to ask for it.
+        """
+        return self.workers.interleaved(torch.cat(self._classes), len(self.batches.images))
 
     def _computed(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield features [B, C, h, w] and labels [B], computed from the images."""

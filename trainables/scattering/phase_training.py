@@ -106,6 +106,7 @@ class PhaseTraining:
         if saved is None:
             raise OSError(f"{run.folder / checkpoint.BEST} has gone")
         run.net.load_learnt_state(saved["model"])
+        run.best_classes = saved.get("classes")
         run.results |= run.timings.medians() | {
             f"{phase}_acc": self.best["val_acc"],
             f"{phase}_acc5": self.best["val_acc5"],

@@ -5,11 +5,15 @@ import time
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from trainables.control import RunControl
 from trainables.data.batches import Batches
 from trainables.data.info import DataInfo
-from trainables.data.loading import load
+from trainables.data.loading import load, validation_images
 from trainables.distributed import Workers
+from trainables.predictions import save_predictions
 from trainables.results import Report
 from trainables.scattering import checkpoint
 from trainables.scattering.config import ScatteringConfig, micro_batches
@@ -34,6 +38,7 @@ class RunState:
         train_images, val_images = load(
             info, train_size=config.train_size, val_split=config.val_split, seed=config.seed
         )
+        self._validation_images = validation_images(info, val_split=config.val_split, seed=config.seed)
         options: dict[str, Any] = {
             "global_batch_size": config.global_batch_size,
             "workers": self.workers,
@@ -49,6 +54,9 @@ class RunState:
         """The results so far, by the names that the result file has for them."""
         self.curves: dict[str, list[dict[str, float]]] = {name: [] for name in CURVES.values()}
         """What was measured in each epoch, by the names of `CURVES`."""
+        self.best_classes: Tensor | None = None
+        """The class that the best network of the last phase found for each validation image, [n]; None before it is
+        there, and where a checkpoint from before these were kept does not say it."""
         self._seconds_before = 0.0
 
     def _first_results(self, info: DataInfo) -> dict[str, Any]:
@@ -108,9 +116,27 @@ class RunState:
         return ((self.config.phases.index(phase) * 10**4 + epoch) * 10**6 + step) + 1
 
     def save_best(self, phase: str, best: Report) -> None:
-        """Write best.pt, with the network as it is and what `best` says of it."""
+        """Write best.pt, with the network as it is, what `best` says of it and, in the last phase, what it predicts."""
+        predicted = {"classes": self._predicted()} if phase == self.config.phases[-1] else {}
         if self.workers.is_main:
-            checkpoint.save(self.folder, checkpoint.BEST, self.net, identity=self.identity, phase=phase, **best)
+            content = {"identity": self.identity, "phase": phase, **best, **predicted}
+            checkpoint.save(self.folder, checkpoint.BEST, self.net, **content)
+
+    def _predicted(self) -> Tensor:
+        """The classes that the last validation found, in a small type. All workers have to ask for them."""
+        return self.validation.classes().to(torch.uint8 if self.net.num_classes <= 256 else torch.int32)
+
+    def save_predictions(self) -> None:
+        """Leave what the best network predicts for whoever started the run, where that is known."""
+        if self.workers.is_main and self.best_classes is not None:
+            last = self.config.phases[-1]
+            save_predictions(
+                self.folder,
+                self.best_classes,
+                self.val_batches.images.labels,
+                images=self._validation_images,
+                metrics=("final_acc", f"{last}_acc"),
+            )
 
     def save_last(self, phase: str, epoch: int, best: Report, step: Step, within: Report | None = None) -> None:
         """Write last.pt after so many epochs of a phase, or `within` the next one."""

@@ -81,6 +81,7 @@ def _finish(run: RunState) -> Report:
     results |= run.workers.memory()
     results["seconds"] = run.seconds()
     report = {"event": "result", "results": results, "curves": run.curves}
+    run.save_predictions()
     if run.workers.is_main:
         save_results(run.folder, run.config, run.identity, report)
     run.workers.barrier()

@@ -1,0 +1,1 @@
+"""What runs find single test images to be: an answer's interval over images, too, and on which ones arms disagree."""
