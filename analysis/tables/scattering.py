@@ -142,7 +142,7 @@ def filter_change_table(results: Results) -> Table:
             Column(name="delta_std", heading="std", form=3),
             Column(name="gain_mean", heading="gain", form=2),
             Column(name="gain_std", heading="std", form=2),
-            Column(name="shown_correlation", heading="correlation"),
+            *[Column(name="shown_correlation", heading="correlation")] * any(row["shown_correlation"] for row in rows),
             Column(name="n_seeds", heading="n", form="n"),
         ),
         note="Moved: L2 distance of the filters from before fine-tuning, over their norm. Gain in points. Correlation "
