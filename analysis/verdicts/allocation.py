@@ -16,7 +16,7 @@ from raysweep.experiment import Allocation, Candidate, Chosen, Prospect, Situati
 FIRST_LOOK = 3
 """Pairs with which a spread can be seen: a question may get as many in one round."""
 FUTILE = 0.05
-"""An answer is out of reach where what is left decides it with less than this probability."""
+"""From FIRST_LOOK pairs on, an answer is out of reach where what is left decides it with less than this probability."""
 FORESEEN = 500
 """Of an answer that is out of reach it is foreseen for so many pairs whether they would do."""
 TOLERANCE = 1e-9
@@ -46,7 +46,10 @@ def allocate(standings: Sequence[Standing], situation: Situation) -> Allocation:
     round_ = _Round(situation)
     prospects = [_prospect(standing, round_) for standing in standings]
     open_ = [s for s, prospect in zip(standings, prospects, strict=True) if prospect.outcome == "undecided"]
-    while (best := _best(open_, round_)) is not None:
+    for standing in sorted(open_, key=round_.last_of):
+        while round_.lacks_a_run(standing) and (pairs := round_.open_pairs(standing)):
+            round_.take(standing, *pairs[0][1:], _why(standing, round_.pairs_of(standing)))
+    while not round_.is_full and (best := _best(open_, round_)) is not None:
         round_.take(*best)
     return Allocation(chosen=tuple(round_.in_order()), prospects=tuple(prospects))
 
@@ -86,15 +89,19 @@ class _Round:
         )
         return standing.n + added
 
+    def last_of(self, standing: Standing) -> int:
+        """The place in the plan of the last of its experiments."""
+        return max(self.place[name] for name in standing.needs)
+
     def open_pairs(self, standing: Standing) -> list[tuple[float, int, list[str]]]:
-        """The pairs that could be made: operations, place of the seed, experiments to run; the cheapest first."""
+        """The pairs that could be made, as (operations, seed, experiments to run): the cheapest first."""
         found = []
         for i, seed in enumerate(self.situation.seeds):
             missing = [name for name in standing.needs if not self.is_there(name, seed)]
             lost = any((name, seed) in self.situation.lost for name in missing)
             if missing and not lost and all(self._begun[name] < self.situation.most_seeds for name in missing):
                 found.append((sum(self.candidates[name].cost.operations for name in missing), i, missing))
-        return sorted(found, key=lambda pair: pair[:2])
+        return [(cost, self.situation.seeds[i], missing) for cost, i, missing in sorted(found)]
 
     def most_pairs(self, standing: Standing) -> int:
         """How many more pairs there can be."""
@@ -128,18 +135,15 @@ class _Round:
 
 
 def _best(standings: Sequence[Standing], round_: _Round) -> tuple[Standing, int, list[str], str] | None:
-    """The pair to choose next: whose it is, its seed, the experiments to run, and why; None if the round is over."""
+    """The pair that gains most for its cost: whose it is, its seed, the experiments to run, and why; None if there is
+    none."""
     found = []
     for i, standing in enumerate(standings):
-        n, lacks = round_.pairs_of(standing), round_.lacks_a_run(standing)
-        if not lacks and (round_.is_full or n >= max(FIRST_LOOK, 2 * standing.n)):
-            continue
-        pairs = round_.open_pairs(standing)
-        if pairs:
-            operations, place, missing = pairs[0]
+        n = round_.pairs_of(standing)
+        if n < max(FIRST_LOOK, 2 * standing.n) and (pairs := round_.open_pairs(standing)):
+            operations, seed, missing = pairs[0]
             gain = math.inf if n < 2 else _way_gone(standing, n) / operations
-            last = max(round_.place[name] for name in standing.needs)
-            found.append(((not lacks, -gain, last, i), standing, round_.situation.seeds[place], missing, n))
+            found.append(((-gain, round_.last_of(standing), i), standing, seed, missing, n))
     if not found:
         return None
     _, standing, seed, missing, n = min(found, key=lambda one: one[0])
@@ -191,10 +195,11 @@ def _out_of_reach(
     if standing.hopeless:
         return standing.hopeless
     if most < needed:
-        return f"no seed is left of {situation.most_seeds}"
+        left = "one seed, which shows no variance," if most else "no seed"
+        return f"{left} is left of {situation.most_seeds}"
     if affordable < needed:
         return f"{needed} more pair{'s' * (needed > 1)} cost{'s' * (needed == 1)} more than what is left of the budget"
-    if after is None:
+    if after is None or standing.n < FIRST_LOOK:
         return ""
     if chance_within(after, most) < FUTILE:
         return f"less than {FUTILE:.0%} probable with {most} more pair{'s' * (most > 1)}, as many as there can be"

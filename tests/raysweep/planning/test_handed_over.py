@@ -79,7 +79,7 @@ def test_the_giver_of_a_command_is_told_why_it_is_refused(holder, tmp_path, argv
     assert holder.names == []
 
 
-UNTIL = ("--group", "noisy", "--only", "base,better", "--until-answered")
+UNTIL = ("--group", "noisy", "--only", "base,equal", "--set", "spread=1.5", "--until-answered", "--max-seeds", "5")
 
 
 @pytest.fixture
@@ -107,18 +107,18 @@ def test_each_round_of_a_command_that_is_handed_over_waits_for_the_one_before(ho
     ended = hand_over(tmp_path, UNTIL, "0123456789abcdef")
     first = taken(holder_of_rounds, tmp_path)
     assert ended() is True
-    assert [(run.experiment.name, run.config.seed) for run in first] == [("base", 0), ("better", 0)]
+    assert [(run.experiment.name, run.config.seed) for run in first] == [("base", 0), ("equal", 0)]
     assert {run.code.hash for run in first} == {"0123456789abcdef"}
     end(tmp_path, first[:1])
     assert holder_of_rounds.take() == []
     end(tmp_path, first[1:])
     second = holder_of_rounds.take()
-    assert end(tmp_path, second) == [("base", 1), ("better", 1)]
+    assert end(tmp_path, second) == [("base", 1), ("equal", 1)]
     rest = []
     for spec, runs in holder_of_rounds.rounds_left():
         assert spec.options.until_answered
         rest.append(end(tmp_path, [run for run in runs if run.name not in open_ledger(tmp_path).settled()]))
-    assert rest[0] == [("base", 2), ("better", 2)], "what is left once the holder's own runs are done"
+    assert rest[0] == [("base", 2), ("equal", 2)], "what is left once the holder's own runs are done"
     assert holder_of_rounds.take() == []
     assert {run.name for run in [*first, *second]} <= {*holder_of_rounds.names}
 
