@@ -55,7 +55,7 @@ def test_a_running_sweep_takes_in_another_command_and_a_budget_ends_it(tmp_path)
         rest = "".join(lines)
         assert process.wait(timeout=300) == 0, rest
     assert rest.count("answered: 1 of 1 question") == 2
-    short = run_sweep(*NOISY, "--only", "base,better", "--set", "seconds=8", "--budget-hours", "0.006", *results)
+    short = run_sweep(*NOISY, "--only", "base,better", "--set", "seconds=60", "--budget-hours", "0.01", *results)
     assert short.returncode == 1, short.stdout + short.stderr
     assert "the budget is used up" in short.stdout
     assert "it goes on with: python run_sweep.py --space" in short.stdout
