@@ -7,6 +7,8 @@ from raysweep.experiment import Chosen, Cost, Prospect
 
 NAMED = 6
 """A line names at most this many runs, experiments or questions."""
+LINES = 40
+"""So many answers that are not given yet have a line each."""
 
 Range = tuple[float, float, float]
 """(low, expected, high)"""
@@ -37,9 +39,11 @@ def spoken_outcome(prospects: Sequence[Prospect], costs: Mapping[str, Cost], uni
     said = [f"{prospect.question} ({prospect.answer}, n = {prospect.n})" for prospect in answered]
     yield f"answered: {len(answered)} of {_counted(len(prospects), 'question')}{': ' * bool(said)}{_named(said)}"
     left = [prospect for prospect in prospects if prospect.outcome != "answered"]
-    for prospect in left:
+    for prospect in left[:LINES]:
         so_far = f"{prospect.answer}, n = {prospect.n}{f', {prospect.why}' if prospect.why else ''}"
         yield f"{prospect.outcome}: {prospect.question} ({so_far}){_cost(prospect, unit)}"
+    if len(left) > LINES:
+        yield f"and {len(left) - LINES} more that are not answered"
     if len(left) > 1 and (hours := _hours(_total(left, costs), unit)):
         yield f"all of these together: {hours}"
 

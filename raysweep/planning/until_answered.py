@@ -235,8 +235,10 @@ def identity(runs: Sequence[PlannedRun], options: Options) -> str:
 def _require_question(spec: SweepSpec, runs: Sequence[PlannedRun]) -> None:
     """Raises PlanError where no question compares what is run."""
 
+    configs = {run.experiment.name: dataclasses.asdict(run.config) for run in runs}
+
     def is_there(arm: Arm) -> bool:
-        return any(is_of_arm(arm, run.experiment.name, dataclasses.asdict(run.config)) for run in runs)
+        return any(is_of_arm(arm, name, config) for name, config in configs.items())
 
     for question in spec.questions:
         of_data = question.dataset in (None, runs[0].dataset)
