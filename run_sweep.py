@@ -13,7 +13,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
-from raysweep.experiment import Search
+from raysweep.experiment import Allocation, Search, Situation
 from raysweep.ledger import LedgerError
 from raysweep.live import open_closed_streams, watch_sweep
 from raysweep.messages import PlanError
@@ -71,6 +71,13 @@ def next_step(
     return (step.value, step.n) if isinstance(step, threshold.Request) else None
 
 
+def next_seeds(situation: Situation) -> Allocation:
+    """What a sweep runs next that goes on until its questions are answered, and what is to be expected of it."""
+    from analysis import seeding
+
+    return seeding.next_seeds(situation)
+
+
 def print_answers(location: str, runs: Sequence[str]) -> None:
     """Print what the results of the runs say."""
     from analysis import terminal
@@ -78,7 +85,13 @@ def print_answers(location: str, runs: Sequence[str]) -> None:
     terminal.print_answers(location, list(runs))
 
 
-HOOKS = Hooks(families=families, parse_values=parse_values, next_step=next_step, print_answers=print_answers)
+HOOKS = Hooks(
+    families=families,
+    parse_values=parse_values,
+    next_step=next_step,
+    next_seeds=next_seeds,
+    print_answers=print_answers,
+)
 
 
 def command() -> NoReturn:

@@ -1,8 +1,7 @@
 """Carries out the plans of one command: what is foreseen and printed before each, and the launcher of their runs."""
 
 import contextlib
-import math
-import time
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -11,6 +10,7 @@ from raysweep.forecasts import forecasts, machine_of, past_error, with_predictio
 from raysweep.ledger import SETTLED, Code, Ledger, Record
 from raysweep.live import Status, choose_view
 from raysweep.planning import (
+    Budget,
     HandedOver,
     PlannedRun,
     Resources,
@@ -47,6 +47,8 @@ class Setup:
     """Where --track sends measurements."""
     interrupts: Interrupts
     """The signals that ask this command to end."""
+    budget: Budget
+    """What is left of --budget-hours."""
     code: Code | None = None
     """The copy of the code from which the processes of the sweep import."""
 
@@ -83,18 +85,18 @@ def _run_plans(
     """Run plans, add the names of their runs to `names`, and leave what they need, once it is started, to `stack`."""
     ledger = setup.ledger
     launcher: Launcher | None = None
-    for runs in plans:
+    for spec, runs in itertools.chain(((setup.spec, runs) for runs in plans), handed_over.rounds_left()):
         names |= dict.fromkeys(run.name for run in runs)
         for file in ledger.set_aside():
             print(f"damaged record, its run is done again: {file}")
         before = list(ledger.records())
-        runs, expected = _foresee(setup, [replace(run, code=setup.code) for run in runs], before)
+        runs, expected = _foresee(setup, [replace(run, code=run.code or setup.code) for run in runs], before)
         planned = [run.record() for run in runs]
-        todo = _to_do(setup, runs, planned, before)
+        todo = _to_do(replace(setup, spec=spec), runs, planned, before)
         try:
             if todo:
                 launcher = launcher or stack.enter_context(_launcher(setup, runs, handed_over))
-            setup.spec.write_plan(ledger, planned)  # not before Ray has started, which may fail
+            spec.write_plan(ledger, planned, joining=spec is not setup.spec)  # once Ray has started, which may fail
             if todo and launcher:
                 launcher.launch(todo, runs, expected)
         finally:
@@ -130,7 +132,7 @@ def _to_do(
         f"{len(runs)} run{'s' * (len(runs) != 1)} of {spec.family.name}, {done} finished before, {len(todo)} "
         f"to do on {setup.resources}; results in {ledger.location}"
     )
-    if before and not spec.question:
+    if before and not spec.by_rounds:
         for line in describe_changes(runs, before):
             print(f"  {line}")
     if setup.code and (line := made_by_other_code(runs, before, setup.code)):
@@ -141,8 +143,11 @@ def _to_do(
 class Launcher:
     """Launches plans one after the other on the same cluster, until the budget is used up."""
 
-    def __init__(self, ledger: Ledger, placement: Placement, rules: Rules, status: Status) -> None:
+    def __init__(
+        self, ledger: Ledger, placement: Placement, rules: Rules, status: Status, budget: Budget | None = None
+    ) -> None:
         self._ledger, self._placement, self._rules, self._status = ledger, placement, rules, status
+        self._budget = budget
 
     def launch(self, todo: list[PlannedRun], planned: Sequence[PlannedRun], expected: Expected) -> None:
         """Run the runs `todo` of those planned. Raises KeyboardInterrupt if the user has interrupted them.
@@ -160,13 +165,14 @@ class Launcher:
             self._status.ends_early("Ray was lost")
             raise
         self._rules = replace(self._rules, slot_seconds=self._rules.slot_seconds - used)
+        if self._budget:
+            self._budget.spend(used)
 
 
 @contextlib.contextmanager
 def _launcher(setup: Setup, runs: list[PlannedRun], handed_over: HandedOver) -> Iterator[Launcher]:
     """Yield a launcher of runs on the cluster of --address, or on one of our own that ends with this context."""
-    options, started = setup.spec.options, time.monotonic()
-    hours, of_gpus = options.budget_hours or (math.inf, False)
+    options = setup.spec.options
     with contextlib.ExitStack() as stack:
         placement: Placement
         if options.address:
@@ -185,8 +191,8 @@ def _launcher(setup: Setup, runs: list[PlannedRun], handed_over: HandedOver) -> 
             followers=(gauges, tracking),
             counted=gauges.runs,
             backfill=options.backfill,
-            deadline=math.inf if of_gpus else started + 3600 * hours,
-            slot_seconds=3600 * hours if of_gpus else math.inf,
+            deadline=setup.budget.deadline,
+            slot_seconds=setup.budget.slot_seconds,
             incoming=handed_over.take,
             interrupted=lambda: bool(setup.interrupts),
         )
@@ -194,4 +200,4 @@ def _launcher(setup: Setup, runs: list[PlannedRun], handed_over: HandedOver) -> 
         status.start()
         stack.callback(status.close)
         stack.enter_context(setup.interrupts.noticed("running trials write their checkpoints and stop"))
-        yield Launcher(setup.ledger, placement, rules, status)
+        yield Launcher(setup.ledger, placement, rules, status, setup.budget)

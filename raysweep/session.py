@@ -3,25 +3,29 @@
 import contextlib
 import functools
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from raysweep.cache import cache_folder
 from raysweep.experiment import Family
-from raysweep.forecasts import show_plan
+from raysweep.forecasts import RunCosts, machine_of, show_plan
 from raysweep.ledger import SPACE, Code, hash_of_code, hold_or_offer, keep_code, open_ledger, require_readable
 from raysweep.live import outlived_output
 from raysweep.messages import PlanError, as_text
 from raysweep.modules import importing_from
 from raysweep.plan_runner import Setup, carry_out
 from raysweep.planning import (
+    Budget,
     HandedOver,
+    NextSeeds,
     NextStep,
     Options,
     ParseValues,
     PlannedRun,
     Resources,
     SweepSpec,
+    UntilAnswered,
     alike,
     bring_back,
     families_of,
@@ -47,6 +51,8 @@ class Hooks:
     """Reads the values of --set and --grid."""
     next_step: NextStep
     """Returns what a search runs next."""
+    next_seeds: NextSeeds
+    """Returns what a sweep runs next that goes on until its questions are answered."""
     print_answers: Callable[[str, Sequence[str]], None]
     """Prints the answers that the named runs of the results at a location give."""
 
@@ -79,14 +85,22 @@ def _sweep(options: Options, argv: Sequence[str], hooks: Hooks, interrupts: Inte
         spec = sweep_spec(options, family, hooks.parse_values)
         resources = _resources(options, stack)
         ledger = open_ledger(options.results)
-        destinations = reach(options.track)
-        setup = Setup(spec=spec, ledger=ledger, resources=resources, destinations=destinations, interrupts=interrupts)
+        setup = Setup(
+            spec=spec,
+            ledger=ledger,
+            resources=resources,
+            destinations=reach(options.track),
+            interrupts=interrupts,
+            budget=Budget(options.budget_hours),
+        )
         runs = spec.plan(ledger, resources)
+        make_rounds = functools.partial(_rounds, setup, hooks)
+        until = make_rounds(spec, runs, argv) if options.until_answered and not spec.question else None
         if options.print_commands:
             _print_commands(spec, runs)
             return 0
         if options.plan:
-            show_plan(spec, runs, ledger, resources)
+            _show_plan(setup, runs, until)
             return 0
         if options.with_its_own_code:
             run_by_its_own_code(ledger, to_redo(runs, options.redo), options, argv)
@@ -95,13 +109,13 @@ def _sweep(options: Options, argv: Sequence[str], hooks: Hooks, interrupts: Inte
             stack.enter_context(ledger.store.locked())
         elif hold_or_offer(ledger, stack, argv, lambda: hash_of_code(options.space)):
             return 0
-        _forget(setup, runs)
+        _forget(setup, runs, until)
         print(spec.data)
         keep = functools.partial(_keep_code, setup, stack)
         setup = replace(setup, code=keep(options.space))
-        plans = search_rounds(spec, runs, ledger, resources, hooks.next_step) if spec.question else iter([runs])
-        handed_over = HandedOver(ledger, resources, lambda o: families_of(o, hooks.families), hooks.parse_values, keep)
-        names, lost = carry_out(setup, plans, handed_over)
+        known = functools.partial(families_of, of_the_project=hooks.families)
+        handed_over = HandedOver(ledger, resources, known, hooks.parse_values, keep, make_rounds)
+        names, lost = carry_out(setup, _plans(setup, hooks, runs, until), handed_over)
         hooks.print_answers(ledger.location, names)
         ledger.write_frame()
         if interrupts:
@@ -144,9 +158,42 @@ def _print_commands(spec: SweepSpec, runs: Sequence[PlannedRun]) -> None:
     print(*shell_commands(runs), sep="\n")
 
 
-def _forget(setup: Setup, runs: Sequence[PlannedRun]) -> None:
-    """Remove the results of --redo; of a search, at all values."""
+def _rounds(
+    setup: Setup, hooks: Hooks, spec: SweepSpec, runs: Sequence[PlannedRun], argv: Sequence[str]
+) -> UntilAnswered:
+    """The rounds of a command, this one or one that was handed over, that goes on until its questions are answered."""
+    ledger, resources = setup.ledger, setup.resources
+    costs = RunCosts(ledger, machine_of(resources, spec.options.gpus_per_worker, cache_folder()))
+    return UntilAnswered(spec, runs, ledger, resources, hooks.next_seeds, costs, setup.budget, argv)
+
+
+def _plans(
+    setup: Setup, hooks: Hooks, runs: list[PlannedRun], until: UntilAnswered | None
+) -> Iterator[list[PlannedRun]]:
+    """What is carried out, one plan after the other."""
+    if setup.spec.question:
+        return search_rounds(setup.spec, runs, setup.ledger, setup.resources, hooks.next_step)
+    return until.rounds() if until else iter([runs])
+
+
+def _show_plan(setup: Setup, runs: Sequence[PlannedRun], until: UntilAnswered | None) -> None:
+    """Print the plan and, of one that goes on until its questions are answered, what that is expected to take."""
+    if until is None:
+        show_plan(setup.spec, runs, setup.ledger, setup.resources)
+        return
+    runs, allocation = until.next_plan()
+    show_plan(setup.spec, runs, setup.ledger, setup.resources)
+    if not setup.spec.options.json:
+        print(*until.foreseen(allocation), sep="\n")
+
+
+def _forget(setup: Setup, runs: Sequence[PlannedRun], until: UntilAnswered | None) -> None:
+    """Remove the results of --redo: of a search at all values, of one until its questions are answered of all seeds."""
+    if until and setup.spec.options.redo:
+        runs = list({run.name: run for run in [*runs, *until.known_runs()]}.values())
     again = to_redo(runs, setup.spec.options.redo)
+    if until and again:
+        until.forget()
     search = setup.spec.question.search if setup.spec.question else None
     records = list(setup.ledger.records()) if again else []
     for planned in again:

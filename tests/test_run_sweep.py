@@ -6,7 +6,7 @@ import pytest
 
 import run_sweep
 from raysweep.ledger import run_key
-from tests.conftest import run
+from tests.conftest import ROOT, run
 from trainables.airbench import AirbenchConfig
 
 
@@ -123,6 +123,10 @@ FLAGS = (
     ("--group depth --backfil", "unknown option --backfil; did you mean '--backfill'?"),
     ("--group depth --track mlfow", "unknown service 'mlfow'; did you mean 'mlflow'?"),
     ("--group depth --track mlflow=http://nowhere", "--track mlflow needs the package mlflow"),
+    ("--group depth --max-seeds 5", "--max-seeds goes with --until-answered"),
+    ("--group all --only A,F --until-answered", "no question of imagenet_scattering compares what is run here"),
+    ("--group cifar --until-answered --max-seeds 9999", "279972 runs are too many for one command"),
+    ("--group depth --until-answered --print-commands", "it has no commands to print"),
     ("--group depth --json", "--json goes with --plan"),
     ("--group depth --calibrate", "--calibrate goes with --plan"),
     ("--status", "no sweep has left its status in"),
@@ -183,6 +187,19 @@ def test_workers_for_which_there_is_no_room_are_not_measured(capsys, tmp_path):
     args = ("--group", "depth", "--only", "C", "--num-workers", "512", "--set", "global_batch_size=1024")
     assert run_sweep.main([*args, "--plan", "--calibrate", "--results", str(tmp_path)]) == 0
     assert "not calibrated: C: 512 workers have no room on this machine" in capsys.readouterr().err
+
+
+def test_the_plan_of_rounds_shows_the_first_one_and_what_the_questions_take(capsys, tmp_path):
+    space = ("--space", str(ROOT / "tests" / "noisy_space.py"), "--group", "noisy", "--results", str(tmp_path))
+    assert run_sweep.main([*space, "--plan", "--until-answered"]) == 0
+    said = capsys.readouterr().out
+    assert "4 runs, 0 done, 4 to do" in said
+    assert "undecided: is_better (open, n = 0): not known before two pairs tell how much they vary" in said
+    assert run_sweep.main([*space, "--plan", "--until-answered", "--json"]) == 0
+    assert [row["experiment"] for row in json.loads(capsys.readouterr().out)] == ["base", "better", "equal", "costly"]
+    assert run_sweep.main([*space, "--plan", "--budget-hours", "40gpu"]) == 0
+    assert "--budget-hours 40gpu pays for all runs of 0 of 3 questions" in capsys.readouterr().out
+    assert not any(tmp_path.iterdir())
 
 
 def test_results_at_an_unknown_kind_of_url(capsys):

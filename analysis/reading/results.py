@@ -7,7 +7,7 @@ way is a setting of its own.
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -75,9 +75,9 @@ class Results:
     """The files that could not be read, and may hold results."""
 
     @classmethod
-    def read(cls, location: str | os.PathLike[str], runs: Sequence[str] | None = None) -> "Results":
+    def read(cls, location: str | os.PathLike[str], runs: Collection[str] | None = None) -> "Results":
         """Reads a results folder, given its path or URL; with `runs`, these alone."""
-        ledger = open_ledger(location)
+        ledger, runs = open_ledger(location), None if runs is None else frozenset(runs)
         notices: list[str] = []
         unreadable: dict[str, str] = {}
         families = completed(sound_families(_read(lambda: read_declarations(ledger), notices, unreadable), notices))

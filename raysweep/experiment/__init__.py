@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from raysweep.lazy import exporting
 
 if TYPE_CHECKING:
+    from raysweep.experiment.allocation import Allocation, Candidate, Chosen, Cost, Prospect, Situation
     from raysweep.experiment.families import Declaration, Experiment, Family, Group, require_name
     from raysweep.experiment.metrics import Confounds, InForce, Metric, Phase, Selected
     from raysweep.experiment.questions import Arm, Filter, ImpliedQuestions, Question, Search, is_of_arm
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 __getattr__, __all__ = exporting(
     __name__,
     {
+        "allocation": ("Allocation", "Candidate", "Chosen", "Cost", "Prospect", "Situation"),
         "families": ("Declaration", "Experiment", "Family", "Group", "require_name"),
         "metrics": ("Confounds", "InForce", "Metric", "Phase", "Selected"),
         "questions": ("Arm", "Filter", "ImpliedQuestions", "Question", "Search", "is_of_arm"),

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from raysweep.forecasts.machine import machine_of
     from raysweep.forecasts.past import past_error, with_predictions
     from raysweep.forecasts.plan_view import show_plan
+    from raysweep.forecasts.run_costs import RunCosts
 
 __getattr__, __all__ = exporting(
     __name__,
@@ -17,5 +18,6 @@ __getattr__, __all__ = exporting(
         "machine": ("machine_of",),
         "past": ("past_error", "with_predictions"),
         "plan_view": ("show_plan",),
+        "run_costs": ("RunCosts",),
     },
 )

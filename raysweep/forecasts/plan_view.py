@@ -16,6 +16,7 @@ from raysweep.forecasts.calibration import calibrate
 from raysweep.forecasts.machine import Machine, machine_of
 from raysweep.forecasts.past import PastError, past_error
 from raysweep.forecasts.planning import PlanRow, plan_as_json, plan_rows, total_of
+from raysweep.forecasts.purchase import purchase_lines
 from raysweep.forecasts.schedule import Total
 from raysweep.ledger import Ledger
 from raysweep.planning import PlannedRun, Resources, SweepSpec
@@ -37,6 +38,8 @@ def show_plan(spec: SweepSpec, runs: Sequence[PlannedRun], ledger: Ledger, resou
     print(spec.data)
     total, error = total_of(rows, machine), past_error(ledger.records())
     print_plan(rows, total, error, resources=str(resources))
+    if spec.options.budget_hours and not spec.by_rounds:
+        print(*purchase_lines(rows, spec.questions, machine, *spec.options.budget_hours), sep="\n")
     if spec.question:
         print("these are the first runs of a search; which others follow depends on their results")
 

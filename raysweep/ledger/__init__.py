@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         run_key,
         uninterrupted_seconds,
     )
+    from raysweep.ledger.rounds import append_round, forget_rounds, rounds_of
     from raysweep.ledger.sharing import open_to_group
     from raysweep.ledger.store import LedgerError, this_process
 
@@ -67,6 +68,7 @@ __getattr__, __all__ = exporting(
             "run_key",
             "uninterrupted_seconds",
         ),
+        "rounds": ("append_round", "forget_rounds", "rounds_of"),
         "sharing": ("open_to_group",),
         "store": ("LedgerError", "this_process"),
     },

@@ -14,6 +14,7 @@ from raysweep.ledger.plan import PLAN, QUESTIONS
 from raysweep.ledger.reading import UnreadableError, names_in
 from raysweep.ledger.record_files import RecordFiles
 from raysweep.ledger.records import Ledger
+from raysweep.ledger.rounds import rounds_of
 from raysweep.ledger.store import LedgerError
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ def require_readable(ledger: Ledger) -> None:
             raise UnreadableError(files.unreadable)
         for name in ("lock", PLAN, QUESTIONS, FAMILIES):
             ledger.store.get(name)
+        rounds_of(ledger.store, "")
         names_in(ledger.folder / INBOX)
     except UnreadableError:
         raise

@@ -10,7 +10,7 @@ from typing import NoReturn
 from raysweep.ledger import SPACE, Ledger, Record, fetch_code
 from raysweep.messages import PlanError, nearest
 from raysweep.paths import expanded
-from raysweep.planning.options import Options
+from raysweep.planning.options import Options, without
 from raysweep.planning.runs import PlannedRun
 
 
@@ -34,7 +34,7 @@ def run_by_its_own_code(ledger: Ledger, runs: Sequence[PlannedRun], options: Opt
     if not records:
         raise PlanError("--with-its-own-code: none of the runs of --redo has a result")
     copy = fetch_code(ledger.store, _hash_of(records))
-    words = _without(argv, {"--with-its-own-code": 0, "--redo": 1, "--only": 1, "--seeds": 1, "--space": 1})
+    words = without(argv, {"--with-its-own-code": 0, "--redo": 1, "--only": 1, "--seeds": 1, "--space": 1})
     names = ",".join(dict.fromkeys(run.experiment.name for run in runs))
     words += [
         "--only",
@@ -69,17 +69,3 @@ def _of(record: Record) -> str:
 
 def _provenance(record: Record) -> Record:
     return record.get("provenance") or {}
-
-
-def _without(argv: Sequence[str], flags: dict[str, int]) -> list[str]:
-    """The words of a command line without some flags, of which each has so many words behind it, or one after a =."""
-    left, skip = [], 0
-    for word in argv:
-        flag = word.partition("=")[0]
-        if skip:
-            skip -= 1
-        elif flag in flags:
-            skip = 0 if "=" in word else flags[flag]
-        else:
-            left.append(word)
-    return left

@@ -12,6 +12,7 @@ from raysweep.planning.values import (
     budget_of,
     fields_of,
     gpus_of,
+    most_seeds_of,
     names_of,
     seeds_of,
     text_of,
@@ -112,6 +113,15 @@ class Options:
     )
     address: str | None = _text("a running Ray cluster, in place of one on this machine", WHERE, "ADDR")
 
+    breadth_first: bool = _switch(
+        "within a priority, run the first seed of every experiment before any second one", HOW
+    )
+    until_answered: bool = _switch(
+        "go on with more seeds, of the experiments whose questions gain most by them, until all are answered", HOW
+    )
+    max_seeds: int | None = _flag(
+        "of --until-answered: an experiment gets at most so many seeds (20)", HOW, type=most_seeds_of, metavar="N"
+    )
     backfill: bool = _switch("let a later trial start early where it cannot delay an earlier one", HOW)
     keep_last: bool = _switch("keep last.pt of runs that have finished, with the state of the optimiser", HOW)
     preempt: bool = _switch("if a sweep holds the results folder, have it run this before its own", HOW)
@@ -142,8 +152,9 @@ def parse_options(argv: Sequence[str]) -> Options:
     for name in ("json", "calibrate"):
         if given.get(name) and not options.plan:
             raise PlanError(f"--{name} goes with --plan")
-    if options.with_its_own_code and not options.redo:
-        raise PlanError("--with-its-own-code goes with --redo")
+    if options.with_its_own_code and (not options.redo or options.until_answered):
+        raise PlanError("--with-its-own-code goes with --redo, and not with --until-answered")
+    _require_rounds(options)
     if options.slots and options.address:
         raise PlanError("--slots is for this machine alone; the slots of a cluster are a resource of its head node")
     if options.tidy and (more := [option for option in fields(Options) if option.name in given.keys() - OF_TIDY]):
@@ -151,9 +162,33 @@ def parse_options(argv: Sequence[str]) -> Options:
     return options
 
 
+def _require_rounds(options: Options) -> None:
+    """Raises PlanError for what does not go with --until-answered, and for --max-seeds without it."""
+    if options.max_seeds is not None and not options.until_answered:
+        raise PlanError("--max-seeds goes with --until-answered")
+    if options.until_answered and options.print_commands:
+        raise PlanError("--until-answered chooses runs by results, so it has no commands to print")
+    if options.until_answered and 1 in (options.max_seeds, len(options.seeds or ())):
+        raise PlanError("--until-answered needs two seeds or more: one shows no variance")
+
+
 def help_text(description: str | None, datasets: str) -> str:
     """The text of --help. `datasets` lists what --dataset may name."""
     return _parser(description, datasets).format_help()
+
+
+def without(argv: Sequence[str], flags: Mapping[str, int]) -> list[str]:
+    """The words of a command line without some flags, of which each has so many words behind it, or one after a =."""
+    left, skip = [], 0
+    for word in argv:
+        flag = word.partition("=")[0]
+        if skip:
+            skip -= 1
+        elif flag in flags:
+            skip = 0 if "=" in word else flags[flag]
+        else:
+            left.append(word)
+    return left
 
 
 class _Parser(argparse.ArgumentParser):

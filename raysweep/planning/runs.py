@@ -1,6 +1,7 @@
 """Makes the ordered, checked list of runs of selected experiments. Imports neither torch nor Ray."""
 
 import dataclasses
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -137,6 +138,19 @@ def _named(
     if (data_dir := getattr(config, "data_dir", None)) is not None:
         folders["data_dir"] = str(expanded(data_dir))
     return {"key": key, "name": name, "config": dataclasses.replace(config, **folders)}
+
+
+def in_order(runs: Sequence[PlannedRun], *, breadth_first: bool) -> list[PlannedRun]:
+    """The runs in the order in which they start: by priority and, within one, as they are given.
+
+    With `breadth_first`, within a priority, first ones of their experiments come before second ones.
+    """
+    before: Counter[str] = Counter()
+    order = []
+    for place, run in enumerate(runs):
+        order.append((run.experiment.priority, breadth_first * before[run.experiment.name], place))
+        before[run.experiment.name] += 1
+    return [runs[place] for *_, place in sorted(order)]
 
 
 def in_bundles(runs: Iterable[PlannedRun]) -> Iterator[list[PlannedRun]]:

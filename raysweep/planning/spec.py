@@ -14,7 +14,7 @@ from raysweep.ledger import Ledger, Record, write_declarations, write_plan
 from raysweep.messages import PlanError, nearest
 from raysweep.planning.options import Options
 from raysweep.planning.resources import Resources
-from raysweep.planning.runs import PlannedRun, make_runs
+from raysweep.planning.runs import PlannedRun, in_order, make_runs
 from raysweep.planning.selection import select
 
 ParseValues = Callable[[type[Any], Mapping[str, str]], dict[str, Any]]
@@ -47,6 +47,11 @@ class SweepSpec:
         """The questions that the runs are to answer, as they are written into the results folder."""
         asked = [self.question] if self.question else [q for q in self.family.questions if q.kind != "search"]
         return [self.family.asked(question) for question in asked]
+
+    @property
+    def by_rounds(self) -> bool:
+        """Whether results decide which runs it does."""
+        return bool(self.question) or self.options.until_answered
 
     @property
     def selection(self) -> str:
@@ -110,7 +115,7 @@ class SweepSpec:
             resources.require_room(runs, options.gpus_per_worker)
         for line in left_out:
             print(f"left out: {line}", file=sys.stderr if options.plan or options.print_commands else sys.stdout)
-        return sorted(runs, key=lambda run: run.experiment.priority)
+        return in_order(runs, breadth_first=options.breadth_first)
 
 
 def sweep_spec(options: Options, family: Family, parse_values: ParseValues) -> SweepSpec:

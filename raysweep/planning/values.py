@@ -41,6 +41,14 @@ def workers_of(text: str) -> int:
     return workers
 
 
+def most_seeds_of(text: str) -> int:
+    """Read the largest number of seeds, which is at least 1."""
+    seeds = _whole(text)
+    if not seeds or seeds > MOST_SEEDS:
+        raise ArgumentTypeError(f"{_shown(text)} is not a whole number from 1 to {MOST_SEEDS}")
+    return seeds
+
+
 def accuracy_of(text: str) -> float:
     """Read an accuracy in percent, between 0 and 100 but neither of them."""
     percent = _number(text)

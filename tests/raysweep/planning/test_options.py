@@ -34,6 +34,9 @@ GIVEN = {
     "slots": ("--slots 3", 3),
     "gpus_per_worker": ("--gpus-per-worker 0.5", 0.5),
     "address": ("--address auto", "auto"),
+    "breadth_first": ("--breadth-first", True),
+    "until_answered": ("--until-answered", True),
+    "max_seeds": ("--until-answered --max-seeds 30", 30),
     "backfill": ("--backfill", True),
     "keep_last": ("--keep-last", True),
     "preempt": ("--preempt", True),
@@ -48,6 +51,7 @@ def test_each_flag_sets_its_own_field_and_no_other(name):
     options = parse_options(text.split())
     beside = {"plan": True} if name in ("json", "calibrate") else {}
     beside |= {"redo": ("A",)} if name == "with_its_own_code" else {}
+    beside |= {"until_answered": True} if name == "max_seeds" else {}
     assert options == dataclasses.replace(Options(), **{name: value, **beside})
     assert type(getattr(options, name)) is type(value)
 
@@ -70,6 +74,23 @@ def test_what_is_wrong_raises_and_prints_nothing(capsys, text):
         parse_options(text.split())
     assert "\n" not in str(error.value)
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("--max-seeds 5", "--max-seeds goes with --until-answered"),
+        ("--until-answered --max-seeds 0", "'0' is not a whole number from 1 to 100000"),
+        ("--until-answered --max-seeds many", "'many' is not a whole number"),
+        ("--until-answered --max-seeds 1", "needs two seeds or more"),
+        ("--until-answered --seeds 7", "needs two seeds or more"),
+        ("--until-answered --print-commands", "chooses runs by results, so it has no commands to print"),
+        ("--until-answered --redo A --with-its-own-code", "and not with --until-answered"),
+    ],
+)
+def test_what_does_not_go_with_rounds_is_refused(text, why):
+    with pytest.raises(PlanError, match=why):
+        parse_options(text.split())
 
 
 @pytest.mark.parametrize("name", ["results", "data_dir", "space", "dataset", "address", "group", "track", "only"])
