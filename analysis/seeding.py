@@ -28,7 +28,8 @@ def _verdicts(situation: Situation) -> dict[tuple[str, str, str], Verdict]:
     others = [written for written in results.questions if written.question.name not in asked]
     questions = [*(WrittenQuestion(question=question) for question in situation.questions), *others]
     found: dict[tuple[str, str, str], Verdict] = {}
-    for verdict in verdicts(replace(results, questions=questions)):
+    beside = results.beside and replace(results.beside, questions=questions)
+    for verdict in verdicts(replace(results, questions=questions, beside=beside)):
         key = verdict.question, verdict.metric, verdict.arm
         if key not in found or verdict.n > found[key].n:
             found[key] = verdict

@@ -73,6 +73,8 @@ class Results:
     """What is wrong with the files, a line each: the rest is reported all the same."""
     unreadable: Sequence[str] = ()
     """The files that could not be read, and may hold results."""
+    beside: "Results | None" = None
+    """All runs of the folder, where these are some of them."""
 
     @classmethod
     def read(cls, location: str | os.PathLike[str], runs: Collection[str] | None = None) -> "Results":
@@ -82,22 +84,30 @@ class Results:
         unreadable: dict[str, str] = {}
         families = completed(sound_families(_read(lambda: read_declarations(ledger), notices, unreadable), notices))
         readable = ledger.readable_records()
-        records = [sound_record(r, families, notices) for r in readable if runs is None or r["run"] in runs]
-        records.sort(key=lambda record: (record["priority"], str(record["finished"])))
+        every = [sound_record(r, families, notices) for r in readable]
+        every.sort(key=lambda record: (record["priority"], str(record["finished"])))
         notices = [*(f"damaged record, left out: {file}" for file in ledger.damaged), *notices]
         notices += filter(None, [ledger.copies()])
         questions = sound_questions(_read(lambda: read_questions(ledger), notices, unreadable), notices)
         plan = sound_plan(_read(lambda: read_plan(ledger), notices, unreadable), notices)
         unreadable |= ledger.files.unreadable
-        return cls(
-            frame=ledger.frame(failed=True, records=records),
+        found = cls(
+            frame=ledger.frame(failed=True, records=every),
             questions=questions,
             families=families,
-            plan=[entry for entry in plan if runs is None or entry["run"] in runs],
+            plan=plan,
             location=ledger.location,
             notices=[*(f"cannot be read, left out: {file} ({why})" for file, why in unreadable.items()), *notices],
             unreadable=list(unreadable),
         )
+        if runs is None:
+            return found
+        found = replace(found, plan=[entry for entry in plan if entry["run"] in runs])
+        chosen = [record for record in every if record["run"] in runs]
+        if len(chosen) == len(every):
+            return found
+        everything = replace(found, plan=plan, notices=[])
+        return replace(found, frame=ledger.frame(failed=True, records=chosen), beside=everything)
 
     @property
     def config(self) -> frozenset[str]:

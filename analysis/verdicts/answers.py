@@ -4,92 +4,39 @@ The exact sign-flip test stands beside the test that decides. What is undecided 
 and what they cost.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from statistics import fmean, stdev
 
 import pandas as pd
 
 from analysis import anytime, statistics
-from analysis.comparison.cells import implied_questions
-from analysis.comparison.runs import arms_of, label_of, rows_of
+from analysis.comparison.runs import arms_of, label_of
 from analysis.images.compared import over_images
-from analysis.reading.results import Results, Setting
+from analysis.reading.results import Results
 from analysis.statistics import Interval
+from analysis.verdicts.asked import tests_beside, tests_of
 from analysis.verdicts.commands import isolating_command
 from analysis.verdicts.decisions import Decision, decide
-from analysis.verdicts.offered import offered
 from analysis.verdicts.power import seeds_needed
 from analysis.verdicts.reselected import without_selection
 from analysis.verdicts.sensitivity import Sensitivity, sensitivities
-from analysis.verdicts.uncorrected import UncorrectedTest, is_there, lost, spoken_accuracy, uncorrected_tests
+from analysis.verdicts.uncorrected import UncorrectedTest, is_there, lost, spoken_accuracy
 from analysis.verdicts.verdict import UNDECIDED, Verdict
-from raysweep.ledger import WrittenQuestion
 
 
 def verdicts(results: Results) -> list[Verdict]:
     """The answers in all settings that have something to do with a question, in the order of the settings.
 
-    The tests of a family are corrected together over all of them, so that trying further settings costs something.
+    The tests of a family are corrected together over all of them, and over those of other runs of the folder, so that
+    trying further settings costs something.
     """
-    tests: list[UncorrectedTest] = []
-    isolated: list[UncorrectedTest] = []
-    for setting in results.settings:
-        own = [test for asked in _asked(results, setting) for test in uncorrected_tests(asked, setting)]
-        tests += [*own, *offered(own)]
-        isolated += [alone for test in own for alone in _isolated(test, results.settings)]
-    answered = {(test.setting.dataset, test.question.name) for test in tests if not test.contrast.missing}
-    for dataset, setting in results.across.items():
-        left = [asked for asked in _asked(results, setting) if (dataset, asked.question.name) not in answered]
-        both = [test for asked in left for test in uncorrected_tests(asked, setting)]
-        tests += [test for test in both if not test.contrast.missing]
-    tests += isolated
-    decisions, beside = decide(tests), sensitivities(tests)
-    found = [_verdict(*known) for known in zip(tests, decisions, beside, strict=True)]
-    others = [other and _verdict(*other, Sensitivity()) for other in without_selection(tests, decisions)]
+    tests = tests_of(results)
+    beside = tests_beside(tests, results)
+    decisions, sensitivity = decide([*tests, *beside])[: len(tests)], sensitivities(tests)
+    found = [_verdict(*known) for known in zip(tests, decisions, sensitivity, strict=True)]
+    others = [other and _verdict(*other, Sensitivity()) for other in without_selection(tests, decisions, beside)]
     return [replace(v, last_epochs=other) if other else v for v, other in zip(found, others, strict=True)]
-
-
-def _isolated(confounded: UncorrectedTest, settings: Sequence[Setting]) -> list[UncorrectedTest]:
-    """The same question where one of the two arms was run in another setting such that they differ in the factor alone:
-    what the command does that a confounded answer names."""
-    setting, question, arm = confounded.setting, confounded.question, confounded.contrast.arm
-    baseline = question.baseline
-    if question.kind == "interaction":  # whose arms are one comparison
-        return []
-    if not confounded.confounding.beyond_factor or not isinstance(baseline, str) or arm not in question.arms:
-        return []
-    asked = replace(confounded.asked, question=replace(question, arms=(arm,)))
-    found = []
-    for other in settings:
-        if other is setting or other.dataset != setting.dataset:
-            continue
-        for base, changed in ((setting, other), (other, setting)):
-            runs = pd.concat([rows_of(baseline, base.runs), rows_of(arm, changed.runs)])
-            title = f"{setting.dataset}, across settings"
-            both = replace(setting, title=title, runs=runs, ended=setting.ended.iloc[:0], planned=())
-            found += [
-                test
-                for test in uncorrected_tests(asked, both)
-                if test.contrast.metric == confounded.contrast.metric
-                and test.contrast.values
-                and not test.confounding.refused
-                and not test.confounding.beyond_factor
-            ]
-    return found
-
-
-def _asked(results: Results, setting: Setting) -> list[WrittenQuestion]:
-    """The questions about the setting's data of whose arms one was run or planned; without any, those implied."""
-    if not results.questions:
-        return [WrittenQuestion(question=question) for question in implied_questions(setting)]
-    return [
-        asked
-        for asked in results.questions
-        if asked.question.kind != "search"
-        and asked.question.dataset in (None, setting.dataset)
-        and any(is_there(arm, setting) for arm in arms_of(asked.question))
-    ]
 
 
 def _verdict(test: UncorrectedTest, decision: Decision, sensitivity: Sensitivity) -> Verdict:

@@ -9,17 +9,19 @@ from analysis.verdicts.uncorrected import UncorrectedTest, uncorrected_tests
 
 
 def without_selection(
-    tests: Sequence[UncorrectedTest], decisions: Sequence[Decision]
+    tests: Sequence[UncorrectedTest], decisions: Sequence[Decision], beside: Sequence[UncorrectedTest]
 ) -> Iterator[tuple[UncorrectedTest, Decision] | None]:
     """For each test, that of the mean over the last five epochs and its decision, where its answer is another.
 
-    The tests of a family are corrected together as before, with those of metrics that are no choice as they are.
+    The tests of a family are corrected together as before, with those `beside` them and of metrics that are no choice
+    as they are.
     """
     others = [_of_last_epochs(test) or test for test in tests]
     if all(other is test for other, test in zip(others, tests, strict=True)):
         yield from [None] * len(tests)
         return
-    for test, other, before, after in zip(tests, others, decisions, decide(others), strict=True):
+    decided = decide([*others, *beside])[: len(others)]
+    for test, other, before, after in zip(tests, others, decisions, decided, strict=True):
         changed = other is not test and (after.answer, after.size) != (before.answer, before.size)
         yield (other, after) if changed else None
 

@@ -110,6 +110,20 @@ def test_a_family_reaches_over_all_settings_and_datasets_of_a_folder():
     assert {v.p_corrected for v in found} == {min(1.0, 3 * alone.p)}
 
 
+def test_the_answers_of_some_runs_are_corrected_with_those_of_the_others(tmp_path):
+    """A sweep prints the answers of its own runs; what other settings of the folder asked counts all the same."""
+    ledger = open_ledger(tmp_path / "results")
+    write_plan(ledger, [], [question().question])
+    base, arm = [60.0, 61.0, 60.5, 60.2], [61.0, 62.5, 61.2, 61.3]
+    own = runs_of("C", base) + runs_of("A", arm)
+    others = [{**made, "set": "epochs=3", "run": f"{made['run']}-3", "key": f"{made['key']}-3"} for made in own]
+    for made in own + others:
+        ledger.write(made)
+    (v,) = verdicts(Results.read(ledger.folder, [made["run"] for made in own]))
+    assert (v.tests, v.p_corrected) == (2, min(1.0, 2 * v.p))
+    assert [one.tests for one in verdicts(Results.read(ledger.folder))] == [2, 2]
+
+
 def test_correlations_of_few_pairs_are_not_shown():
     assert spoken_correlation(0.9, 7) == ""
     low, high = stats.pearsonr(range(9), [0, 2, 1, 3, 5, 4, 8, 6, 7]).confidence_interval(0.95)
