@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 FEW_CLASSES = 20
 """Classes up to which each has a column, and every confusion of two of them a row."""
 MOST_CONFUSIONS, MOST_IMAGES = 100, 1000
-"""Rows for each arm where there are more classes, and rows for each comparison."""
+"""Rows for each arm where there are more classes, and rows for each comparison, in the CSV files."""
 MOST_SHOWN = 20
+"""Rows of these that the report shows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,7 +216,8 @@ def disagreements_table(comparisons: Sequence[Comparison]) -> Table:
             Column(name="right_baseline", heading="baseline right", form=0),
             Column(name="difference", heading="difference", form=0),
         ),
-        note="Percent of the seeds that get the image right; test images are counted from 0.",
+        note="Percent of the seeds that get the image right; test images are counted from 0. The CSV file has up to "
+        f"{MOST_IMAGES:,} for each comparison.",
         most_shown=MOST_SHOWN,
     )
 

@@ -4,13 +4,16 @@ import os
 import threading
 import time
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from raysweep.ledger.inbox import offer
 from raysweep.ledger.opening import load_results, open_ledger
 from raysweep.ledger.plan import write_plan
+from raysweep.ledger.predictions import keep_predictions
 from raysweep.ledger.store import HeldError
 from tests.raysweep.ledger.recorded import record
 from tests.users import closed, two_users
@@ -39,9 +42,17 @@ def fill(folder: str, user: str, seeds: range) -> None:
                 before = checkpoint.read_bytes() if checkpoint.exists() else b""
                 write_atomically(checkpoint, lambda stream, more=before + b".": stream.write(more) and None)
                 (checkpoint.parent / ".last.pt.tmp").write_bytes(b"of a killed process")
-                ledger.write(record(name, attempt=attempt))
+                ledger.write(record(name, attempt=attempt), partial(_predictions, ledger, name))
             offer(ledger.store, ["--group", "depth"], "0123456789abcdef")
             ledger.write_frame()
+
+
+def _predictions(ledger, name):
+    """Keep what a run has left of its predictions, for its record."""
+    left = ledger.runs.folder(name) / "predictions.npz"
+    arrays = {"classes": [1, 2], "labels": [1, 0], "metrics": ["final_acc"]}
+    write_atomically(left, lambda stream: np.savez(stream, **arrays))
+    return {"predictions": keep_predictions(ledger.store, name, left, data="d", results={"final_acc": 50.0})}
 
 
 def _held(ledger):
@@ -74,7 +85,8 @@ def test_all_that_is_made_is_open_to_the_group_whatever_the_umask(shared):
     fill(shared, "alice", range(3))
     open_ledger(shared).store.move("records/both-s0-0.json", "damaged/both-s0-0.json")
     there = {path.relative_to(shared).parts[0] for path in shared.rglob("*")}
-    assert {"records", "attempts", "runs", "inbox", "damaged", "lock", "plan.json", "results.parquet"} <= there
+    assert {"records", "predictions", "attempts", "runs", "inbox", "damaged"} <= there
+    assert {"lock", "plan.json", "results.parquet"} <= there
     assert [line for line in closed(shared) if ".last.pt.tmp" not in line] == []
 
 
