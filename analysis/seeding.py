@@ -40,8 +40,8 @@ def _standings(situation: Situation, found: Mapping[tuple[str, str, str], Verdic
     """How far each answer is for which all arms can be run, in the order of the questions."""
     answered = [v for v in found.values() if v.answer in (YES, NO)]
     for question in situation.questions:
-        if question.kind == "search" or question.dataset not in (None, situation.dataset):
-            continue
+        if question.kind in ("search", "pooled") or question.dataset not in (None, situation.dataset):
+            continue  # searches choose their own runs, and more seeds tell little of how much cells differ
         parts = list(_parts(question))
         for label, arms in parts:
             needs = _experiments(arms, situation)
