@@ -94,7 +94,10 @@ def test_the_bootstrap_is_scipys_at_a_level_for_small_samples():
     assert bca_interval(values) == bca_interval(values)
 
 
-@pytest.mark.parametrize(("n", "trials"), [(2, 4000), (5, 4000), (20, 1500), (40, 1500)])
+@pytest.mark.parametrize(
+    ("n", "trials"),
+    [(2, 4000), (5, 4000), *(pytest.param(n, 1500, marks=pytest.mark.slow) for n in (20, 40))],
+)
 def test_intervals_cover_the_mean_as_often_as_they_say(n, trials, monkeypatch):
     monkeypatch.setattr(statistics, "RESAMPLES", 1000)
     rng = np.random.default_rng(n)
