@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from raysweep.ledger.records import FAILED, FINISHED, Ledger
+from raysweep.ledger.opening import open_ledger
+from raysweep.ledger.records import FAILED, FINISHED
 from raysweep.planning.resources import Resources
 from raysweep.planning.rules import Rules
 from raysweep.planning.runs import make_runs
@@ -50,7 +51,7 @@ def changed() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def swept(changed: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, dict], list[str], set[int]]:
     """A sweep of fakes on two CPUs that is interrupted once: records, output lines, processes of Ray's controllers."""
-    ledger = Ledger(tmp_path_factory.mktemp("results"))
+    ledger = open_ledger(tmp_path_factory.mktemp("results"))
     small = [
         fake("first", 0, seconds=4.0),
         fake("killed", 0, seconds=1.0, crash="killed_once"),
