@@ -23,13 +23,13 @@ from statistics import fmean
 
 from analysis.statistics import ALPHA, Interval, deviation_of
 
-SCALES = (2.0, 6.0, 18.0, 70.0, 300.0)
+SCALES = (1.7, 5.0, 15.0, 60.0, 300.0)
 """Standard deviations of the effects that are looked for, in those of the values: a tail that is heavy enough for five
 values with t = 100 to be evidence."""
 WEIGHTS = (0.9, 0.05, 0.025, 0.015, 0.01)
 """Their shares. Nearly all of it is on effects that take some seeds to see."""
 
-SKEW_ALLOWANCE = 5.25
+SKEW_ALLOWANCE = 5.6
 """How many times less evidence is enough against exponential noise: Ville's bound is that far from what looks after
 each of 2 to 20 values do (by simulation, see docs/answers.md)."""
 
