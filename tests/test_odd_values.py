@@ -114,6 +114,7 @@ FLAGS = {
         "target": REAL,
         "num_workers": WHOLE,
         "slots": WHOLE,
+        "max_seeds": WHOLE,
         "gpus_per_worker": REAL,
         "budget_hours": (*REAL, "96gpu"),
     },
@@ -153,7 +154,10 @@ def command(number: int) -> tuple[list[str], list[str]]:
         group, only = draw.choice([base for bases in BASES.values() for base in bases])
         base = {"group": group, "only": only}
         base.pop(name, None)
-        return [*(f"--{key}={given}" for key, given in base.items()), f"{flag}={value}"], [
+        if name == "max_seeds":  # which goes with experiments that a question compares
+            base = {"group": "cifar", "only": "3b_cmod_L4_s05,3b_cmod_L4_rand_s05"}
+        more = ["--until-answered"] * (name == "max_seeds")
+        return [*(f"--{key}={given}" for key, given in base.items()), *more, f"{flag}={value}"], [
             flag,
             name,
             value[:40],

@@ -168,8 +168,10 @@ def _require_rounds(options: Options) -> None:
         raise PlanError("--max-seeds goes with --until-answered")
     if options.until_answered and options.print_commands:
         raise PlanError("--until-answered chooses runs by results, so it has no commands to print")
-    if options.until_answered and 1 in (options.max_seeds, len(options.seeds or ())):
-        raise PlanError("--until-answered needs two seeds or more: one shows no variance")
+    if options.until_answered and options.max_seeds == 1:
+        raise PlanError("--until-answered --max-seeds 1: it needs two seeds or more, since one shows no variance")
+    if options.until_answered and len(options.seeds or ()) == 1:
+        raise PlanError("--until-answered --seeds: it needs two seeds or more, since one shows no variance")
 
 
 def help_text(description: str | None, datasets: str) -> str:

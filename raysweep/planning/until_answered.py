@@ -63,7 +63,8 @@ class UntilAnswered:
         self._most_seeds = spec.options.max_seeds or MOST_SEEDS
         self._seeds = seeds_to_take(list(self._experiments.values()), spec.options.seeds, self._most_seeds)
         if (number := len(self._experiments) * self._most_seeds) > MOST_RUNS:
-            raise PlanError(f"{number} runs are too many for one command, which can have {MOST_RUNS}")
+            said = f"{number} runs are too many for one command, which can have {MOST_RUNS}"
+            raise PlanError(f"--max-seeds {self._most_seeds}: {said}")
         self._made: dict[Run, PlannedRun] = {}
         self._tried: set[Run] = set()
         """The runs that this command has tried; those that failed before may be tried once more."""
