@@ -6,11 +6,10 @@ from dataclasses import replace
 
 from analysis.comparison.runs import arms_of, label_of
 from analysis.reading.results import Results
-from analysis.statistics import ALPHA
 from analysis.verdicts.allocation import Standing, allocate
 from analysis.verdicts.answers import verdicts
 from analysis.verdicts.outlook import Decides, Sample
-from analysis.verdicts.verdict import NO, OPEN, REFUSED, UNDECIDED, YES, Verdict
+from analysis.verdicts.verdict import OPEN, REFUSED, UNDECIDED, Verdict
 from raysweep.experiment import Allocation, Arm, Question, Situation, is_of_arm
 from raysweep.ledger import WrittenQuestion
 
@@ -38,7 +37,6 @@ def _verdicts(situation: Situation) -> dict[tuple[str, str, str], Verdict]:
 
 def _standings(situation: Situation, found: Mapping[tuple[str, str, str], Verdict]) -> Iterator[Standing]:
     """How far each answer is for which all arms can be run, in the order of the questions."""
-    answered = [v for v in found.values() if v.answer in (YES, NO)]
     for question in situation.questions:
         if question.kind in ("search", "pooled") or question.dataset not in (None, situation.dataset):
             continue  # searches choose their own runs, and more seeds tell little of how much cells differ
@@ -50,8 +48,7 @@ def _standings(situation: Situation, found: Mapping[tuple[str, str, str], Verdic
             for metric in question.metrics:
                 several = [metric] * (len(question.metrics) > 1) + [label] * (len(parts) > 1)
                 verdict = found.get((question.name, metric, label))
-                shown = sum(v.family == verdict.family for v in answered) if verdict else 0
-                standing = _standing(question, verdict, shown, needs, situation)
+                standing = _standing(question, verdict, needs, situation)
                 yield replace(standing, question=" ".join([question.name, *several]))
 
 
@@ -74,10 +71,8 @@ def _experiments(arms: Sequence[Arm], situation: Situation) -> tuple[str, ...]:
     return tuple(c.name for c in situation.candidates if any(c.name in names for names in of_arms))
 
 
-def _standing(
-    question: Question, verdict: Verdict | None, shown: int, needs: tuple[str, ...], situation: Situation
-) -> Standing:
-    """How far an answer is; `shown` of its family are answered by yes or no."""
+def _standing(question: Question, verdict: Verdict | None, needs: tuple[str, ...], situation: Situation) -> Standing:
+    """How far an answer is."""
     if verdict is None:
         return Standing(question="", answer=OPEN, needs=needs)
     return Standing(
@@ -87,7 +82,7 @@ def _standing(
         n=verdict.n,
         answered=verdict.answer not in (UNDECIDED, OPEN, REFUSED),
         hopeless=_hopeless(verdict, needs, situation),
-        sample=_sample(question, verdict, ALPHA / max(1, verdict.tests - shown)),
+        sample=_sample(question, verdict),
         further=verdict.needed.seeds if verdict.needed else None,
     )
 
@@ -100,7 +95,7 @@ def _hopeless(verdict: Verdict, needs: tuple[str, ...], situation: Situation) ->
     return f"open: {verdict.reason}" if verdict.answer == OPEN and whole else ""
 
 
-def _sample(question: Question, verdict: Verdict, level: float) -> Sample | None:
+def _sample(question: Question, verdict: Verdict) -> Sample | None:
     """The pairs so far, on the scale on which they are tested; None below two."""
     if verdict.n < 2 or verdict.estimate is None or verdict.std is None:
         return None
@@ -112,4 +107,4 @@ def _sample(question: Question, verdict: Verdict, level: float) -> Sample | None
         decides, mean = "side", mean - (question.target or 0.0)
     elif question.kind == "equivalence":
         decides = "equivalence"
-    return Sample(n=verdict.n, mean=mean, deviation=verdict.std, margin=margin, level=level, decides=decides)
+    return Sample(n=verdict.n, mean=mean, deviation=verdict.std, margin=margin, level=verdict.level, decides=decides)

@@ -97,6 +97,7 @@ def _with_numbers(verdict: Verdict, test: UncorrectedTest, decision: Decision) -
         p_corrected=decision.p.equal if kind == "equivalence" else decision.p.differs,
         p_fixed=test.p.fixed,
         tests=decision.tests,
+        level=decision.level,
         p_sign_flip=statistics.sign_flip(values) if n > 1 and is_difference else None,
         p_sign_flip_least=statistics.smallest_sign_flip(n) if n > 1 and is_difference else None,
         p_equivalent=decision.p.equal,

@@ -41,9 +41,10 @@ def decide(tests: Sequence[UncorrectedTest]) -> list[Decision]:
     decisions: dict[int, Decision] = {}
     for members in families.values():
         counted = {i: tests[i] for i in members if not tests[i].confounding.refused and _can_be_answered(tests[i])}
-        corrected = {claim: _corrected(claim, counted) for claim in CLAIMS}
+        families_of_claims = [_corrected(claims, counted) for claims in TOGETHER]
+        corrected = {claim: family for family in families_of_claims for claim in family.claims}
         for i in members:
-            p = PValues(**{claim: found.p.get(i) for claim, found in corrected.items()})
+            p = PValues(**{claim: family.p.get((i, claim)) for claim, family in corrected.items()})
             own = corrected["equal" if tests[i].question.kind == "equivalence" else "differs"]
             decisions[i] = Decision(*_answer(tests[i], p), p, own.tests, own.level)
     return [decisions[i] for i in range(len(tests))]
@@ -57,30 +58,31 @@ CLAIMS = {
 }
 """The kinds of questions whose answers may make a claim (see `PValues`)."""
 
-TOGETHER = {"differs": ("differs", "worse"), "worse": ("differs", "worse")}
-"""Claims that are corrected together: a "no" about times is one, or the other."""
+TOGETHER = (("differs", "worse"), ("matters",), ("equal",))
+"""Claims that are corrected together: a "no" about times is one of the first two."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Corrected:
-    p: Mapping[int, float]
+    claims: Sequence[str]
+    p: Mapping[tuple[int, str], float]
+    """By test and claim."""
     tests: int
     level: float
 
 
-def _corrected(claim: str, counted: Mapping[int, UncorrectedTest]) -> _Corrected:
-    """The p-values of a claim after Holm's correction, by test."""
+def _corrected(claims: Sequence[str], counted: Mapping[int, UncorrectedTest]) -> _Corrected:
+    """The p-values of claims after Holm's correction over all of them."""
     family = {
-        (i, name): getattr(test.p, name)
-        for name in TOGETHER.get(claim, (claim,))
+        (i, claim): getattr(test.p, claim)
+        for claim in claims
         for i, test in counted.items()
-        if test.question.kind in CLAIMS[name]
+        if test.question.kind in CLAIMS[claim]
     }
     known = {key: p for key, p in family.items() if p is not None}
     corrected = dict(zip(known, statistics.holm(list(known.values()), len(family)), strict=True))
     shown = sum(p <= ALPHA for p in corrected.values())
-    own = {i: p for (i, name), p in corrected.items() if name == claim}
-    return _Corrected(own, len(family), ALPHA / max(1, len(family) - shown))
+    return _Corrected(claims, corrected, len(family), ALPHA / max(1, len(family) - shown))
 
 
 def _can_be_answered(test: UncorrectedTest) -> bool:

@@ -60,6 +60,8 @@ class Verdict:
     """p-value of the `test`, for one look at this number of seeds."""
     family: str = ""
     tests: int = 0
+    level: float = 0.0
+    """The level at which Holm's method tests the next member of the family."""
     p_sign_flip: float | None = None
     p_sign_flip_least: float | None = None
     """The smallest p-value that so few pairs can give."""
