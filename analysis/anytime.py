@@ -67,18 +67,14 @@ def one_sided(values: Sequence[float], above: float, floor: float = 0.0) -> floa
 
 def equivalence(values: Sequence[float], margin: float, floor: float = 0.0) -> float | None:
     """p-value of the mean being `margin` or more from zero: the larger of two one-sided tests (Schuirmann 1987)."""
-    if len(values) < 2:
-        return None
-    sides = [one_sided([sign * value for value in values], -margin, floor) for sign in (1, -1)]
-    return max(p for p in sides if p is not None)
+    sides = _both_sides(values, -margin, floor)
+    return max(sides) if sides else None
 
 
 def beyond(values: Sequence[float], margin: float, floor: float = 0.0) -> float | None:
     """p-value of the mean being no more than `margin` from zero."""
-    if len(values) < 2:
-        return None
-    sides = [one_sided([sign * value for value in values], margin, floor) for sign in (1, -1)]
-    return min(1.0, 2 * min(p for p in sides if p is not None))
+    sides = _both_sides(values, margin, floor)
+    return min(1.0, 2 * min(sides)) if sides else None
 
 
 def interval(values: Sequence[float], level: float = ALPHA, floor: float = 0.0) -> Interval | None:
@@ -118,6 +114,12 @@ def critical(n: int, level: float, *, one_side: bool = False) -> float:
     if n < 2 or lacking(farthest) > 0:
         return math.inf
     return math.exp(float(brentq(lacking, -20, farthest, xtol=1e-10)))
+
+
+def _both_sides(values: Sequence[float], above: float, floor: float) -> list[float]:
+    """p-values of the mean, and of its opposite, being no more than `above`; none for fewer than two values."""
+    sides = (one_sided([sign * value for value in values], above, floor) for sign in (1, -1))
+    return [p for p in sides if p is not None]
 
 
 def _p_value(log_evidence: float) -> float:

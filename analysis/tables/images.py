@@ -183,9 +183,7 @@ def agreement_table(comparisons: Sequence[Comparison]) -> Table:
         name="agreement",
         title="How many images two arms disagree on",
         columns=(
-            *_labels(comparisons),
-            Column(name="arm", heading="arm", wrap=True),
-            Column(name="baseline", heading="baseline", wrap=True),
+            *_compared(comparisons),
             Column(name="n", heading="n", form="n"),
             Column(name="images", heading="images", form="n"),
             Column(name="disagree", heading="disagree", form=2),
@@ -207,9 +205,7 @@ def disagreements_table(comparisons: Sequence[Comparison]) -> Table:
         name="disagreements",
         title="Images that two arms disagree on most",
         columns=(
-            *_labels(comparisons),
-            Column(name="arm", heading="arm", wrap=True),
-            Column(name="baseline", heading="baseline", wrap=True),
+            *_compared(comparisons),
             Column(name="image", heading="test image", form="g"),
             Column(name="label", heading="class", form="g"),
             Column(name="right_arm", heading="arm right", form=0),
@@ -233,6 +229,12 @@ def _disagreements(compared: Comparison) -> Iterator[dict[str, Any]]:
             **{"label": int(compared.labels[image]), "right_arm": arm[image], "right_baseline": baseline[image]},
             "difference": difference[image],
         }
+
+
+def _compared(comparisons: Sequence[Comparison]) -> list[Column]:
+    """The columns that name what is compared."""
+    sides = (Column(name=name, heading=name, wrap=True) for name in ("arm", "baseline"))
+    return [*_labels(comparisons), *sides]
 
 
 def _labels(parts: Sequence[ArmOnImages] | Sequence[Comparison]) -> list[Column]:
