@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from raysweep.cache import cache_folder
-from raysweep.forecasts import forecasts, machine_of, past_error, with_predictions
+from raysweep.forecasts import forecasts, machine_of, past_spread, with_predictions
 from raysweep.ledger import SETTLED, Code, Ledger, Record
 from raysweep.live import Status, choose_view
 from raysweep.planning import (
@@ -106,8 +106,7 @@ def _run_plans(
 def _foresee(setup: Setup, runs: Sequence[PlannedRun], records: Sequence[Record]) -> tuple[list[PlannedRun], Expected]:
     """The runs with their forecasts, for their records, and the expected seconds by the runs' names."""
     machine = machine_of(setup.resources, setup.spec.options.gpus_per_worker, cache_folder())
-    error = past_error(records)
-    known = forecasts(runs, records, machine.share_of, machine.cache, error=error.spread if error else 0.0)
+    known = forecasts(runs, records, machine.share_of, machine.cache, error=past_spread(records))
     expected = {
         run.name: (forecast.seconds, forecast.low, forecast.high)
         for run, forecast in zip(runs, known, strict=True)

@@ -54,3 +54,9 @@ def past_error(records: Iterable[Record]) -> PastError | None:
         return None
     spread = statistics.stdev(logs) if len(logs) > 1 else 0.0
     return PastError(n=len(logs), ratio=math.exp(statistics.median(logs)), spread=spread)
+
+
+def past_spread(records: Iterable[Record]) -> float:
+    """The spread of the past error, by which the ends of forecasts are moved apart; 0 where there is none."""
+    error = past_error(records)
+    return error.spread if error else 0.0

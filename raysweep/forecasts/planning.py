@@ -12,7 +12,7 @@ from typing import Any, Literal
 from raysweep.forecasts.costs import PlannedCosts, Risk, memory_risk
 from raysweep.forecasts.forecast import Forecast, forecasts
 from raysweep.forecasts.machine import Machine
-from raysweep.forecasts.past import past_error
+from raysweep.forecasts.past import past_spread
 from raysweep.forecasts.schedule import Total, Trial, total
 from raysweep.ledger import DIVERGED, FINISHED, Ledger
 from raysweep.planning import PlannedRun, in_bundles, relations
@@ -59,13 +59,12 @@ def plan_rows(runs: Sequence[PlannedRun], ledger: Ledger, machine: Machine) -> l
     for run in todo:
         ledger.runs.require_readable(run.name, to_start=False)
     resumed = {run.name for run in todo if _has_checkpoint(run)}
-    error = past_error(records)
     known = forecasts(
         runs,
         records,
         machine.share_of,
         machine.cache,
-        error=error.spread if error else 0.0,
+        error=past_spread(records),
         flops=costs.flops,
         position=lambda run: _position(run) if run.name in resumed else None,
     )

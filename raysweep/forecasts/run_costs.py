@@ -11,7 +11,7 @@ from raysweep.experiment import Cost
 from raysweep.forecasts.costs import PlannedCosts
 from raysweep.forecasts.forecast import Forecast, forecasts
 from raysweep.forecasts.machine import Machine
-from raysweep.forecasts.past import past_error
+from raysweep.forecasts.past import past_spread
 from raysweep.ledger import Ledger, Record, uninterrupted_seconds
 from raysweep.planning import PlannedRun
 
@@ -29,13 +29,12 @@ class RunCosts:
         if not {run.experiment.name for run in runs} <= self._operations.keys():
             self._operations = operations(runs, self._costs.flops)
         machine, records = self._machine, list(self._ledger.records())
-        error = past_error(records)
         known = forecasts(
             runs,
             records,
             machine.share_of,
             machine.cache,
-            error=error.spread if error else 0.0,
+            error=past_spread(records),
             flops=self._costs.flops,
         )
         taken = _taken(records)
