@@ -31,6 +31,11 @@ SHORTEST_SECRET = 4
 """Shorter values are left as they are, since they may stand in any text by chance."""
 
 
+def enumerated(names: Sequence[str], most: int) -> str:
+    """`a, b`; of more than so many names the first, and that there are others."""
+    return f"{', '.join(names[:most])}{', ...' * (len(names) > most)}"
+
+
 def one_line(error: BaseException) -> str:
     """The reason of an exception; with its type where that is a built-in one, whose message alone says little."""
     reason, kind = reason_of(error), type(error).__name__

@@ -9,6 +9,7 @@ from raysweep.experiment import Question, is_of_arm
 from raysweep.forecasts.machine import Machine
 from raysweep.forecasts.planning import PlanRow
 from raysweep.forecasts.schedule import FIRST_START_SECONDS, START_SECONDS
+from raysweep.messages import enumerated
 from raysweep.planning import PlannedRun, ends_of, in_bundles
 
 NAMED = 6
@@ -79,4 +80,4 @@ def _seeds(
 
 def _named(names: Sequence[str]) -> str:
     """`: a, b`; "" for none."""
-    return f"{': ' * bool(names)}{', '.join(names[:NAMED])}{', ...' * (len(names) > NAMED)}"
+    return f"{': ' * bool(names)}{enumerated(names, NAMED)}"

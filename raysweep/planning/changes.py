@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from raysweep.ledger import FINISHED, Code, Record
+from raysweep.messages import enumerated
 from raysweep.planning.runs import PlannedRun, settings_of
 from raysweep.trainable_loader import load_trainable
 
@@ -76,4 +77,4 @@ def _line(kind: str, names: Sequence[str]) -> str:
     said = f"{kind}: {len(names)} run{'s' * (len(names) != 1)}"
     if kind in ("kept", "new"):
         return said
-    return f"{said}: {', '.join(names[:NAMED])}{', ...' * (len(names) > NAMED)}"
+    return f"{said}: {enumerated(names, NAMED)}"

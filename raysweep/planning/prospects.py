@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 
 from raysweep.experiment import Chosen, Cost, Prospect
+from raysweep.messages import enumerated
 
 NAMED = 6
 """A line names at most this many runs, experiments or questions."""
@@ -21,7 +22,7 @@ def spoken_round(number: int, chosen: Sequence[Chosen]) -> Iterator[str]:
     for one in chosen:
         by_why.setdefault(one.why, []).append(f"{one.experiment} seed {one.seed}")
     for why, names in list(by_why.items())[:NAMED]:
-        yield f"  {why}: {_named(names)}"
+        yield f"  {why}: {enumerated(names, NAMED)}"
     if len(by_why) > NAMED:
         yield f"  and those of {len(by_why) - NAMED} more pairs"
 
@@ -30,14 +31,15 @@ def not_compared(prospects: Sequence[Prospect], experiments: Sequence[str]) -> I
     """A line about the experiments that no question compares, which are not run."""
     compared = {name for prospect in prospects for name in prospect.experiments}
     if left_out := [name for name in experiments if name not in compared]:
-        yield f"left out, as no question compares {'it' if len(left_out) == 1 else 'them'}: {_named(left_out)}"
+        them = "it" if len(left_out) == 1 else "them"
+        yield f"left out, as no question compares {them}: {enumerated(left_out, NAMED)}"
 
 
 def spoken_outcome(prospects: Sequence[Prospect], costs: Mapping[str, Cost], unit: str) -> Iterator[str]:
     """Which questions are answered, which cannot be, and what the rest would cost; `unit` is what a slot is."""
     answered = [prospect for prospect in prospects if prospect.outcome == "answered"]
-    said = [f"{prospect.question} ({prospect.answer}, n = {prospect.n})" for prospect in answered]
-    yield f"answered: {len(answered)} of {_counted(len(prospects), 'question')}{': ' * bool(said)}{_named(said)}"
+    said = enumerated([f"{prospect.question} ({prospect.answer}, n = {prospect.n})" for prospect in answered], NAMED)
+    yield f"answered: {len(answered)} of {_counted(len(prospects), 'question')}{': ' * bool(said)}{said}"
     left = [prospect for prospect in prospects if prospect.outcome != "answered"]
     for prospect in left[:LINES]:
         so_far = f"{prospect.answer}, n = {prospect.n}{f', {prospect.why}' if prospect.why else ''}"
@@ -66,13 +68,13 @@ def spoken_purchase(
         cost = _total([*bought, prospect], costs)
         if cost and cost[1] <= budget:
             bought.append(prospect)
-    names = _named([prospect.question for prospect in bought])
+    names = enumerated([prospect.question for prospect in bought], NAMED)
     yield f"{spoken} is expected to buy {_counted(len(bought), 'more answer')}{f': {names}' * bool(names)}"
     if left := [prospect.question for _, prospect in known if prospect not in bought]:
-        yield f"  not: {_named(left)}"
+        yield f"  not: {enumerated(left, NAMED)}"
     unknown = [prospect.question for cost, prospect in priced if not cost or not math.isfinite(cost[1])]
     if unknown:
-        yield f"  not known: {_named(unknown)}"
+        yield f"  not known: {enumerated(unknown, NAMED)}"
 
 
 def seeds_to_go_on(prospects: Sequence[Prospect], most_seeds: int) -> int:
@@ -133,7 +135,3 @@ def _hours(seconds: Range | None, unit: str) -> str:
 
 def _counted(number: int, what: str) -> str:
     return f"{number} {what}{'s' * (number != 1)}"
-
-
-def _named(names: Sequence[str]) -> str:
-    return f"{', '.join(names[:NAMED])}{', ...' * (len(names) > NAMED)}"

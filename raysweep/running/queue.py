@@ -14,6 +14,7 @@ from typing import Any
 from raysweep.admission import Admission, RunBundle
 from raysweep.ledger import DIVERGED, FAILED, FINISHED, STOPPED, Ledger, uninterrupted_seconds
 from raysweep.live import Status
+from raysweep.messages import enumerated
 from raysweep.planning import PlannedRun, Rules, in_bundles
 from raysweep.ray_internals import Feature
 from raysweep.running.failures import DISK, ERROR, LOST, Failure
@@ -205,8 +206,8 @@ class TrialQueue:
         for bundle in bundles:
             self._stop(bundle)
         names = [f"{run.experiment.name} seed {run.config.seed}" for bundle in bundles for run in bundle.runs]
-        listed = f": {', '.join(names[:4])}{', ...' * (len(names) > 4)}" if names else ""
-        print(f"{why}; {len(names)} run{'s' * (len(names) != 1)} not started{listed}", flush=True)
+        named = f": {enumerated(names, 4)}" if names else ""
+        print(f"{why}; {len(names)} run{'s' * (len(names) != 1)} not started{named}", flush=True)
 
     def _notify_ended(self, run: PlannedRun, status: str, text: str) -> None:
         """Tell the status and all followers that a run, or an attempt at it, has ended."""
