@@ -10,18 +10,10 @@ import pandas as pd
 from rich.markup import escape
 from rich.table import Table as RichTable
 
-from analysis.numbers import Form, written
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Column:
-    """A column of the data, and how it is shown."""
-
-    name: str
-    heading: str
-    form: Form = None
-    wrap: bool = False
-    """Whether its texts may take several lines."""
+from analysis.numbers import written
+from analysis.tables.as_html import PAGE, as_html
+from analysis.tables.as_latex import as_latex
+from analysis.tables.column import Column
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,35 +76,15 @@ class Table:
 
     def latex(self) -> str:
         """A tabular with booktabs' rules; the title and the note are comments above it."""
-        aligned = "".join("l" if column.form is None else "r" for column in self.columns)
-        head = " & ".join(_latex(column.heading) for column in self.columns)
-        rows = [" & ".join(map(_latex, texts)) + r" \\" for texts in self.shown()]
-        lines = [
-            *(f"% {line}" for line in (self.title, self.note) if line),
-            rf"\begin{{tabular}}{{{aligned}}}",
-            r"\toprule",
-            rf"{head} \\",
-            r"\midrule",
-            *rows,
-            r"\bottomrule",
-            r"\end{tabular}",
-        ]
-        return "\n".join(lines) + "\n"
+        return as_latex(self.columns, list(self.shown()), self.title, self.note)
 
     def html(self, most: int | None = None) -> str:
         """The title and a table element; a row's title names the runs that it rests on. At most `most` rows."""
-        head = "".join(f"<th{_side(c)}>{html.escape(c.heading)}</th>" for c in self.columns)
-        runs = self.rows["runs"].tolist() if "runs" in self.rows else [""] * len(self.rows)
-        body = []
-        for texts, used in zip(self.shown(most), runs, strict=False):
-            cells = "".join(f"<td{_side(c)}>{html.escape(t)}</td>" for c, t in zip(self.columns, texts, strict=True))
-            title = f' title="{html.escape(str(used))}"' if used else ""
-            body.append(f"<tr{title}>{cells}</tr>")
-        left_out = len(self.rows) - len(body)
+        texts = list(self.shown(most))
+        runs = [str(used) for used in self.rows["runs"]] if "runs" in self.rows else [""] * len(texts)
+        left_out = len(self.rows) - len(texts)
         note = self.note + (f" {left_out:,} more rows in tables/{self.name}.csv." if left_out else "")
-        below = f'<p class="note">{html.escape(note)}</p>' if note else ""
-        table = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
-        return f'<h3>{html.escape(self.title)}</h3><div class="table">{table}</div>{below}'
+        return as_html(self.columns, texts, runs, self.title, note)
 
     def _repr_html_(self) -> str:
         return self.html(most=200)
@@ -129,25 +101,8 @@ class Table:
             (folder / f"{self.name}.{ending}").write_text(form(), encoding="utf-8")
 
 
-PAGE = '<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>{title}</title>\n{body}\n</html>\n'
-
-
-def _side(column: Column) -> str:
-    if column.form is None:
-        return "" if column.wrap else ' class="t"'
-    return ' class="r"'
-
-
 def _markdown_row(texts: Sequence[str]) -> str:
     return "| " + " | ".join(text.replace("|", r"\|").replace("\n", " ") for text in texts) + " |"
 
 
-_LATEX = {
-    **{character: rf"\{character}" for character in "&%$#_{}"},
-    **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
-    **{"−": "$-$", "±": r"$\pm$", "≥": r"$\ge$", "<": r"$<$", ">": r"$>$", "→": r"$\to$", "×": r"$\times$"},
-}
-
-
-def _latex(text: str) -> str:
-    return "".join(_LATEX.get(character, character) for character in text)
+__all__ = ["Column", "Table"]
