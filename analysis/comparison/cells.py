@@ -153,3 +153,28 @@ def _spoken(over: str, value: float) -> str:
     if over != "train_size":
         return f"{over} = {value:g}"
     return f"{100 * value:g} % of the training images" if value <= 1 else f"{value:g} training images"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Place:
+    """Where an implied question stands in the grid of a setting."""
+
+    template: str
+    """The text of all questions like it, with `...` in place of the label."""
+    label: str
+    value: float | None
+    """The value of `over`; None where the question is about all of them."""
+    over: str
+
+
+def places(setting: Setting) -> dict[str, Place]:
+    """The place of each implied question, by the question's name."""
+    found = {}
+    for implied in setting.families.implied:
+        for cell in cells(setting, implied):
+            for template, value in ((implied.difference, cell.value), (implied.trend, None)):
+                if template:
+                    name = _worded(template, implied, cell).name
+                    text = template.text.format_map({"label": "...", "value": "...", "spoken": "..."})
+                    found[name] = Place(template=text, label=cell.label, value=value, over=implied.over)
+    return found

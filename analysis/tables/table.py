@@ -44,11 +44,15 @@ class Table:
 
     def shown(self, most: int | None = None) -> Iterator[list[str]]:
         """The texts of the shown columns, row by row."""
-        names = [column.name for column in self.columns]
         forms = [column.form for column in self.columns]
-        rows = self.rows.reindex(columns=names).head(self.n_shown if most is None else min(most, self.n_shown))
-        for values in zip(*(rows[name].tolist() for name in names), strict=True):
+        for values in self._values(most):
             yield [written(value, form) for value, form in zip(values, forms, strict=True)]
+
+    def _values(self, most: int | None) -> list[tuple[Any, ...]]:
+        """The values of the shown columns, row by row."""
+        names = [column.name for column in self.columns]
+        rows = self.rows.reindex(columns=names).head(self.n_shown if most is None else min(most, self.n_shown))
+        return list(zip(*(rows[name].tolist() for name in names), strict=True))
 
     def rich(self) -> RichTable:
         """The table as the terminal shows it."""
@@ -78,13 +82,17 @@ class Table:
         """A tabular with booktabs' rules; the title and the note are comments above it."""
         return as_latex(self.columns, list(self.shown()), self.title, self.note)
 
-    def html(self, most: int | None = None) -> str:
-        """The title and a table element; a row's title names the runs that it rests on. At most `most` rows."""
-        texts = list(self.shown(most))
-        runs = [str(used) for used in self.rows["runs"]] if "runs" in self.rows else [""] * len(texts)
-        left_out = len(self.rows) - len(texts)
+    def html(self, most: int | None = None, pages: str = "", *, with_title: bool = True) -> str:
+        """The title and a table element, at most `most` rows.
+
+        What the numbers rest on is a row's title, or, where there is a folder `pages` of runs' pages, a link.
+        """
+        rows = self._values(most)
+        runs = [str(used) for used in self.rows["runs"].head(len(rows))] if "runs" in self.rows else [""] * len(rows)
+        left_out = len(self.rows) - len(rows)
         note = self.note + (f" {left_out:,} more rows in tables/{self.name}.csv." if left_out else "")
-        return as_html(self.columns, texts, runs, self.title, note)
+        title = f"<h3>{html.escape(self.title)}</h3>" if with_title else ""
+        return title + as_html(self.columns, rows, runs, note, name=self.name, pages=pages)
 
     def _repr_html_(self) -> str:
         return self.html(most=200)

@@ -1,0 +1,231 @@
+"""A page for each run: what it was, what differs from its neighbours, its curves, and how to repeat it."""
+
+import html
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from analysis.comparison.differing import NEVER_SHOWN, part_of
+from analysis.comparison.neighbours import Neighbours
+from analysis.comparison.runs import metric_of, without_effect
+from analysis.numbers import is_missing, written
+from analysis.ordering import run_order
+from analysis.reading.results import Results, Setting
+from analysis.report.files import write_if_changed
+from analysis.report.links import anchor
+from analysis.report.run_curves import curves_html
+from analysis.report.templates import script, style, template
+from analysis.suspicious import Suspicion
+from analysis.tables.pages import PAGES, page_file, page_link
+from analysis.verdicts.commands import sweep_command
+from analysis.verdicts.verdict import OPEN, Verdict
+from analysis.verdicts.wording import answer, estimate
+from raysweep.ledger import FINISHED
+
+METRIC = "final_acc"
+"""What neighbours are compared by."""
+
+MOST_BESIDE = 60
+"""Neighbours and seeds that a page lists."""
+
+REPEATED = "repeated"
+"""The results folder of the command that repeats a run: where it was recorded, it counts as done."""
+
+
+@dataclass(kw_only=True)
+class _Context:
+    """What the pages of a setting have in common."""
+
+    results: Results
+    setting: Setting
+    neighbours: Neighbours
+    answers: Mapping[str, Sequence[Verdict]]
+    """The answers that a run takes part in, by its name."""
+    reasons: Mapping[str, str]
+    """Why to look at a run twice, by its name."""
+    config: set[str]
+    cosmetic: set[str]
+
+
+def write_run_pages(results: Results, answers: Sequence[Verdict], suspicions: Sequence[Suspicion], folder: Path) -> int:
+    """Write FOLDER/pages/RUN.html of each run that has ended, beside FOLDER/report.html. Returns how many have changed;
+    the files of others are left as they are."""
+    pages = folder / PAGES
+    taking_part: dict[str, list[Verdict]] = {}
+    for v in answers:
+        for run in v.runs:
+            taking_part.setdefault(run, []).append(v)
+    reasons = {s.run: s.reason for s in suspicions}
+    changed = 0
+    for setting in results.settings:
+        rows = pd.concat([setting.runs, setting.ended])
+        if rows.empty:
+            continue
+        context = _Context(
+            results=results,
+            setting=setting,
+            neighbours=Neighbours.of(setting),
+            answers=taking_part,
+            reasons=reasons,
+            config=set(results.config),
+            cosmetic=without_effect(rows),
+        )
+        for row in run_order(rows).to_dict("records"):
+            known = {str(name): value for name, value in row.items()}
+            changed += write_if_changed(pages / page_file(known["run"]), _page(known, context))
+    if changed:
+        write_if_changed(pages / "page.css", style())
+        write_if_changed(pages / "page.js", script())
+    return changed
+
+
+def _page(run: Mapping[str, Any], context: _Context) -> str:
+    seed = "" if is_missing(run["seed"]) else f" seed {run['seed']}"
+    values = {name: value for name, value in run.items() if not _is_none(value)}
+    parts: dict[str, list[tuple[str, Any]]] = {"configuration": [], "results": [], "provenance": []}
+    for name, value in values.items():
+        if name not in NEVER_SHOWN:
+            parts[part_of(name, context.config)].append((name, value))
+    reason = context.reasons.get(run["run"], "")
+    error = f"{run['status']}: {run.get('error') or ''}" if run["status"] != FINISHED else ""
+    return template("run").substitute(
+        title=html.escape(f"{run['experiment']}{seed}"),
+        location=html.escape(context.results.location),
+        report="../report.html",
+        overview=html.escape(_overview(run)),
+        error=f'<ul class="notices"><li>{html.escape(error)}</li></ul>' if error else "",
+        suspicious=f'<ul class="notices"><li>to look at twice: {html.escape(reason)}</li></ul>' if reason else "",
+        results=_facts(parts["results"], context) or "<p>It has none.</p>",
+        curves=curves_html(run, context.neighbours.runs.get(str(run["experiment"]))),
+        configuration=_facts(parts["configuration"], context),
+        beside=_beside(run, context),
+        questions=_questions(context.answers.get(run["run"], ())),
+        again=_again(run),
+        provenance=_facts([*_files(run, context.results), *parts["provenance"], *_story(run)], context),
+        record=html.escape(json.dumps(_jsonable(values), indent=1, ensure_ascii=False)),
+    )
+
+
+def _overview(run: Mapping[str, Any]) -> str:
+    group = f" of group {run['group']}" if run.get("group") else ""
+    why = f" ({run['why']})" if isinstance(run.get("why"), str) and run["why"] else ""
+    final = f", {METRIC} {run[METRIC]:.2f}" if not is_missing(run.get(METRIC)) else ""
+    return f"{run['run']}{group}{why} on {run['dataset']}: {run['status']}{final}."
+
+
+def _facts(facts: Iterable[tuple[str, Any]], context: _Context) -> str:
+    """Names and values, in as many columns as there is room for; what has no effect on the numbers is said."""
+    rows = "".join(
+        f"<tr><th>{html.escape(name)}</th><td>{html.escape(_spoken(value))}"
+        f"{' <span class=note>without effect</span>' if name in context.config & context.cosmetic else ''}</td></tr>"
+        for name, value in facts
+    )
+    return f'<div class="table"><table class="facts-of"><tbody>{rows}</tbody></table></div>' if rows else ""
+
+
+def _beside(run: Mapping[str, Any], context: _Context) -> str:
+    """Other seeds of it, and the experiments that differ in one field, with what they reached."""
+    name = str(run["experiment"])
+    seeds = context.neighbours.runs.get(name)
+    parts = []
+    if seeds is not None and len(others := seeds[seeds["run"] != run["run"]]):
+        links = ", ".join(_seed_link(other) for other in run_order(others).head(MOST_BESIDE).to_dict("records"))
+        more = f" and {len(others) - MOST_BESIDE} more" if len(others) > MOST_BESIDE else ""
+        parts.append(f"<p>Other seeds: {links}{more}</p>")
+    rows = []
+    for other in context.neighbours.beside(name):
+        theirs = context.neighbours.runs[other.experiment]
+        same = theirs[theirs["seed"] == run["seed"]]
+        shown = (same if len(same) else theirs).iloc[0]
+        values = metric_of(theirs, METRIC)
+        reached = f"{values.mean():.2f}" if len(values) else ""
+        link = f'<a href="{page_link(str(shown["run"]), "")}">{html.escape(other.experiment)}</a>'
+        own = _spoken(run.get(other.field))
+        rows.append(
+            f"<tr><td>{link}</td><td>{html.escape(other.field)}: {html.escape(_spoken(other.value))} instead of "
+            f'{html.escape(own)}</td><td class="r">{reached}</td><td class="r">{len(theirs)}</td></tr>'
+        )
+    if rows:
+        head = f"<tr><th>experiment</th><th>differs in</th><th>{METRIC}</th><th>n</th></tr>"
+        said = f"<p>The first {MOST_BESIDE} of {len(rows)}.</p>" if len(rows) > MOST_BESIDE else ""
+        body = "".join(rows[:MOST_BESIDE])
+        parts.append(f'<div class="table"><table><thead>{head}</thead><tbody>{body}</tbody></table></div>{said}')
+    return "".join(parts) or "<p>No other run of these results is the same but for the seed or one field.</p>"
+
+
+def _seed_link(other: Mapping[Any, Any]) -> str:
+    reached = "" if is_missing(other.get(METRIC)) else f" ({other[METRIC]:.2f})"
+    seed = "none" if is_missing(other["seed"]) else str(other["seed"])
+    return f'<a href="{page_link(str(other["run"]), "")}">{seed}</a>{reached}'
+
+
+def _questions(answers: Sequence[Verdict]) -> str:
+    lines = "".join(
+        f'<li><a href="../report.html#{anchor(v)}">{html.escape(v.text)}</a> {html.escape(v.metric)}: '
+        f'<span class="{v.answer}"><b class="answer">{html.escape(answer(v))}</b></span> '
+        f"{html.escape(estimate(v))}</li>"
+        for v in answers
+        if v.answer != OPEN
+    )
+    return f"<ul>{lines}</ul>" if lines else "<p>None.</p>"
+
+
+def _again(run: Mapping[str, Any]) -> str:
+    """The command that does the same again, elsewhere."""
+    row = pd.DataFrame([dict(run)])
+    seeds = [] if is_missing(run["seed"]) else [int(run["seed"])]
+    command = sweep_command(row, seeds, location=REPEATED)
+    if not command:
+        return "<p>It was imported: the code of others made it.</p>"
+    code = run.get("code")
+    own = (
+        f"<p>With the code that it was made with, in the place of the result that there is: <code>--redo "
+        f"{html.escape(str(run['run']))} --with-its-own-code</code> added to the command of its sweep.</p>"
+        if isinstance(code, str) and code
+        else ""
+    )
+    return f"<pre>{html.escape(command)}</pre>{own}"
+
+
+def _files(run: Mapping[str, Any], results: Results) -> Iterator[tuple[str, str]]:
+    """Where its record and its checkpoint lie."""
+    location = results.location
+    yield "record", f"{location}/records/{run['run']}.json"
+    if not run.get("imported") or is_missing(run.get("imported")):
+        yield "checkpoint", f"{location}/runs/{run['run']}/best.pt"
+
+
+def _story(run: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """What happened to it: its log, as far as a record keeps it."""
+    for name in ("started", "finished", "attempt", "restarts", "trial", "kind", "error"):
+        if not _is_none(run.get(name)) and run.get(name) != "":
+            yield name, run[name]
+
+
+def _spoken(value: Any) -> str:
+    if is_missing(value):
+        return "none"
+    if isinstance(value, list | dict):
+        return json.dumps(value, default=str)
+    if isinstance(value, float):
+        return f"{value:,.0f}" if value.is_integer() and abs(value) >= 1e4 else f"{value:.10g}"
+    return written(value, None)
+
+
+def _is_none(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and not math.isfinite(value))
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(name): _jsonable(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_jsonable(part) for part in value]
+    return (
+        value.item() if hasattr(value, "item") else value if isinstance(value, str | int | float | bool) else str(value)
+    )
