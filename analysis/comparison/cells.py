@@ -11,7 +11,7 @@ import pandas as pd
 
 from analysis.comparison.runs import varied_fields
 from analysis.numbers import is_missing
-from analysis.reading.results import Setting
+from analysis.reading.results import Results, Setting
 from raysweep.experiment import Filter, ImpliedQuestions, Question
 
 
@@ -167,8 +167,16 @@ class Place:
     over: str
 
 
-def places(setting: Setting) -> dict[str, Place]:
-    """The place of each implied question, by the question's name."""
+Places = Mapping[str, Mapping[str, Place]]
+"""By the title of the setting, and the name of the question."""
+
+
+def places_of(results: Results) -> Places:
+    """The places of all implied questions."""
+    return {setting.title: _places(setting) for setting in [*results.settings, *results.across.values()]}
+
+
+def _places(setting: Setting) -> dict[str, Place]:
     found = {}
     for implied in setting.families.implied:
         for cell in cells(setting, implied):

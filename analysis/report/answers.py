@@ -5,9 +5,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from analysis.comparison.cells import Place, places
+from analysis.comparison.cells import Place, Places
 from analysis.ordering import natural
-from analysis.reading.results import Results
 from analysis.report.clauses import Clause, clause, shared
 from analysis.report.links import anchor
 from analysis.verdicts.beside import n_of
@@ -44,13 +43,12 @@ class Group:
         return ", ".join(f"{n} {name}" for name, n in Counter(v.answer for _, v in self.members).items())
 
 
-def groups(results: Results, answers: Sequence[Verdict]) -> list[Group]:
+def groups(answers: Sequence[Verdict], places: Places) -> list[Group]:
     """The answers that can be given or are open for want of single runs, in the order of their settings."""
-    known = {setting.title: places(setting) for setting in [*results.settings, *results.across.values()]}
     found: dict[tuple[str, str], list[tuple[Place | None, Verdict]]] = {}
     for answered in by_question([v for v in answers if not v.out_of_reach]):
         for v in answered.verdicts:
-            place = known.get(v.setting, {}).get(v.question)
+            place = places.get(v.setting, {}).get(v.question)
             found.setdefault((v.setting, place.template if place else v.text), []).append((place, v))
     return [
         Group(setting=setting, text=text, members=[(_told_apart(p, v), v) for p, v in _in_order(members)])
@@ -58,11 +56,11 @@ def groups(results: Results, answers: Sequence[Verdict]) -> list[Group]:
     ]
 
 
-def answers_html(results: Results, answers: Sequence[Verdict]) -> str:
+def answers_html(answers: Sequence[Verdict], places: Places) -> str:
     """All groups, the questions out of reach in a line, and what holds for all answers."""
     parts: list[str] = []
     setting = ""
-    for group in groups(results, answers):
+    for group in groups(answers, places):
         if group.setting != setting:
             setting = group.setting
             parts.append(f'<p class="setting">{html.escape(setting)}</p>')

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from analysis.comparison.cells import Places
 from analysis.plots import Plot
 from analysis.reading.results import Results
 from analysis.report.answers import clauses_of, groups
@@ -17,14 +18,14 @@ MOST_ROWS = 400
 
 
 def markdown_report(
-    results: Results, answers: Sequence[Verdict], tables: Sequence[Table], plots: Sequence[Plot]
+    results: Results, answers: Sequence[Verdict], tables: Sequence[Table], plots: Sequence[Plot], places: Places
 ) -> str:
     """What report.html says, with the plots as links to their files."""
     lines = [f"# Results of {results.location}", "", overview(results), ""]
     lines += [f"- {notice}" for notice in results.notices]
     lines += ["", "## Answers", ""]
     setting = ""
-    for group in groups(results, answers):
+    for group in groups(answers, places):
         said = {anchor(v): clauses_of(v) for _, v in group.members}
         common = shared(list(said.values()))
         lines += [f"### {group.text}", ""]

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from analysis.comparison.cells import Place, places
-from analysis.numbers import is_missing
+from analysis.comparison.cells import Place, Places
 from analysis.ordering import natural
 from analysis.reading.results import Results
 from analysis.report.links import anchor
@@ -44,26 +43,27 @@ class _Placed:
     about: str
 
 
-def matrices(results: Results, answers: Sequence[Verdict]) -> list[Matrix]:
+def matrices(results: Results, answers: Sequence[Verdict], places: Places) -> list[Matrix]:
     """One for each setting, metric and kind of question; questions that nobody can answer yet have no rows."""
     sizes = _sizes(results)
-    known = {setting.title: places(setting) for setting in [*results.settings, *results.across.values()]}
     by_setting: dict[str, list[_Placed]] = {}
     for v in answers:
         if not v.out_of_reach:
-            by_setting.setdefault(v.setting, []).append(_placed(v, known.get(v.setting, {}), sizes))
+            by_setting.setdefault(v.setting, []).append(_placed(v, places.get(v.setting, {}), sizes))
     return [matrix for title, placed in by_setting.items() for matrix in _of_setting(title, placed)]
 
 
 def matrix_html(matrix: Matrix) -> str:
     """The matrix as a table whose cells lead to the answers."""
+    common = _common_n(matrix)
     head = "".join(f'<th scope="col">{html.escape(column)}</th>' for column in matrix.columns)
     body = "".join(
         f'<tr><th scope="row"{_title(row)}>{html.escape(_short(row))}</th>'
-        f"{''.join(_cell(cells.get(column, ())) for column in matrix.columns)}</tr>"
+        f"{''.join(_cell(cells.get(column, ()), common) for column in matrix.columns)}</tr>"
         for row, cells in matrix.rows.items()
     )
-    about = f"<caption>{html.escape(matrix.about)}</caption>" if matrix.about else ""
+    told = "  ".join(filter(None, [matrix.about, common]))
+    about = f"<caption>{html.escape(told)}</caption>" if told else ""
     table = f"<thead><tr><td></td>{head}</tr></thead><tbody>{body}</tbody>"
     return f'<div class="table"><table class="matrix">{about}{table}</table></div>'
 
@@ -143,21 +143,27 @@ def _unit(members: Sequence[_Placed]) -> str:
     return f"{unit} (over all sizes: per doubling)" if any(p.verdict.kind == "trend" for p in members) else unit
 
 
-def _cell(found: Sequence[Verdict]) -> str:
+def _common_n(matrix: Matrix) -> str:
+    """`n = 5` where all cells have as many pairs; else "", and each cell says its own."""
+    found = {n_of(v) for cells in matrix.rows.values() for members in cells.values() for v in members if v.n}
+    return found.pop() if len(found) == 1 else ""
+
+
+def _cell(found: Sequence[Verdict], common: str) -> str:
     if not found:
         return "<td></td>"
-    return f'<td class="{found[0].answer}">{"".join(map(_linked, found))}</td>'
+    return f'<td class="{found[0].answer}">{"".join(_linked(v, common) for v in found)}</td>'
 
 
-def _linked(v: Verdict) -> str:
-    """The estimate, its interval, and how many pairs; what has no numbers says why when hovered."""
+def _linked(v: Verdict, common: str) -> str:
+    """The estimate, its interval, and how many pairs unless all have as many; hovering says all in words."""
     title = html.escape(f"{v.text} {v.metric}: {answer(v)}. {estimate(v)}")
     if v.estimate is None:
         text = f"<b>{v.answer}</b>"
     else:
         interval = bounds(v, v.interval) if v.interval else ""
         fixed = f"<i>{bounds(v, v.interval_fixed)}</i>" if not interval and v.interval_fixed else ""
-        below = " ".join(filter(None, [html.escape(interval) or fixed, n_of(v) if v.n and not is_missing(v.n) else ""]))
+        below = " ".join(filter(None, [html.escape(interval) or fixed, n_of(v) if v.n and n_of(v) != common else ""]))
         text = f"<b>{html.escape(signed(v, v.estimate))}</b><small>{below}</small>"
     return f'<a class="{"open" if v.answer == OPEN else v.answer}" href="#{anchor(v)}" title="{title}">{text}</a>'
 

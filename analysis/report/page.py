@@ -5,6 +5,7 @@ import html
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from analysis.comparison.cells import places_of
 from analysis.plots import Plot, all_plots
 from analysis.reading.results import Results
 from analysis.report.answers import answers_html
@@ -46,7 +47,9 @@ def write_report(results: Results, answers: Sequence[Verdict], out: Path) -> Pat
         table.write(out / "tables")
     for plot in plots:
         plot.write(out / "plots")
-    (out / "report.md").write_text(markdown_report(results, answers, tables, plots), encoding="utf-8")
+    (out / "report.md").write_text(
+        markdown_report(results, answers, tables, plots, places_of(results)), encoding="utf-8"
+    )
     return _written(results, answers, tables, plots, out, "")
 
 
@@ -85,7 +88,8 @@ def html_report(
     notices = "".join(f"<li>{html.escape(line)}</li>" for line in results.notices)
     shown = [table for table in tables if len(table.rows) and table.name not in NOT_SHOWN]
     columns = next((table.columns for table in tables if table.name == "results"), ())
-    found = matrices(results, answers)
+    places = places_of(results)
+    found = matrices(results, answers, places)
     return template("report").substitute(
         style=style(),
         script=script(),
@@ -96,7 +100,7 @@ def html_report(
         live=live,
         matrices=_matrices(found),
         suspicious=_suspicious(suspicions),
-        answers=answers_html(results, answers),
+        answers=answers_html(answers, places),
         tables="".join(_table(table) for table in shown),
         runs=runs_section(results),
         plots="".join(_figures(plots)) or "<p>Nothing to draw yet.</p>",
@@ -169,7 +173,7 @@ def _figure(plot: Plot, *, opened: bool) -> str:
     wide = " wide" if plot.figure.get_size_inches()[0] > WIDE else ""
     alt = html.escape(f"{plot.title}. {plot.caption}")
     source = f"data:image/png;base64,{encoded}"
-    picture = f'<div class="scroll"><img class="plot{wide}" alt="{alt}" loading="lazy" src="{source}"></div>'
+    picture = f'<div class="scroll"><img class="plot{wide}" alt="{alt}" src="{source}"></div>'
     caption = f"<figcaption>{html.escape(plot.caption)}</figcaption>"
     summary = f"<summary><b>{html.escape(plot.title)}</b></summary>"
     return (

@@ -6,8 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import pandas as pd
-
 PHASES = ("phase_a", "phase_b", "joint", "train")
 """In the order in which they were trained."""
 
@@ -19,12 +17,12 @@ SHOWN = (
 
 COLOUR, BESIDE = "#0072B2", "#777777"
 
-MOST_SEEDS = 12
+MOST_SEEDS = 6
 
 Points = list[list[float | None]]
 
 
-def curves_html(run: Mapping[str, Any], siblings: pd.DataFrame | None) -> str:
+def curves_html(run: Mapping[str, Any], siblings: Sequence[Mapping[str, Any]]) -> str:
     """A figure for each quantity that was recorded epoch by epoch; "" where none was."""
     own = run.get("curves")
     if not isinstance(own, dict):
@@ -71,12 +69,12 @@ def _rounded(value: Any) -> float | None:
     return float(f"{value:.6g}") if known else None
 
 
-def _others(run: Mapping[str, Any], siblings: pd.DataFrame | None) -> list[tuple[str, Mapping[str, Any]]]:
-    if siblings is None or "curves" not in siblings:
-        return []
-    rows = siblings[siblings["run"] != run["run"]].head(MOST_SEEDS)
-    return [
-        (str(seed), curves)
-        for seed, curves in zip(rows["seed"], rows["curves"], strict=True)
-        if isinstance(curves, dict)
-    ]
+def _others(run: Mapping[str, Any], siblings: Sequence[Mapping[str, Any]]) -> list[tuple[str, Mapping[str, Any]]]:
+    """The first seeds beside a run that have curves."""
+    found: list[tuple[str, Mapping[str, Any]]] = []
+    for other in siblings:
+        if other["run"] != run["run"] and isinstance(other.get("curves"), dict):
+            found.append((str(other["seed"]), other["curves"]))
+        if len(found) == MOST_SEEDS:
+            break
+    return found
