@@ -1,6 +1,6 @@
 """Runs to look at twice: an accuracy far from what the grid around it says, training that ended long before others'.
 
-A run is held against two things. Other seeds of its experiment: their median. And the grid of its setting: of the
+A run is held against two things. The seeds of its experiment: their median. And the grid of its setting: of the
 experiments that differ from its own in one field, each is one value to expect, once what the field is worth elsewhere
 is taken off. What is usual is measured by the setting itself (median absolute deviations), so that noisy sweeps name
 no more runs than quiet ones.
@@ -71,16 +71,16 @@ def _far_off(runs: pd.DataFrame, neighbours: Neighbours) -> Iterator[tuple[Any, 
         for name, rows in neighbours.runs.items()
     }
     means = {name: median(found.values()) for name, found in by_experiment.items() if found}
-    yield from _judged(_from_seeds(by_experiment), values, "other seeds of it have {expected:.2f}")
+    yield from _judged(_from_seeds(by_experiment), values, "the median of its seeds is {expected:.2f}")
     yield from _judged(
         _from_grid(by_experiment, means, neighbours), values, "its neighbours in the grid let expect {expected:.2f}"
     )
 
 
 def _from_seeds(by_experiment: Mapping[str, Mapping[Any, float]]) -> dict[Any, float]:
-    """The median of the other seeds, where there are two or more."""
+    """The median over all seeds, where there are two or more beside each: one that is far off does not move it."""
     return {
-        index: median(value for other, value in found.items() if other != index)
+        index: median(found.values())
         for found in by_experiment.values()
         if len(found) > FEWEST_BESIDE
         for index in found

@@ -5,17 +5,16 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from analysis.comparison.cells import Place, Places
 from analysis.ordering import natural
 from analysis.report.clauses import Clause, clause, shared
 from analysis.report.links import anchor
+from analysis.report.placing import Placed, spoken_size
 from analysis.verdicts.beside import n_of
 from analysis.verdicts.verdict import OPEN, Verdict
 from analysis.verdicts.wording import (
     Answered,
     answer,
     basis,
-    by_question,
     estimate,
     footnotes,
     out_of_reach,
@@ -43,24 +42,22 @@ class Group:
         return ", ".join(f"{n} {name}" for name, n in Counter(v.answer for _, v in self.members).items())
 
 
-def groups(answers: Sequence[Verdict], places: Places) -> list[Group]:
-    """The answers that can be given or are open for want of single runs, in the order of their settings."""
-    found: dict[tuple[str, str], list[tuple[Place | None, Verdict]]] = {}
-    for answered in by_question([v for v in answers if not v.out_of_reach]):
-        for v in answered.verdicts:
-            place = places.get(v.setting, {}).get(v.question)
-            found.setdefault((v.setting, place.template if place else v.text), []).append((place, v))
+def groups(answers: Sequence[Placed]) -> list[Group]:
+    """The answers to each kind of question in each setting, in the order of the settings."""
+    found: dict[tuple[str, str], list[Placed]] = {}
+    for p in answers:
+        found.setdefault((p.verdict.setting, p.template), []).append(p)
     return [
-        Group(setting=setting, text=text, members=[(_told_apart(p, v), v) for p, v in _in_order(members)])
+        Group(setting=setting, text=text, members=[(_told_apart(p, members), p.verdict) for p in _in_order(members)])
         for (setting, text), members in found.items()
     ]
 
 
-def answers_html(answers: Sequence[Verdict], places: Places) -> str:
+def answers_html(placed: Sequence[Placed], answers: Sequence[Verdict]) -> str:
     """All groups, the questions out of reach in a line, and what holds for all answers."""
     parts: list[str] = []
     setting = ""
-    for group in groups(answers, places):
+    for group in groups(placed):
         if group.setting != setting:
             setting = group.setting
             parts.append(f'<p class="setting">{html.escape(setting)}</p>')
@@ -110,22 +107,18 @@ def _line(told: str, v: Verdict, said: Sequence[Clause], common: Mapping[str, st
     )
 
 
-def _in_order(members: Sequence[tuple[Place | None, Verdict]]) -> list[tuple[Place | None, Verdict]]:
+def _in_order(members: Sequence[Placed]) -> list[Placed]:
     """Implied questions by label, then by size; others as they were asked."""
 
-    def key(member: tuple[Place | None, Verdict]) -> tuple[object, ...]:
-        place, _ = member
-        return (natural(place.label), place.value is None, place.value or 0.0) if place else ()
+    def key(p: Placed) -> tuple[object, ...]:
+        return (natural(p.row), p.value is None, p.value or 0.0)
 
-    return sorted(members, key=key) if all(place for place, _ in members) else list(members)
+    return sorted(members, key=key) if all(p.is_implied for p in members) else list(members)
 
 
-def _told_apart(place: Place | None, v: Verdict) -> str:
-    """The cell of an implied question; else the arms."""
-    if place is None:
-        return f"{v.arm} against {v.baseline}" if v.baseline and v.answer != OPEN else v.arm
-    size = place.value
-    if size is None:
-        return place.label
-    spoken = f"{100 * size:g} %" if place.over == "train_size" and size <= 1 else f"{size:g}"
-    return f"{place.label}, {spoken}"
+def _told_apart(p: Placed, members: Sequence[Placed]) -> str:
+    """The architecture, or the arms, and the size where there are several."""
+    v = p.verdict
+    arms = f"{v.arm} against {v.baseline}" if v.baseline and v.answer != OPEN else v.arm
+    size = spoken_size(p.value) if p.value is not None and len({other.value for other in members}) > 1 else ""
+    return ", ".join(filter(None, [p.row if p.is_implied else arms, size]))

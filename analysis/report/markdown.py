@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from analysis.comparison.cells import Places
 from analysis.plots import Plot
 from analysis.reading.results import Results
 from analysis.report.answers import clauses_of, groups
 from analysis.report.clauses import shared
 from analysis.report.links import anchor
+from analysis.report.placing import Placed
 from analysis.report.provenance import missing, overview, provenance
 from analysis.tables.table import Table
 from analysis.verdicts.verdict import Verdict
@@ -18,14 +18,18 @@ MOST_ROWS = 400
 
 
 def markdown_report(
-    results: Results, answers: Sequence[Verdict], tables: Sequence[Table], plots: Sequence[Plot], places: Places
+    results: Results,
+    answers: Sequence[Verdict],
+    tables: Sequence[Table],
+    plots: Sequence[Plot],
+    placed: Sequence[Placed],
 ) -> str:
     """What report.html says, with the plots as links to their files."""
     lines = [f"# Results of {results.location}", "", overview(results), ""]
     lines += [f"- {notice}" for notice in results.notices]
     lines += ["", "## Answers", ""]
     setting = ""
-    for group in groups(answers, places):
+    for group in groups(placed):
         said = {anchor(v): clauses_of(v) for _, v in group.members}
         common = shared(list(said.values()))
         lines += [f"### {group.text}", ""]

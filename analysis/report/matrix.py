@@ -4,18 +4,14 @@ import html
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-import pandas as pd
-
-from analysis.comparison.cells import Place, Places
 from analysis.ordering import natural
-from analysis.reading.results import Results
 from analysis.report.links import anchor
+from analysis.report.placing import Placed, spoken_size
 from analysis.verdicts.beside import n_of
 from analysis.verdicts.scale import bounds, signed
 from analysis.verdicts.verdict import OPEN, Verdict
 from analysis.verdicts.wording import answer, estimate
 
-SIZE = "train_size"
 OVER = "over all sizes"
 """The column of questions about several sizes."""
 
@@ -35,22 +31,12 @@ class Matrix:
     """By the text of the row and the column."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Placed:
-    verdict: Verdict
-    row: str
-    value: float | None
-    about: str
-
-
-def matrices(results: Results, answers: Sequence[Verdict], places: Places) -> list[Matrix]:
-    """One for each setting, metric and kind of question; questions that nobody can answer yet have no rows."""
-    sizes = _sizes(results)
-    by_setting: dict[str, list[_Placed]] = {}
-    for v in answers:
-        if not v.out_of_reach:
-            by_setting.setdefault(v.setting, []).append(_placed(v, places.get(v.setting, {}), sizes))
-    return [matrix for title, placed in by_setting.items() for matrix in _of_setting(title, placed)]
+def matrices(answers: Sequence[Placed]) -> list[Matrix]:
+    """One for each setting, metric and kind of question."""
+    by_setting: dict[str, list[Placed]] = {}
+    for p in answers:
+        by_setting.setdefault(p.verdict.setting, []).append(p)
+    return [matrix for title, members in by_setting.items() for matrix in _of_setting(title, members)]
 
 
 def matrix_html(matrix: Matrix) -> str:
@@ -68,35 +54,33 @@ def matrix_html(matrix: Matrix) -> str:
     return f'<div class="table"><table class="matrix">{about}{table}</table></div>'
 
 
-def _of_setting(title: str, placed: Sequence[_Placed]) -> Iterator[Matrix]:
-    """Implied questions of one kind and metric by size; the others by size, or where they have one, by metric."""
-    implied: dict[tuple[str, str], list[_Placed]] = {}
-    asked = [p for p in placed if not p.about]
-    for p in placed:
-        if p.about:
+def _of_setting(title: str, answers: Sequence[Placed]) -> Iterator[Matrix]:
+    """Implied questions by architecture and size; the others by size, or where they have one alone, by metric."""
+    implied: dict[tuple[str, str], list[Placed]] = {}
+    asked = [p for p in answers if not p.is_implied]
+    for p in answers:
+        if p.is_implied:
             implied.setdefault((_sides(p.verdict), p.verdict.metric), []).append(p)
     for (_, metric), members in implied.items():
-        about = f"{members[0].about}  {metric}, {_unit(members)}"
+        about = f"{members[0].template}  {metric}, {_unit(members)}"
         yield _by_size(title, about, sorted(members, key=lambda p: natural(p.row)))
-    values = {p.value for p in asked if p.value is not None}
-    if len(values) > 1:
-        several = len({p.verdict.metric for p in asked}) > 1
-        yield _by_size(title, "", asked, with_metric=several)
+    if len({p.value for p in asked if p.value is not None}) > 1:
+        yield _by_size(title, "", asked, with_metric=len({p.verdict.metric for p in asked}) > 1)
     elif asked:
         metrics = tuple(dict.fromkeys(p.verdict.metric for p in asked))
         yield _filled(title, "", metrics, ((p.row, p.verdict.metric, p.verdict) for p in asked))
 
 
-def _by_size(title: str, about: str, placed: Sequence[_Placed], *, with_metric: bool = False) -> Matrix:
-    sizes = sorted({p.value for p in placed if p.value is not None})
-    columns = [*map(_spoken, sizes), *([OVER] * any(p.value is None for p in placed))]
+def _by_size(title: str, about: str, answers: Sequence[Placed], *, with_metric: bool = False) -> Matrix:
+    sizes = sorted({p.value for p in answers if p.value is not None})
+    columns = [*map(spoken_size, sizes), *([OVER] * any(p.value is None for p in answers))]
     cells = (
         (
-            f"{p.row}: {p.verdict.metric}" if with_metric else p.row,
-            OVER if p.value is None else _spoken(p.value),
+            f"{p.row} {p.verdict.metric}" if with_metric else p.row,
+            OVER if p.value is None else spoken_size(p.value),
             p.verdict,
         )
-        for p in placed
+        for p in answers
     )
     return _filled(title, about, columns, cells)
 
@@ -108,36 +92,12 @@ def _filled(title: str, about: str, columns: Sequence[str], cells: Iterable[tupl
     return Matrix(setting=title, about=about, columns=columns, rows=rows)
 
 
-def _placed(v: Verdict, known: Mapping[str, Place], sizes: pd.Series) -> _Placed:
-    if place := known.get(v.question):
-        return _Placed(verdict=v, row=place.label, value=place.value, about=place.template)
-    found = sizes.reindex(list(v.runs)).dropna().unique()
-    value = float(found[0]) if len(found) == 1 and v.kind not in ("trend", "pooled", "interaction") else None
-    arm = f"{v.text} ({v.arm})" if v.arm and v.arm not in v.text else v.text
-    return _Placed(verdict=v, row=arm, value=value, about="")
-
-
 def _sides(v: Verdict) -> str:
     """What implied questions have in common whose answers stand in one matrix: differences and their trend do."""
     return "trend" if v.kind in ("difference", "trend") else v.kind
 
 
-def _sizes(results: Results) -> pd.Series:
-    """The train size of each run, by its name."""
-    frame = results.frame
-    if SIZE not in frame:
-        return pd.Series(dtype=float)
-    sizes = pd.to_numeric(frame[SIZE], errors="coerce")
-    found = pd.Series(sizes.to_numpy(), index=frame["run"])
-    return found[~found.index.duplicated(keep="last")]
-
-
-def _spoken(size: float) -> str:
-    """`10 %`, or a number of images."""
-    return f"{100 * size:g} %" if size <= 1 else f"{size:g} images"
-
-
-def _unit(members: Sequence[_Placed]) -> str:
+def _unit(members: Sequence[Placed]) -> str:
     """The unit of the cells, and of the column over all sizes where there is one."""
     unit = next((p.verdict.unit for p in members if p.verdict.unit), "")
     return f"{unit} (over all sizes: per doubling)" if any(p.verdict.kind == "trend" for p in members) else unit

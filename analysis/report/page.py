@@ -12,6 +12,7 @@ from analysis.report.answers import answers_html
 from analysis.report.files import write_if_changed
 from analysis.report.markdown import markdown_report
 from analysis.report.matrix import Matrix, matrices, matrix_html
+from analysis.report.placing import placed
 from analysis.report.provenance import missing, overview, provenance
 from analysis.report.run_data import run_data, runs_section
 from analysis.report.run_pages import write_run_pages
@@ -48,7 +49,8 @@ def write_report(results: Results, answers: Sequence[Verdict], out: Path) -> Pat
     for plot in plots:
         plot.write(out / "plots")
     (out / "report.md").write_text(
-        markdown_report(results, answers, tables, plots, places_of(results)), encoding="utf-8"
+        markdown_report(results, answers, tables, plots, list(placed(results, answers, places_of(results)))),
+        encoding="utf-8",
     )
     return _written(results, answers, tables, plots, out, "")
 
@@ -88,8 +90,8 @@ def html_report(
     notices = "".join(f"<li>{html.escape(line)}</li>" for line in results.notices)
     shown = [table for table in tables if len(table.rows) and table.name not in NOT_SHOWN]
     columns = next((table.columns for table in tables if table.name == "results"), ())
-    places = places_of(results)
-    found = matrices(results, answers, places)
+    standing = list(placed(results, answers, places_of(results)))
+    found = matrices(standing)
     return template("report").substitute(
         style=style(),
         script=script(),
@@ -100,7 +102,7 @@ def html_report(
         live=live,
         matrices=_matrices(found),
         suspicious=_suspicious(suspicions),
-        answers=answers_html(answers, places),
+        answers=answers_html(standing, answers),
         tables="".join(_table(table) for table in shown),
         runs=runs_section(results),
         plots="".join(_figures(plots)) or "<p>Nothing to draw yet.</p>",
