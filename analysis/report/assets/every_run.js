@@ -40,6 +40,10 @@ const drawRuns = () => {
     columns: ["run", ...names.map((name) => column[name].heading || name)],
     n: data.runs.length,
     only: null,
+    hidden: (wanted) => {
+      const name = [...Object.keys(column), ...Object.keys(data.common)].find((one) => one.toLowerCase() === wanted);
+      return name && (column[name] ? column[name].at : () => data.common[name]);
+    },
     value: (row, i) => (i === 0 ? data.runs[row] : column[names[i - 1]].at(row)),
     text: (row) => texts[row] ??= [data.runs[row], ...names.map((name) => written(column[name].at(row), column[name].form))].join(" ").toLowerCase(),
     draw: (rows) => {

@@ -30,10 +30,11 @@ const interactive = (model, head, tools) => {
     const tests = parts.map((part) => {
       const found = /^(.+?)\s*(<=|>=|<|>|=)\s*(.+)$/.exec(part);
       const at = found ? model.columns.findIndex((name) => name.toLowerCase() === found[1]) : -1;
-      if (at < 0) return (row) => model.text(row).includes(part);
+      const hidden = found && at < 0 && model.hidden && model.hidden(found[1]);
+      if (at < 0 && !hidden) return (row) => model.text(row).includes(part);
       const bound = parseFloat(found[3]);
       return (row) => {
-        const value = model.value(row, at);
+        const value = hidden ? hidden(row) : model.value(row, at);
         if (found[2] === "=") return String(value).toLowerCase() === found[3] || value === bound;
         if (typeof value !== "number") return false;
         return { "<": value < bound, ">": value > bound, "<=": value <= bound, ">=": value >= bound }[found[2]];
