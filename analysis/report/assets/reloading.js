@@ -1,7 +1,8 @@
 // Keys, what was open before, and reloading.
 document.addEventListener("keydown", (event) => {
   if (event.key !== "/" || /^(INPUT|TEXTAREA)$/.test(document.activeElement.tagName)) return;
-  const input = [...document.querySelectorAll(".tools input")].find((one) => one.offsetParent);
+  const shown = [...document.querySelectorAll(".tools input")].filter((one) => one.offsetParent);
+  const input = shown.find((one) => one.getBoundingClientRect().top >= 0) || shown[0];
   if (input) { event.preventDefault(); input.focus(); }
 });
 for (const details of document.querySelectorAll("details[id]")) if (details.id in state.open) details.open = state.open[details.id];

@@ -70,9 +70,10 @@ def test_a_table_is_sorted_by_a_click_and_by_keys_as_numbers_and_back(watched):
 def test_rows_are_filtered_by_words_and_by_values(watched, results):
     page = watched.page
     page.locator("#every-run summary").click()
-    page.keyboard.press("/")
-    assert "INPUT" in page.evaluate("document.activeElement.tagName")
     box = page.locator("#run-table .tools input")
+    box.wait_for()
+    page.keyboard.press("/")
+    assert page.evaluate("document.activeElement.type") == "search"
     values = results.frame["final_acc"]
     bound = float(values.median())
 
