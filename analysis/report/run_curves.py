@@ -29,7 +29,7 @@ def curves_html(run: Mapping[str, Any], siblings: Sequence[Mapping[str, Any]]) -
         return ""
     others = _others(run, siblings)
     found = [figure for name, unit in SHOWN if (figure := _figure(name, unit, own, others))]
-    return f"<h2>Curves</h2>{''.join(found)}" if found else ""
+    return f'<h2>Curves</h2><div class="curves">{"".join(found)}</div>' if found else ""
 
 
 def _figure(name: str, unit: str, own: Mapping[str, Any], others: Sequence[tuple[str, Mapping[str, Any]]]) -> str:

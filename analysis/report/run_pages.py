@@ -137,12 +137,13 @@ def _overview(run: Run) -> str:
 
 def _facts(facts: Iterable[tuple[str, Any]], context: _Context) -> str:
     """Names and values, in as many columns as there is room for; what has no effect on the numbers is said."""
+    without = (context.config & context.cosmetic) - {"dataset"}  # which data it is, their fingerprint says
     rows = "".join(
-        f"<tr><th>{html.escape(name)}</th><td>{html.escape(_spoken(value))}"
-        f"{' <span class=note>without effect</span>' if name in context.config & context.cosmetic else ''}</td></tr>"
+        f"<div><dt>{html.escape(name)}</dt><dd>{html.escape(_spoken(value))}"
+        f"{' <span>without effect</span>' if name in without else ''}</dd></div>"
         for name, value in facts
     )
-    return f'<div class="table"><table class="facts-of"><tbody>{rows}</tbody></table></div>' if rows else ""
+    return f'<dl class="facts">{rows}</dl>' if rows else ""
 
 
 def _beside(run: Run, context: _Context) -> str:
@@ -227,7 +228,7 @@ def _spoken(value: Any) -> str:
     if isinstance(value, list | dict):
         return json.dumps(value, default=str)
     if isinstance(value, float):
-        return f"{value:,.0f}" if value.is_integer() and abs(value) >= 1e4 else f"{value:.10g}"
+        return f"{value:,.0f}" if value.is_integer() and abs(value) >= 1e4 else f"{value:.6g}"
     return written(value, None)
 
 
