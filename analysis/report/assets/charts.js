@@ -15,11 +15,11 @@ const ticks = (low, high, n) => {
   for (let at = Math.ceil(low / step - 1e-9) * step; at <= high + 1e-9 * step; at += step) found.push(parseFloat(at.toPrecision(10)));
   return found;
 };
-for (const figure of document.querySelectorAll("figure.chart")) {
+const drawChart = (figure) => {
   const chart = JSON.parse(figure.dataset.chart);
   const [W, H, L, R, T, B] = [720, 330, 56, 14, 10, 38];
   const points = chart.series.flatMap((series) => series.points).filter((p) => p[1] !== null);
-  if (!points.length) continue;
+  if (!points.length) return;
   const span = (values) => [Math.min(...values), Math.max(...values)];
   const reduce = (i) => points.reduce(([lo, hi], p) => [Math.min(lo, p[i]), Math.max(hi, p[i])], [Infinity, -Infinity]);
   const whole = reduce(0);
@@ -106,4 +106,13 @@ for (const figure of document.querySelectorAll("figure.chart")) {
   }));
   figure.append(legend, make("div", { className: "tools" }, "drag, or + and -, to zoom; arrows move; Esc or a double click shows all ", back));
   draw();
-}
+};
+// Charts that are folded are drawn when they are unfolded.
+const drawCharts = () => {
+  for (const figure of document.querySelectorAll("figure.chart:not([data-drawn])")) {
+    if (figure.closest("details:not([open])")) continue;
+    figure.dataset.drawn = "";
+    drawChart(figure);
+  }
+};
+drawCharts();

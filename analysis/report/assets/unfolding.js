@@ -2,6 +2,7 @@
 const unfolded = (details) => {
   if (details.id === "every-run") drawRuns();
   if (details.id === "compare") prepareCompare();
+  drawCharts();
   for (const list of details.querySelectorAll("p.runs[data-runs='']")) {
     const names = list.textContent.split(" ");
     list.removeAttribute("data-runs");
