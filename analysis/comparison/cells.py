@@ -25,6 +25,7 @@ class Cell:
     arm_label: str
     """The part of the label that does not tell baselines apart."""
     baseline_label: str
+    """The same of the baselines: it says nothing of what the arms alone differ in."""
     value: float
     """The value of `over`."""
     arm: pd.DataFrame
@@ -53,7 +54,7 @@ def cells(setting: Setting, implied: ImpliedQuestions) -> list[Cell]:
                     Cell(
                         label=f"{arm_label}{against}",
                         arm_label=arm_label,
-                        baseline_label=f"{arm_label}{implied.baseline_suffix}{other}",
+                        baseline_label=f"{label}{suffix}{implied.baseline_suffix}{other}",
                         value=float(value),
                         arm=arm[arm[implied.over] == value],
                         baseline=baseline[baseline[implied.over] == value],
