@@ -64,6 +64,17 @@ def cells(setting: Setting, implied: ImpliedQuestions) -> list[Cell]:
     return found
 
 
+def labels_by_run(setting: Setting) -> pd.Series:
+    """What each run of a setting is called beside runs of other sizes: the label of its side of a cell, or its
+    experiment's name where no implied question has one for it."""
+    labels = setting.runs["experiment"].astype(str).copy()
+    for implied in setting.families.implied:
+        for cell in cells(setting, implied):
+            for label, part in ((cell.arm_label, cell.arm), (cell.baseline_label, cell.baseline)):
+                labels.loc[part.index] = label
+    return labels
+
+
 def labelled_runs(setting: Setting, implied: ImpliedQuestions) -> pd.DataFrame:
     """The runs that have all that a label needs, with theirs in the column `label`."""
     runs = setting.runs
