@@ -6,7 +6,9 @@ from analysis.plots.costs import accuracy_against_cost, accuracy_against_time
 from analysis.plots.curve_series import CurveSeries, SeedCurve, curve_series
 from analysis.plots.curves import learning_curves
 from analysis.plots.effects import forest
+from analysis.plots.filters import filter_plots
 from analysis.plots.heat_map import heat_map
+from analysis.plots.images import image_plots
 from analysis.plots.scattering import scattering_plots
 from analysis.plots.style import Plot
 from analysis.reading.results import Results
@@ -34,3 +36,5 @@ def _plots(results: Results, answers: Sequence[Verdict]) -> Iterator[Plot | None
         yield accuracy_against_time(timed_runs(setting), setting, f"time{suffix}")
         yield accuracy_against_cost(setting, f"cost{suffix}")
         yield from learning_curves(setting, f"curves{suffix}")
+        yield from filter_plots(results, setting, suffix)
+    yield from image_plots(answers)

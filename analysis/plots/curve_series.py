@@ -65,7 +65,7 @@ def curve_series(setting: Setting) -> list[CurveSeries]:
         sizes = pd.Series(None, index=runs.index, dtype=object)  # the names say it
     found = []
     for (label, size), rows in runs.groupby([labels, sizes.astype(object)], sort=False, dropna=False):
-        name, train_size = str(label), None if is_missing(size) else float(size)
+        name, train_size = str(label), None if is_missing(size) else float(str(size))
         architecture = name
         for suffix in {implied.baseline_suffix for implied in setting.families.implied} - {""}:
             architecture = architecture.replace(suffix, "", 1)

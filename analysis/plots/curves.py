@@ -103,9 +103,9 @@ def _draw(ax: Axes, one: CurveSeries, style: Mapping[str, Any]) -> None:
         for x, y in (point for points in seeds for point in points):
             by_epoch.setdefault(x, []).append(y)
         for part in _phases(tuple((x, 0.0) for x in sorted(by_epoch)), one.boundaries):
-            x = [at for at, _ in part]
-            low, high = [min(by_epoch[at]) for at in x], [max(by_epoch[at]) for at in x]
-            ax.fill_between(x, low, high, color=style["color"], alpha=0.18, linewidth=0)
+            epochs = [at for at, _ in part]
+            low, high = [min(by_epoch[at]) for at in epochs], [max(by_epoch[at]) for at in epochs]
+            ax.fill_between(epochs, low, high, color=style["color"], alpha=0.18, linewidth=0)
     elif len(seeds) > 1:
         parts = [part for points in seeds for part in _phases(points, one.boundaries)]
         ax.add_collection(LineCollection(parts, colors=style["color"], linewidths=0.6, alpha=0.3, zorder=1.5))

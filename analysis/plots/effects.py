@@ -111,7 +111,7 @@ def _rows(results: Results, answers: Sequence[Verdict]) -> list[Row]:
 
 def _called(results: Results) -> dict[tuple[str, str], str]:
     """What experiments are called beside runs of other sizes, by setting and name."""
-    found = {}
+    found: dict[tuple[str, str], str] = {}
     for setting in results.settings:
         labels = labels_by_run(setting)
         found |= {
@@ -143,7 +143,7 @@ def drawn_interval(v: Verdict) -> tuple[tuple[float, float] | None, str]:
 
 def _line_handles(rows: Sequence[Row]) -> list[Line2D]:
     used = {line for row in rows for interval, line in [drawn_interval(row.verdict)] if interval}
-    told = {"-": "interval, corrected", "--": "95 %, not corrected", ":": "95 %, for one look"}
+    told: dict[Any, str] = {"-": "interval, corrected", "--": "95 %, not corrected", ":": "95 %, for one look"}
     handles = [Line2D([], [], color="0.3", linewidth=1.4, linestyle=s, label=told[s]) for s in told if s in used]
     thick = Line2D([], [], color="0.3", linewidth=4, alpha=0.35, label="95 % for one look, not corrected")
     return [*handles, *[thick] * any(row.verdict.interval_fixed for row in rows)]

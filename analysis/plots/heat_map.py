@@ -1,6 +1,7 @@
 """Architectures and inits by train size, as a map of their accuracies."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -29,7 +30,7 @@ def heat_map(setting: Setting, name: str) -> Iterator[Plot]:
     for page, names in enumerate(pages):
         told, part = page_told(page, len(pages)), table.loc[list(names)]
         width = 1.9 + 0.08 * max(map(len, names)) + 0.7 * len(part.columns)
-        with panels(size=(max(5.0, width), max(2.0, 1.3 + 0.27 * len(part)))) as (figure, (ax,)):
+        with panels(size=(max(5.0, width), max(2.6, 1.3 + 0.27 * len(part)))) as (figure, (ax,)):
             image = ax.imshow(part.to_numpy(), cmap="cividis", aspect="auto", vmin=low, vmax=high)
             ax.set_xticks(range(len(part.columns)), labels=[short(float(images)) for images in part.columns])
             ax.set_yticks(range(len(part)), labels=list(names), fontsize=8.5)
@@ -63,5 +64,10 @@ def accuracies(setting: Setting) -> pd.DataFrame:
 def _write_values(ax: Axes, part: pd.DataFrame, middle: float) -> None:
     for (row, column), value in np.ndenumerate(part.to_numpy()):
         if np.isfinite(value):
-            text = {"ha": "center", "va": "center", "fontsize": 8.5, "color": "white" if value < middle else "black"}
+            text: dict[str, Any] = {
+                "ha": "center",
+                "va": "center",
+                "fontsize": 8.5,
+                "color": "white" if value < middle else "black",
+            }
             ax.text(column, row, f"{value:.1f}", **text)

@@ -7,9 +7,10 @@ from itertools import pairwise
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Annotation
 from matplotlib.transforms import Bbox
+
+from analysis.plots.style import renderer_of
 
 DISTANCES = (6.0, 12.0, 22.0, 36.0, 54.0, 76.0)
 """Of a name from its point, in points of type; from `LEADER` on a thin line joins the two."""
@@ -35,9 +36,11 @@ def place_names(
 
     The layout of the figure must be done but for the names. Returns those for which there was room.
     """
-    renderer = FigureCanvasAgg(axes.figure).get_renderer()
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    renderer = renderer_of(figure)
     inside = axes.get_window_extent(renderer).padded(-FREE)
-    per_point = axes.figure.dpi / 72
+    per_point = figure.dpi / 72
     dots = [Bbox.from_extents(x - 3, y - 3, x + 3, y + 3) for x, y in _pixels(axes, points)]
     lines = np.concatenate(
         [np.empty((0, 2)), *(_along(axes.transData.transform(_corners(line))) for line in axes.lines)]

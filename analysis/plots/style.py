@@ -92,11 +92,17 @@ class Plot:
     @cached_property
     def _extent(self) -> Bbox:
         """What a file shows, in inches: all that is drawn. The layout is done once, and is then that of all files."""
-        renderer = FigureCanvasAgg(self.figure).get_renderer()
+        renderer = renderer_of(self.figure)
         with mpl.rc_context(STYLE):
             self.figure.draw_without_rendering()
             self.figure.set_layout_engine("none")
             return self.figure.get_tightbbox(renderer).padded(0.08)
+
+
+def renderer_of(figure: Figure) -> Any:
+    """What measures the texts of a figure."""
+    canvas: Any = FigureCanvasAgg(figure)
+    return canvas.get_renderer()
 
 
 @contextmanager
