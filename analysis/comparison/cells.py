@@ -35,6 +35,14 @@ class Cell:
 
 def cells(setting: Setting, implied: ImpliedQuestions) -> list[Cell]:
     """All cells, by label and value. Runs of different recipes are never in one side of a cell."""
+    key = f"cells of {implied!r}"
+    if key not in setting.worked_out:
+        setting.worked_out[key] = _cells(setting, implied)
+    found: list[Cell] = setting.worked_out[key]
+    return found
+
+
+def _cells(setting: Setting, implied: ImpliedQuestions) -> list[Cell]:
     rows = labelled_runs(setting, implied)
     if rows.empty:
         return []

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     Arrays = Mapping[str, NDArray[Any]]
 
 PARTS = ("real part", "imaginary part", "spectrum")
+MOST_TRIED = 5
+"""Runs of a label whose folders are looked into: those of older results have no filters at all."""
 MOST_ACROSS = 24
 """Filters side by side; more stand in further rows."""
 
@@ -72,7 +74,8 @@ def _shown_runs(results: Results, setting: Setting) -> Iterator[ShownRun]:
         if "train_size" in own:
             images = pd.to_numeric(own["train_size"], errors="coerce")
             own = own.loc[images.sort_values(ascending=False, kind="stable").index]
-        for row in own.to_dict("records"):
+        told = [name for name in ("run", "same_as", "train_size") if name in own]
+        for row in own[told].head(MOST_TRIED).to_dict("records"):
             adopted = row.get("same_as")
             run = str(adopted if isinstance(adopted, str) else row["run"])
             try:
@@ -83,8 +86,8 @@ def _shown_runs(results: Results, setting: Setting) -> Iterator[ShownRun]:
             if arrays is not None:
                 size = row.get("train_size")
                 at = f" at {size_told(float(size))} of the images" if isinstance(size, int | float) else ""
-                told = f"{run}{at}, one of {count(len(own), 'run')}"
-                yield ShownRun(label=label, run=run, told=told, arrays=arrays)
+                which = f"{run}{at}, one of {count(len(own), 'run')}"
+                yield ShownRun(label=label, run=run, told=which, arrays=arrays)
                 break
 
 
