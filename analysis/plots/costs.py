@@ -141,7 +141,7 @@ def accuracy_against_time(timed: pd.DataFrame, setting: Setting, name: str) -> P
                 error = [[mean - interval[0]], [interval[1] - mean]] if interval else None
                 ax.errorbar(seconds, mean, yerr=error, capsize=3, **style)
                 named.append(Named(text=str(experiment), x=seconds, y=mean))
-                points += [(seconds, y) for y in (mean, *(interval or ()))]
+                points += [(seconds, y) for y in (mean, *(np.linspace(*interval, 40).tolist() if interval else ()))]
         steps = [p for step, p in AIRBENCH.items() if theirs and p.seconds and step in set(timed["experiment"])]
         if steps:
             (line,) = ax.plot([p.seconds for p in steps], [p.mean for p in steps], ".-", **PUBLISHED)

@@ -1,15 +1,14 @@
 """The learning curves of a setting as plain numbers, for figures and for pages on which one zooms."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 import pandas as pd
 
 from analysis.comparison.cells import labels_by_run
 from analysis.numbers import is_missing
 from analysis.ordering import natural
-from analysis.plots.said import accuracy_told, named_once
+from analysis.plots.said import accuracy_told
 from analysis.reading.results import Setting, searched
 
 ORDER = ("phase_a", "phase_b", "joint", "train")
@@ -34,7 +33,7 @@ class CurveSeries:
     """The curves of the runs that differ in nothing but their seeds."""
 
     label: str
-    """What the runs are called, without their train size; `A = B` where two have the very same curves."""
+    """What the runs are called, without their train size."""
     architecture: str
     """The label without what tells baselines from arms."""
     train_size: float | None
@@ -72,7 +71,7 @@ def curve_series(setting: Setting) -> list[CurveSeries]:
         found.append(_series((name, architecture), train_size, rows, metric, measured))
     if (labels != runs["experiment"]).any():
         found.sort(key=lambda one: (natural(one.label), one.train_size or 0.0))
-    return _without_twins([one for one in found if one.mean or any(seed.points for seed in one.seeds)])
+    return [one for one in found if one.mean or any(seed.points for seed in one.seeds)]
 
 
 def _series(names: tuple[str, str], size: float | None, rows: pd.DataFrame, metric: str, measured: str) -> CurveSeries:
@@ -118,17 +117,3 @@ def _means(curves: Sequence[Sequence[float | None]], done: int) -> list[tuple[fl
         if len(known) == len(values):
             found.append((float(done + i), sum(known) / len(known)))
     return found
-
-
-def _without_twins(found: Sequence[CurveSeries]) -> list[CurveSeries]:
-    """Series of one size whose curves are the very same are one, which has both labels."""
-    once: dict[Any, list[CurveSeries]] = {}
-    for one in found:
-        key = one.train_size, one.boundaries, tuple(seed.points for seed in one.seeds)
-        once.setdefault(key, []).append(one)
-    return [_named(same) for same in once.values()]
-
-
-def _named(same: Sequence[CurveSeries]) -> CurveSeries:
-    first = same[0]
-    return replace(first, label=named_once([one.label for one in same]))

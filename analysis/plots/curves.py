@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 
 from analysis.ordering import natural
 from analysis.plots.curve_series import CurveSeries, Points, curve_series
-from analysis.plots.said import n_told, size_told
+from analysis.plots.said import n_told, named_once, size_told
 from analysis.plots.style import MOST_LINES, MOST_PANELS, Plot, chunks, head, legend_below, look, page_name, page_told
 from analysis.plots.style import panels as new_panels
 from analysis.reading.results import Setting
@@ -26,8 +26,10 @@ def learning_curves(setting: Setting, name: str) -> Iterator[Plot]:
     """All curves of a setting: a panel for each train size; where that has more than eight lines, for each
     architecture."""
     series = curve_series(setting)
-    layout = _layout(series)
-    names = sorted({label for _, lines in layout for label, _ in lines}, key=natural)
+    layout = [(title, _once(lines)) for title, lines in _layout(series)]
+    names = list(dict.fromkeys(label for _, lines in layout for label, _ in lines))
+    if not {one.label for one in series} & set(names):  # sizes, of which a panel may lack some
+        names.sort(key=natural)
     pages = chunks(layout, MOST_PANELS)
     n = n_told(setting.runs[setting.runs["run"].isin([seed.run for one in series for seed in one.seeds])])
     most = max((len(one.seeds) for one in series), default=0)
@@ -83,6 +85,14 @@ def _layout(series: Sequence[CurveSeries]) -> list[Panel]:
         for architecture in sorted(by_architecture, key=natural)
         for part in chunks(sorted(by_architecture[architecture], key=lambda one: one.train_size or 0.0))
     ]
+
+
+def _once(lines: Sequence[tuple[str, CurveSeries]]) -> list[tuple[str, CurveSeries]]:
+    """The lines of a panel; of those that would hide one another one alone, which has the names of all."""
+    same: dict[Any, list[tuple[str, CurveSeries]]] = {}
+    for label, one in lines:
+        same.setdefault((one.boundaries, tuple(seed.points for seed in one.seeds)), []).append((label, one))
+    return [(named_once([label for label, _ in alike]), alike[0][1]) for alike in same.values()]
 
 
 def _size_and_arm(one: CurveSeries) -> str:

@@ -46,7 +46,7 @@ def many_architectures(n=36, sizes=(0.1, 1.0), seeds=(0,)):
             50 + 20 * size + i / 7 + random + seed / 3,
             random=random,
             size=size,
-            curves=curves(30 + i % 3, random=random, level=40 + i / 2),
+            curves=curves(30 + i % 3, random=random, level=30 + i / 2 + 10 * size),
             n_params_total=1000 * (i + 1),
         )
         for i, (n_blocks, L, modulus) in enumerate(shapes[:n])
