@@ -213,7 +213,8 @@ class Trainable(Protocol):
         configuration a run that was cut off is started again there, and goes on. When a file `stop` appears in it, the
         run is to write its checkpoint and end. A worker that rewrites `pulse-RANK` there (as `trainables.control` does)
         is ended if it does not get on. Before the result, the first worker may leave `predictions.npz` there (see
-        `PREDICTIONS`), by which answers also say how much they depend on the test images.
+        `PREDICTIONS`), by which answers also say how much they depend on the test images; and `filters.npz`, its
+        filters before and after training, which reports show (see `trainables.scattering.filter_pictures`).
 
         Exceptions end the run. FloatingPointError is for a loss that is not finite, which is not tried again;
         MemoryError and torch.OutOfMemoryError for want of memory; a class of exceptions with an attribute

@@ -25,6 +25,7 @@ class Cell:
     arm_label: str
     """The part of the label that does not tell baselines apart."""
     baseline_label: str
+    """The same of the baselines: it says nothing of what the arms alone differ in."""
     value: float
     """The value of `over`."""
     arm: pd.DataFrame
@@ -34,6 +35,14 @@ class Cell:
 
 def cells(setting: Setting, implied: ImpliedQuestions) -> list[Cell]:
     """All cells, by label and value. Runs of different recipes are never in one side of a cell."""
+    key = f"cells of {implied!r}"
+    if key not in setting.worked_out:
+        setting.worked_out[key] = _cells(setting, implied)
+    found: list[Cell] = setting.worked_out[key]
+    return found
+
+
+def _cells(setting: Setting, implied: ImpliedQuestions) -> list[Cell]:
     rows = labelled_runs(setting, implied)
     if rows.empty:
         return []
@@ -53,7 +62,7 @@ def cells(setting: Setting, implied: ImpliedQuestions) -> list[Cell]:
                     Cell(
                         label=f"{arm_label}{against}",
                         arm_label=arm_label,
-                        baseline_label=f"{arm_label}{implied.baseline_suffix}{other}",
+                        baseline_label=f"{label}{suffix}{implied.baseline_suffix}{other}",
                         value=float(value),
                         arm=arm[arm[implied.over] == value],
                         baseline=baseline[baseline[implied.over] == value],
@@ -61,6 +70,17 @@ def cells(setting: Setting, implied: ImpliedQuestions) -> list[Cell]:
                     for value in sorted({*arm[implied.over], *baseline[implied.over]})
                 ]
     return found
+
+
+def labels_by_run(setting: Setting) -> pd.Series:
+    """What each run of a setting is called beside runs of other sizes: the label of its side of a cell, or its
+    experiment's name where no implied question has one for it."""
+    labels = setting.runs["experiment"].astype(str).copy()
+    for implied in setting.families.implied:
+        for cell in cells(setting, implied):
+            for label, part in ((cell.arm_label, cell.arm), (cell.baseline_label, cell.baseline)):
+                labels.loc[part.index] = label
+    return labels
 
 
 def labelled_runs(setting: Setting, implied: ImpliedQuestions) -> pd.DataFrame:

@@ -53,6 +53,11 @@ class Setting:
     """What is said of these results by those who declared what is measured."""
 
     @cached_property
+    def worked_out(self) -> dict[str, Any]:
+        """What has been worked out of these runs, for those who ask for it again."""
+        return {}
+
+    @cached_property
     def experiments(self) -> set[str]:
         """All that were run or planned."""
         return {*self.runs["experiment"], *self.ended["experiment"], *(plan["experiment"] for plan in self.planned)}

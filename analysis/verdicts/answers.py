@@ -83,6 +83,7 @@ def _with_numbers(verdict: Verdict, test: UncorrectedTest, decision: Decision) -
         verdict,
         estimate=test.on_scale(contrast.estimate),
         interval=_scaled(test, anytime.interval(values, floor=contrast.floor)),
+        interval_corrected=_scaled(test, _corrected_interval(test, decision)),
         interval_fixed=fixed,
         over_images=over_images(test.question, contrast, test.setting, fixed),
         std=stdev(values) if n > 1 else None,
@@ -122,6 +123,13 @@ def _effect_size(test: UncorrectedTest) -> float | None:
     values = test.contrast.values
     deviation = statistics.deviation_of(values, test.contrast.floor) if len(values) > 1 else 0.0
     return fmean(values) / deviation if deviation and test.question.kind != "target" else None
+
+
+def _corrected_interval(test: UncorrectedTest, decision: Decision) -> Interval | None:
+    """See `Verdict.interval_corrected`."""
+    if test.question.kind in ("pooled", "equivalence") or not 0 < decision.level < 1:
+        return None
+    return anytime.interval(test.contrast.values, decision.level, test.contrast.floor)
 
 
 def _fixed_interval(test: UncorrectedTest) -> Interval | None:

@@ -36,6 +36,9 @@ class Verdict:
     """The unit of the estimate: that of the metric, or points for percentages that are subtracted."""
     interval: Interval | None = None
     """95 % interval of the estimate that holds at all looks together; None where so few values have none yet."""
+    interval_corrected: Interval | None = None
+    """The same at the `level` of Holm's method: of a difference it leaves out zero just where one is shown. None where
+    so few values have none, and for answers that other intervals decide (equivalences, pooled ones)."""
     interval_fixed: Interval | None = None
     """Student's 95 % interval, for one look at this number of seeds."""
     over_images: OverImages | None = None
