@@ -1,10 +1,13 @@
 """Run a sweep: arguments -> plan -> run -> answers.
 
     python run_sweep.py --list
-    python run_sweep.py --group depth
-    python run_sweep.py --group cifar --only '3b_*_s10' --data-dir ~/data/cifar10 --seeds 42,43
+    python run_sweep.py --group depth --plan
+    python run_sweep.py --group all --data-dir ~/data/imagenet
+    python run_sweep.py --group cifar --only '3b_*_s10' --seeds 42,43
+    python run_sweep.py --group cifar --grid n_blocks=2,3 L=4,8 train_size=0.1
 
-Rerunning a command is how one resumes: finished runs are skipped, interrupted ones go on from their checkpoint.
+Rerunning a command is how one resumes: finished runs are skipped, interrupted
+ones go on from their checkpoint.
 """
 
 import io
@@ -39,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(help_text(__doc__, datasets_of(options, families_of(options, families))), end="")
             return 0
         if options.list:
-            print(*listed(families_of(options, families)), sep="\n")
+            print(*listed(families_of(options, families), options.group), sep="\n")
             return 0
         if options.tidy:
             print(*tidy(options, families), sep="\n")

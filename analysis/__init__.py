@@ -3,6 +3,7 @@
 In the order in which a report is made:
 
     reading/       a results folder, or the authors' files, as settings of runs that may be compared
+    ordering       the order of rows, everywhere
     comparison/    the differences that a question asks about, and what else its arms differ in (confounds)
     pooling/       variances over comparisons, effects over the cells of a grid
     images/        what runs find single test images to be: intervals over seeds and images

@@ -11,6 +11,7 @@ import pandas as pd
 
 from analysis.comparison.runs import varied_fields
 from analysis.numbers import is_missing
+from analysis.ordering import natural
 from analysis.reading.results import Results, Setting
 from raysweep.experiment import Filter, ImpliedQuestions, Question
 
@@ -49,7 +50,7 @@ def _cells(setting: Setting, implied: ImpliedQuestions) -> list[Cell]:
     named = (*label_fields(implied), implied.over)
     apart = varied_fields(rows, setting, (*implied.difference.factor, *named))
     found = []
-    for label, alike in rows.groupby("label", sort=True):
+    for label, alike in sorted(rows.groupby("label", sort=False), key=lambda part: natural(str(part[0]))):
         for suffix, same in _told_apart(alike, apart):
             sides = [
                 [*_told_apart(side, varied_fields(side, setting, (*apart, *named)))] or [("", side)]

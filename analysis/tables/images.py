@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis.images.compared import OverImages
+from analysis.ordering import experiment_order
 from analysis.tables.table import Column, Table
 from analysis.verdicts.verdict import Verdict
 from raysweep.ledger import PredictionsError
@@ -79,7 +80,10 @@ def arms_on_images(answers: Sequence[Verdict]) -> tuple[list[ArmOnImages], list[
                 arms.setdefault((setting, label, of_arm.runs), of_arm)
         except (PredictionsError, OSError):  # they have gone since the answers were given
             continue
-    return list(arms.values()), comparisons
+    settings = list(dict.fromkeys(v.setting for v in answers))
+    ordered = sorted(arms.values(), key=lambda arm: (settings.index(arm.setting), experiment_order(arm.label)))
+    comparisons.sort(key=lambda c: (settings.index(c.setting), experiment_order(c.arm), experiment_order(c.baseline)))
+    return ordered, comparisons
 
 
 def _arm(setting: str, label: str, over: OverImages) -> ArmOnImages:

@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from rich.markup import escape
+from rich.console import Group
 from rich.table import Table as RichTable
+from rich.text import Text
 
 from analysis.numbers import written
 from analysis.tables.as_html import PAGE, as_html
 from analysis.tables.as_latex import as_latex
 from analysis.tables.column import Column
+from analysis.tables.fitting import broken, fitted
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,6 +31,8 @@ class Table:
     """What its numbers are, in a sentence or two."""
     most_shown: int | None = None
     """How many rows are shown at most; the CSV file has all."""
+    file: str = ""
+    """The name of the file that has all of it, if that is not its own."""
 
     @classmethod
     def of(cls, rows: Sequence[Mapping[str, Any]], **parts: Any) -> "Table":
@@ -54,16 +58,25 @@ class Table:
         rows = self.rows.reindex(columns=names).head(self.n_shown if most is None else min(most, self.n_shown))
         return list(zip(*(rows[name].tolist() for name in names), strict=True))
 
-    def rich(self) -> RichTable:
-        """The table as the terminal shows it."""
-        table = RichTable(title=escape(self.title), title_justify="left")
-        for column in self.columns:
+    def rich(self, width: int) -> Group:
+        """The table as a terminal of so many characters shows it: title, the columns that fit, the note, and which
+        columns were left out."""
+        rows = list(self.shown())
+        fit = fitted(self.columns, rows, width)
+        table = RichTable()
+        for place, wide in zip(fit.columns, fit.widths, strict=True):
+            column = self.columns[place]
             justify: Any = "left" if column.form is None else "right"
-            fold: Any = "fold" if column.wrap else "ellipsis"
-            table.add_column(escape(column.heading), justify=justify, no_wrap=not column.wrap, overflow=fold)
-        for texts in self.shown():
-            table.add_row(*map(escape, texts))
-        return table
+            heading = Text(broken(column.heading, wide))
+            table.add_column(heading, justify=justify, width=wide, no_wrap=True, overflow="crop")
+        for texts in rows:
+            cells = (Text(broken(texts[i], wide)) for i, wide in zip(fit.columns, fit.widths, strict=True))
+            table.add_row(*cells)
+        below = [self.note] if self.note else []
+        if fit.left_out:
+            file = f"tables/{self.file or self.name}.csv"
+            below.append(f"left out for width: {', '.join(fit.left_out)}; python -m analysis --out has all in {file}")
+        return Group(Text(self.title, style="italic"), table, *(Text(line, style="dim") for line in below))
 
     def csv(self) -> str:
         """All columns of the rows, in full precision."""
