@@ -276,3 +276,14 @@ def test_a_sweep_until_its_questions_are_answered_takes_other_seeds_in_place_of_
     allocation = next_seeds(situation)
     assert allocation.prospects[0].outcome == "undecided"
     assert {one.seed for one in allocation.chosen} == {1, 2}
+
+
+def test_notes_that_cannot_be_read_are_named_and_end_with_one(tmp_path, capsys):
+    ledger = written(tmp_path / "r")
+    (ledger.folder / FILE).mkdir()  # a folder in place of the file
+    code, out, err = command(capsys, ledger.folder)
+    assert (code, err.count("\n")) == (1, 1)
+    assert f"{ledger.folder / FILE} cannot be read" in err
+    assert "cannot be read, left out: " in out
+    code, out, err = command(capsys, "note", ledger.folder, "A-s1", "x")
+    assert (code, out, err.count("\n")) == (1, "", 1)
