@@ -23,7 +23,7 @@ def overview(results: Results) -> str:
 
 def missing(results: Results, answers: Sequence[Verdict]) -> list[str]:
     """Runs of the plan without a result, runs that did not finish, and questions that are open."""
-    done = set(results.frame["run"])
+    done = {*results.frame["run"], *(() if results.excluded is None else results.excluded["run"])}
     absent = Counter(entry["experiment"] for entry in results.plan if entry["run"] not in done)
     lines = [f"{name}: {count(n, 'planned run')} without a result" for name, n in absent.items()]
     lines += [line for setting in results.settings for line in _ended(setting.ended)]

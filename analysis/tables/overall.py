@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from analysis import statistics
-from analysis.comparison.runs import metric_of, values_of
+from analysis.comparison.runs import metric_of, rows_of, values_of
 from analysis.numbers import Form
 from analysis.ordering import run_order
 from analysis.reading.families import Families
@@ -90,7 +90,7 @@ def _summary(settings: list[Setting], title: str, families: Families) -> Table:
         Column(name="n", heading="n", form="n", importance=OF_KINDS["n"]),
         *(
             Column(name=status, heading=status, form="n", importance=WARNING)
-            for status in ("failed", "diverged", "missing")
+            for status in ("failed", "diverged", "left out", "missing")
             if status in frame and frame[status].notna().any()
         ),
     ]
@@ -110,10 +110,12 @@ def _means(setting: Setting, columns: Sequence[Column]) -> Iterator[dict[str, An
     ended = Counter(zip(setting.ended["experiment"], setting.ended["status"], strict=True))
     for experiment, runs in run_order(setting.runs).groupby("experiment", sort=False):
         planned = {plan["seed"] for plan in setting.planned if plan["experiment"] == experiment}
+        out = rows_of(str(experiment), setting.excluded)
         row: dict[str, Any] = {"experiment": experiment, "setting": setting.title, "n": len(runs)}
         for status in ("failed", "diverged"):
             row[status] = ended[(experiment, status)] or None
-        row["missing"] = len(planned - {*runs["seed"]}) or None
+        row["left out"] = len(out) or None
+        row["missing"] = len(planned - {*runs["seed"], *out["seed"]}) or None
         for column in columns:
             values = metric_of(runs, column.name).tolist()
             if values:

@@ -92,8 +92,8 @@ class Table:
         return "\n\n".join(filter(None, [f"**{self.title}**", "\n".join(lines), self.note])) + "\n"
 
     def latex(self) -> str:
-        """A tabular with booktabs' rules; the title and the note are comments above it."""
-        return as_latex(self.columns, list(self.shown()), self.title, self.note)
+        """A table with caption and label (see `as_latex`)."""
+        return as_latex(self.columns, list(self.shown()), self.title, self.note, self.name)
 
     def html(self, most: int | None = None, pages: str = "", *, with_title: bool = True) -> str:
         """The title and a table element, at most `most` rows.

@@ -92,6 +92,12 @@ class Verdict:
     """Where the best epoch was picked on the test set, the answer for the mean over the last five, if it is another."""
     looks: str = ""
     """When it was looked at before, and what was said then; "" where this is the first time."""
+    noted: tuple[str, ...] = ()
+    """What people have noted on the runs."""
+    left_out: tuple[str, ...] = ()
+    """Runs of the arms that notes leave out, each with the reason and the day."""
+    with_left_out: "Verdict | None" = None
+    """Where runs are left out, the answer that they would take part in."""
     note: str = ""
     isolated_by: str = ""
     """The command for runs that differ in the factor alone."""

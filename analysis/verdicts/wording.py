@@ -122,6 +122,11 @@ def remarks(v: Verdict) -> Iterator[str]:
     yield from v.flags
     if v.last_epochs:
         yield f"over the last five epochs instead of the best one: {headline(v.last_epochs)}"
+    yield from v.noted
+    if v.left_out:
+        yield f"left out: {', '.join(v.left_out)}"
+    if v.with_left_out:
+        yield f"with them: {', '.join(filter(None, [answer(v.with_left_out), estimate(v.with_left_out)]))}"
     if v.looks:
         yield v.looks
     if v.isolated_by:

@@ -11,6 +11,7 @@
     RESULTS/status.json                      what the last sweep was doing when it last wrote it (see `live.state`)
     RESULTS/plan.json, questions.json        what the last sweep set out to run, and why (see `plan`)
     RESULTS/looks.jsonl                      when somebody looked at the answers, and what was said (by analysis)
+    RESULTS/notes.jsonl                      what people noted on runs, and which they left out (by analysis)
     RESULTS/rounds.jsonl                     what sweeps that go on until they have answers chose to run (see `rounds`)
     RESULTS/families.json                    what families say of their results (see `declarations`)
     RESULTS/ray/                             Ray's own files; nothing is read from them

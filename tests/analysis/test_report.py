@@ -3,8 +3,6 @@
 import csv
 import io
 import re
-import shutil
-import subprocess
 import time
 from dataclasses import asdict
 from html.parser import HTMLParser
@@ -116,21 +114,6 @@ def test_markdown_has_a_column_for_each_cell(out):
     for file in (out / "tables").glob("*.md"):
         rows = [line for line in file.read_text().splitlines() if line.startswith("|")]
         assert len({len(re.findall(r"(?<!\\)\|", row)) for row in rows}) <= 1
-
-
-def test_latex_is_set_by_latex_or_at_least_balanced(out, tmp_path):
-    for file in (out / "tables").glob("*.tex"):
-        text = file.read_text()
-        columns = len(re.search(r"begin\{tabular\}\{(\w+)\}", text)[1])
-        body = [line for line in text.splitlines() if line.endswith(r"\\")]
-        assert all(len(re.findall(r"(?<!\\)&", line)) == columns - 1 for line in body)
-        assert re.findall(r"\\(\w+rule)", text) == ["toprule", "midrule", "bottomrule"]
-        assert not re.search(r"(?<!\\)[#_]", "\n".join(body))
-    if shutil.which("pdflatex"):
-        inputs = "".join(rf"\input{{{file}}}\newpage " for file in sorted((out / "tables").glob("*.tex")))
-        page = r"\documentclass{article}\usepackage{booktabs}\begin{document}" + inputs + r"\end{document}"
-        (tmp_path / "all.tex").write_text(page)
-        subprocess.run(["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "all.tex"], cwd=tmp_path, check=True)
 
 
 def test_plots_are_written_as_png_and_svg(out):
