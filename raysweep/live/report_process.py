@@ -166,13 +166,18 @@ def what_failed(code: int, errors: IO[bytes]) -> str:
     return (lines[-1].removeprefix("error: ") if lines else f"exit code {code}") if code else ""
 
 
+BACKGROUND = (("autogroup", "10"), ("oom_score_adj", "1000"))
+"""What is written of a process to /proc: the share of its session, by which Linux may divide the processors, and that
+it is the first to go where memory is short."""
+
+
 def step_back(pid: int) -> None:
-    """Let a process have only what others leave of the processors, and be the first to go where memory is short."""
+    """Let a process have little more than what others leave of the processors and of memory."""
     with contextlib.suppress(OSError, AttributeError):  # Windows has no priorities of this kind
         os.setpriority(os.PRIO_PROCESS, pid, 19)
     if sys.platform == "linux":
         with contextlib.suppress(OSError):
             os.sched_setscheduler(pid, os.SCHED_IDLE, os.sched_param(0))
-        for name, value in (("autogroup", "19"), ("oom_score_adj", "1000")):
+        for name, value in BACKGROUND:
             with contextlib.suppress(OSError):
                 Path(f"/proc/{pid}/{name}").write_text(value)
