@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-from raysweep.ledger import DIVERGED, FAILED, FINISHED, Ledger, LedgerError, UnreadableError
+from raysweep.ledger import DIVERGED, FAILED, FINISHED, Ledger, LedgerError
 from raysweep.live.columns import Column, columns_of
 from raysweep.live.formatting import format_clock_time, format_duration, format_summary, format_time_left
 from raysweep.live.state import ACTIVE, WAITING, RunState, SweepState
@@ -26,7 +26,7 @@ def live_section(ledger: Ledger, clock: Callable[[], float] = time.time) -> str:
     """
     try:
         seen = observe(ledger, clock)
-    except (LedgerError, UnreadableError):
+    except (LedgerError, OSError):
         return ""
     if not seen.is_alive:
         return ""
@@ -56,7 +56,7 @@ def _table(state: SweepState, now: float) -> str:
         if error := error_of(row):
             body.append(f'<tr class="error"><td colspan="{len(columns)}">{html.escape(error)}</td></tr>\n')
     others = len(state.run_states) - len(rows)
-    below = f'<p class="note">and {others} others, which wait or are done</p>\n' if others else ""
+    below = f'<p class="note">and {others} other run{"s" * (others != 1)}</p>\n' if others else ""
     table = f"<table><thead><tr>{head}</tr></thead><tbody>\n{''.join(body)}</tbody></table>"
     return f'<div class="table">{table}</div>\n{below}'
 
@@ -102,7 +102,7 @@ def _expected_end(state: SweepState, row: RunState, now: float) -> str:
 def _cell(column: Column, row: RunState) -> str:
     text = column.cell(row)[0]
     if column.title == PROGRESS and text:
-        return f'<progress max="100" value="{text}" title="{text} % of this phase"></progress>'
+        return f'<progress style="width: 6em" max="100" value="{text}" title="{text} % of this phase"></progress>'
     return html.escape(text)
 
 

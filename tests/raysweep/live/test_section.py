@@ -101,7 +101,7 @@ def test_of_many_runs_those_of_most_interest_are_shown_and_the_others_counted(tm
         sweep.status._write()
         text = live_section(open_ledger(tmp_path), lambda: sweep.now)
     assert len(Rows(text).rows) == 1 + 60 + 5
-    assert "and 435 others" in text
+    assert "and 435 other runs" in text
 
 
 def test_there_is_no_section_where_no_sweep_is_alive(alive, tmp_path_factory):
