@@ -41,6 +41,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
             watch_sweep(options.results)
             return 0
+        if options.serve:
+            from raysweep.live import serve
+
+            serve(options.results, options.port, report_command)
+            return 0
         if options.help:
             print(help_text(__doc__, datasets_of(options, families_of(options, families))), end="")
             return 0
@@ -117,6 +122,11 @@ def print_answers(location: str, runs: Sequence[str]) -> None:
     terminal.print_answers(location, list(runs))
 
 
+def report_command(location: str) -> list[str]:
+    """The command that refreshes the report of the results at a location, in a process of its own."""
+    return [sys.executable, "-m", "analysis.report.live", location]
+
+
 def hooks() -> "Hooks":
     """What a sweep needs of families, of values on the command line, and of the analysis."""
     from raysweep.session import Hooks
@@ -127,6 +137,7 @@ def hooks() -> "Hooks":
         next_step=next_step,
         next_seeds=next_seeds,
         print_answers=print_answers,
+        report_command=report_command,
     )
 
 

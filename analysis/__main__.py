@@ -88,7 +88,7 @@ def show(arguments: Sequence[str]) -> int:
         answers = looked_at(open_ledger(args.results), verdicts(results))
         print_results(results, answers=answers)
     if args.out:
-        from analysis.report import write_report
+        from analysis.report.page import write_report
 
         print(f"report: {write_report(results, answers, args.out)}")
     if results.unreadable:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from raysweep.cache import cache_folder
 from raysweep.forecasts import forecasts, machine_of, past_spread, with_predictions
 from raysweep.ledger import SETTLED, Code, Ledger, Record
-from raysweep.live import Status, choose_view
+from raysweep.live import LiveReport, Status, choose_view
 from raysweep.planning import (
     Budget,
     HandedOver,
@@ -49,6 +49,8 @@ class Setup:
     """The signals that ask this command to end."""
     budget: Budget
     """What is left of --budget-hours."""
+    report: LiveReport
+    """What keeps report.html up to date."""
     code: Code | None = None
     """The copy of the code from which the processes of the sweep import."""
 
@@ -187,7 +189,7 @@ def _launcher(setup: Setup, runs: list[PlannedRun], handed_over: HandedOver) -> 
         gauges, tracking = Gauges(), Tracking.of(setup.ledger, setup.destinations)
         stack.push(lambda kind, *_: tracking.close(without_ray=kind is RayLostError))
         rules = Rules(
-            followers=(gauges, tracking),
+            followers=(gauges, tracking, setup.report),
             counted=gauges.runs,
             backfill=options.backfill,
             deadline=setup.budget.deadline,
@@ -198,5 +200,6 @@ def _launcher(setup: Setup, runs: list[PlannedRun], handed_over: HandedOver) -> 
         status = Status(setup.ledger, choose_view(), slots=placement.slots, slots_of=placement.slots_of)
         status.start()
         stack.callback(status.close)
+        stack.enter_context(setup.report.refreshed())
         stack.enter_context(setup.interrupts.noticed("running trials write their checkpoints and stop"))
         yield Launcher(setup.ledger, placement, rules, status, setup.budget)

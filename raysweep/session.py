@@ -11,7 +11,7 @@ from raysweep.cache import cache_folder
 from raysweep.experiment import Family
 from raysweep.forecasts import RunCosts, machine_of, show_plan
 from raysweep.ledger import SPACE, Code, hash_of_code, hold_or_offer, keep_code, open_ledger, require_readable
-from raysweep.live import outlived_output
+from raysweep.live import LiveReport, ReportCommand, outlived_output
 from raysweep.messages import PlanError, as_text
 from raysweep.modules import importing_from
 from raysweep.plan_runner import Setup, carry_out
@@ -55,6 +55,8 @@ class Hooks:
     """Returns what a sweep runs next that goes on until its questions are answered."""
     print_answers: Callable[[str, Sequence[str]], None]
     """Prints the answers that the named runs of the results at a location give."""
+    report_command: ReportCommand
+    """Returns the command that refreshes the report of the results at a location."""
 
 
 def sweep(options: Options, argv: Sequence[str], hooks: Hooks) -> int:
@@ -92,6 +94,7 @@ def _sweep(options: Options, argv: Sequence[str], hooks: Hooks, interrupts: Inte
             destinations=reach(options.track),
             interrupts=interrupts,
             budget=Budget(options.budget_hours),
+            report=LiveReport(ledger, hooks.report_command),
         )
         runs = spec.plan(ledger, resources)
         make_rounds = functools.partial(_rounds, setup, hooks)
@@ -116,13 +119,19 @@ def _sweep(options: Options, argv: Sequence[str], hooks: Hooks, interrupts: Inte
         known = functools.partial(families_of, of_the_project=hooks.families)
         handed_over = HandedOver(ledger, resources, known, hooks.parse_values, keep, make_rounds)
         names, lost = carry_out(setup, _plans(setup, hooks, runs, until), handed_over)
-        hooks.print_answers(ledger.location, names)
-        ledger.write_frame()
+        _report(setup, hooks, names)
         if interrupts:
             return interrupts.exit_code
         if lost:
             raise lost
         return int(bool(set(names) - ledger.finished() or handed_over.unreadable))
+
+
+def _report(setup: Setup, hooks: Hooks, names: Sequence[str]) -> None:
+    """Print the answers of the named runs, and leave the last report and the table of all records."""
+    with setup.report.refreshed_at_last(interrupted=bool(setup.interrupts)):
+        hooks.print_answers(setup.ledger.location, names)
+        setup.ledger.write_frame()
 
 
 def _keep_code(setup: Setup, stack: contextlib.ExitStack, space: str | None) -> Code:

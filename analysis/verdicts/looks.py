@@ -56,6 +56,12 @@ def looked_at(ledger: Ledger, verdicts: Sequence[Verdict]) -> list[Verdict]:
     return found
 
 
+def with_looks_so_far(ledger: Ledger, verdicts: Sequence[Verdict]) -> list[Verdict]:
+    """The verdicts, with the looks that were taken at them; that a program has made a report of them is none."""
+    before = read_looks(ledger)
+    return [replace(v, looks=spoken_looks(before.get(key_of(v), ()))) for v in verdicts]
+
+
 def read_looks(ledger: Ledger) -> Looks:
     """The looks at a results folder so far, in their order; none where they cannot be read."""
     try:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from raysweep.lazy import exporting
 
 if TYPE_CHECKING:
+    from raysweep.ledger.changes import last_change
     from raysweep.ledger.code import SPACE, Code, fetch_code, hash_of_code, keep_code
     from raysweep.ledger.declarations import read_declaration, read_declarations, write_declarations
     from raysweep.ledger.documents import damage_of, read_document
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 __getattr__, __all__ = exporting(
     __name__,
     {
+        "changes": ("last_change",),
         "code": ("SPACE", "Code", "fetch_code", "hash_of_code", "keep_code"),
         "declarations": ("read_declaration", "read_declarations", "write_declarations"),
         "documents": ("damage_of", "read_document"),

@@ -9,6 +9,7 @@
     RESULTS/results.parquet                  all records as one table, a function of the records alone
     RESULTS/damaged/                         records that were found damaged and set aside
     RESULTS/status.json                      what the last sweep was doing when it last wrote it (see `live.state`)
+    RESULTS/report.html                      the report, refreshed while a sweep runs (by analysis)
     RESULTS/plan.json, questions.json        what the last sweep set out to run, and why (see `plan`)
     RESULTS/looks.jsonl                      when somebody looked at the answers, and what was said (by analysis)
     RESULTS/notes.jsonl                      what people noted on runs, and which they left out (by analysis)

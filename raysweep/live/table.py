@@ -146,7 +146,7 @@ def _body(state: SweepState, now: float, width: int, height: int) -> Iterator[Te
         if name_apart:
             yield Text(*name.cell(row), no_wrap=True, overflow="crop")
         yield draw_line(columns, widths, gap, [column.cell(row) for column in columns])
-        if text := _error_line(row):
+        if text := error_of(row):
             yield Text(
                 f"  {text}",
                 style=STYLES[row.state if row.state in ENDED else STOPPING],
@@ -203,10 +203,10 @@ def _fitting(rows: Sequence[RunState], lines: int) -> list[RunState]:
 
 def _lines_of(rows: Sequence[RunState]) -> int:
     """How many lines rows take, with the line of its last error below a row that has one."""
-    return len(rows) + sum(bool(_error_line(row)) for row in rows)
+    return len(rows) + sum(bool(error_of(row)) for row in rows)
 
 
-def _error_line(row: RunState) -> str:
+def error_of(row: RunState) -> str:
     """The last error of a run that failed, or that goes on after an error; "" for other runs."""
     if not row.error or row.state == FINISHED:
         return ""

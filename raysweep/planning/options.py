@@ -14,6 +14,7 @@ from raysweep.planning.values import (
     gpus_of,
     most_seeds_of,
     names_of,
+    port_of,
     seeds_of,
     text_of,
     words_of,
@@ -72,6 +73,9 @@ class Options:
     help: bool = _switch("show this help, and stop")
     list: bool = _switch("show all groups and experiments, or those of --group, and stop")
     status: bool = _switch("show the sweep that runs in --results, until it ends, and stop")
+
+    serve: bool = _switch("serve the report in --results to browsers on this machine, until Ctrl-C")
+    port: int | None = _flag("of --serve: this port; without it 8321, or else a free one", type=port_of, metavar="P")
 
     code: tuple[str, str] | None = _flag(
         "copy the code that made a run into a new folder, and stop", metavar=("RUN", "DIR"), nargs=2, finish=words_of
@@ -152,6 +156,8 @@ def parse_options(argv: Sequence[str]) -> Options:
     for name in ("json", "calibrate"):
         if given.get(name) and not options.plan:
             raise PlanError(f"--{name} goes with --plan")
+    if options.port is not None and not options.serve:
+        raise PlanError("--port goes with --serve")
     if options.with_its_own_code and (not options.redo or options.until_answered):
         raise PlanError("--with-its-own-code goes with --redo, and not with --until-answered")
     _require_rounds(options)

@@ -8,6 +8,7 @@ from raysweep.messages import PlanError
 
 MOST_SEEDS = 100_000
 MOST_WORKERS = 100_000
+MOST_PORTS = 65_535
 SMALLEST_SHARE = 0.01
 """The smallest part of a GPU that a worker can take, other than none."""
 MOST_GPUS = 64
@@ -39,6 +40,14 @@ def workers_of(text: str) -> int:
     if workers > MOST_WORKERS:
         raise ArgumentTypeError(f"{_shown(text)} is more than {MOST_WORKERS} workers")
     return workers
+
+
+def port_of(text: str) -> int:
+    """Read the number of a port; 0 is any free one."""
+    port = _whole(text)
+    if port is None or port > MOST_PORTS:
+        raise ArgumentTypeError(f"{_shown(text)} is not a port, a whole number from 0 to {MOST_PORTS}")
+    return port
 
 
 def most_seeds_of(text: str) -> int:

@@ -12,7 +12,7 @@ from analysis.images import predictions
 from analysis.images.compared import APART, NONE, OWN, UNFIT
 from analysis.images.crossed import crossed_interval
 from analysis.reading.results import Results
-from analysis.report import write_report
+from analysis.report.page import write_report
 from analysis.tables.images import image_tables
 from analysis.terminal import print_results
 from analysis.verdicts.answers import verdicts

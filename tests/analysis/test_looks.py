@@ -4,7 +4,7 @@ import fsspec
 import pytest
 
 from analysis.__main__ import main
-from analysis.verdicts.looks import FILE, Look, looked_at, read_looks, spoken_looks
+from analysis.verdicts.looks import FILE, Look, looked_at, read_looks, spoken_looks, with_looks_so_far
 from raysweep.ledger import add_entry, entries, open_ledger
 from raysweep.ledger.plan import write_plan
 from tests.analysis.sweeps import answered, question, runs_of
@@ -36,6 +36,15 @@ def test_a_look_is_noted_where_there_are_more_seeds_or_another_answer(tmp_path):
     looked_at(ledger, verdicts_of(3))  # fewer of the same runs show nothing new
     looked_at(ledger, verdicts_of(8, gain=-2.0))
     assert noted(ledger)[2:] == [(8, "no")]
+
+
+def test_a_report_that_a_program_makes_shows_the_looks_so_far_and_is_none(tmp_path):
+    ledger = open_ledger(tmp_path / "results")
+    for seeds in (2, 8):
+        (seen,) = looked_at(ledger, verdicts_of(seeds))
+    (reported,) = with_looks_so_far(ledger, verdicts_of(9, gain=-2.0))
+    assert reported.looks == seen.looks != ""
+    assert noted(ledger) == [(2, "undecided"), (8, "yes")]
 
 
 def test_what_a_crash_left_of_a_look_is_passed_over(tmp_path):

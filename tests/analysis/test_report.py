@@ -16,7 +16,7 @@ from matplotlib.image import imread
 from analysis.plots import all_plots
 from analysis.reading.original import import_results
 from analysis.reading.results import Results
-from analysis.report import write_report
+from analysis.report.page import write_report
 from analysis.tables.overall import all_tables
 from analysis.verdicts.answers import verdicts
 from raysweep.ledger.opening import open_ledger

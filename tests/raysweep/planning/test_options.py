@@ -11,6 +11,8 @@ GIVEN = {
     "help": ("-h", True),
     "list": ("--list", True),
     "status": ("--status", True),
+    "serve": ("--serve", True),
+    "port": ("--serve --port 8765", 8765),
     "tidy": ("--tidy", True),
     "plan": ("--plan", True),
     "json": ("--plan --json", True),
@@ -50,6 +52,7 @@ def test_each_flag_sets_its_own_field_and_no_other(name):
     text, value = GIVEN[name]
     options = parse_options(text.split())
     beside = {"plan": True} if name in ("json", "calibrate") else {}
+    beside |= {"serve": True} if name == "port" else {}
     beside |= {"redo": ("A",)} if name == "with_its_own_code" else {}
     beside |= {"until_answered": True} if name == "max_seeds" else {}
     assert options == dataclasses.replace(Options(), **{name: value, **beside})
@@ -67,7 +70,19 @@ def test_every_flag_stands_in_the_help_with_what_it_is_for():
 
 
 @pytest.mark.parametrize(
-    "text", ["--nothing", "--seeds", "--seeds x", "--group", "word", "--set a", "--only ,", "--json", "--tidy --json"]
+    "text",
+    [
+        "--nothing",
+        "--seeds",
+        "--seeds x",
+        "--group",
+        "word",
+        "--set a",
+        "--only ,",
+        "--json",
+        "--tidy --json",
+        "--port 8000",
+    ],
 )
 def test_what_is_wrong_raises_and_prints_nothing(capsys, text):
     with pytest.raises(PlanError) as error:
