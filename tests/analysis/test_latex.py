@@ -52,6 +52,7 @@ def test_what_all_rows_say_is_said_in_the_caption():
     assert "a & d \\\\" in text
     alike = table([{"a": "x", "b": "y"}] * 3, {"a": None, "b": None}).latex()
     assert alike.count("x & y") == 3
+    assert "In all rows" not in alike
 
 
 def test_many_rows_go_over_pages_and_columns_without_room_below_each_other():

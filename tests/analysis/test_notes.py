@@ -12,7 +12,7 @@ from analysis.tables.overall import summary_table
 from analysis.verdicts.answers import verdicts
 from analysis.verdicts.looks import looked_at
 from analysis.verdicts.wording import remarks
-from raysweep.experiment import Candidate, Cost, Situation
+from raysweep.experiment import Candidate, Cost, Filter, Situation
 from raysweep.ledger import add_entry, entries, open_ledger
 from raysweep.ledger.plan import write_plan
 from tests.analysis.sweeps import question, record, runs_of
@@ -108,8 +108,9 @@ def test_a_run_is_taken_back_and_all_is_as_before_but_for_the_notes(tmp_path, ca
     assert [line.partition(", ")[2].partition(")")[0] for line in shown] == ["left out", "taken back"]
 
 
-def test_leaving_out_all_runs_of_an_arm_leaves_the_question_and_its_family_as_large(tmp_path):
-    second = question(name="second", arms=("E",)).question
+@pytest.mark.parametrize("arm", ["E", Filter(label="deep", fields={"experiment": "E"})], ids=["name", "filter"])
+def test_leaving_out_all_runs_of_an_arm_leaves_the_question_and_its_family_as_large(tmp_path, arm):
+    second = question(name="second", arms=(arm,)).question
     ledger = written(tmp_path / "r", *runs_of("E", [60.1, 60.9, 60.5]), questions=[question().question, second])
     write_plan(ledger, [], [])  # nothing planned says that there was an arm
     before = verdicts(Results.read(ledger.folder))
