@@ -44,7 +44,7 @@ def test_axes_reach_beyond_the_last_point_of_the_longest_run():
     assert faint.get_alpha() < 0.5
 
 
-@pytest.mark.parametrize(("n", "sizes"), [(36, (1.0,)), (14, (0.05, 1.0))])
+@pytest.mark.parametrize(("n", "sizes"), [(36, (1.0,)), (13, (0.05, 1.0))])
 def test_all_curves_of_many_architectures_are_drawn_with_at_most_eight_in_a_panel(n, sizes):
     rows = many_architectures(n, sizes)
     plots = list(learning_curves(setting_of(*rows), "curves"))

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from analysis.plots.effects import MOST_ROWS, drawn_interval, forest
+from analysis.plots import effects as effects_plot
+from analysis.plots.effects import drawn_interval, forest
 from analysis.reading.results import Results
 from analysis.verdicts.answers import verdicts
 from analysis.verdicts.verdict import NO, YES
@@ -80,10 +81,11 @@ def test_axes_reach_the_data_and_the_numbers_stand_at_the_right_edge(told):
         assert all(box.x0 >= ax.get_window_extent().x1 for ax in plot.figure.axes)
 
 
-def test_all_effects_are_drawn_on_as_many_pages_as_they_need():
-    results, answers = answered(*many_architectures(22, (0.1, 1.0)))
+def test_all_effects_are_drawn_on_as_many_pages_as_they_need(monkeypatch):
+    monkeypatch.setattr(effects_plot, "MOST_ROWS", 6)
+    results, answers = answered(*many_architectures(4, (0.1, 1.0)))
     effects = [v for v in answers if v.estimate is not None]
-    assert len(effects) > MOST_ROWS
+    assert len(effects) > 6
     plots = list(forest(results, answers))
     names = names_in(plots)
     assert len(names) == len(effects)
