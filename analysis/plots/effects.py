@@ -2,7 +2,7 @@
 
 import math
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,7 +29,7 @@ CAPTION = (
     "Thin line: the interval that holds at any look, at the level at which Holm's method tests next in the question's "
     "family, which leaves out zero just where a difference is shown. Where so few seeds have none at that level, and "
     "for equivalent and pooled answers, dashed: 95 % at any look, not corrected; dotted: 95 % for one look. Thick: "
-    "95 % for one look, not corrected. "
+    "95 % for one look, not corrected. Arrows: the interval goes on; the numbers say how far. "
     "Grey: smaller than what matters. Hollow: the arms differ in more than the question's factor."
 )
 
@@ -155,7 +155,7 @@ def _panel(ax: Axes, unit: str, rows: Sequence[Row], against: str) -> None:
     def place(value: float) -> float:
         return math.log1p(max(value, -0.999)) if unit == "%" else value
 
-    reached = [0.0]
+    low, high = _view(rows, place)
     for y, v in enumerate(row.verdict for row in rows):
         assert v.estimate is not None
         color, marker = ANSWERS[v.answer]
@@ -164,14 +164,15 @@ def _panel(ax: Axes, unit: str, rows: Sequence[Row], against: str) -> None:
             ax.plot([place(end) for end in v.interval_fixed], [y, y], color=color, linewidth=4, alpha=0.35)
         ax.fill_betweenx([y - 0.4, y + 0.4], -matters, matters, color="0.9", linewidth=0, zorder=0)
         interval, line = drawn_interval(v)
-        ends = [place(end) for end in interval] if interval else []
-        if ends:
+        if interval:
+            ends = [min(max(place(end), low), high) for end in interval]
             ax.plot(ends, [y, y], line, color=color, linewidth=1.4)
+            for end, arrow in zip(interval, "<>", strict=True):  # it goes on beyond the panel
+                if not low <= place(end) <= high:
+                    ax.plot(min(max(place(end), low), high), y, arrow, color=color, markersize=4, clip_on=False)
         face = "white" if v.confounded else color
         ax.plot(place(v.estimate), y, marker, color=color, markerfacecolor=face, markersize=6)
-        reached += [place(v.estimate), *ends, *map(place, v.interval_fixed or ()), -matters, matters]
-    room = 0.04 * (max(reached) - min(reached)) or 1.0
-    ax.set_xlim(min(reached) - room, max(reached) + room)
+    ax.set_xlim(low, high)
     ax.axvline(0, color="0.3", linewidth=0.8)
     if unit == "%":
         _ratio_ticks(ax)
@@ -183,6 +184,25 @@ def _panel(ax: Axes, unit: str, rows: Sequence[Row], against: str) -> None:
     numbers.set_yticks(range(len(rows)), labels=[_numbers(row.verdict) for row in rows], fontsize=8)
     numbers.tick_params(length=0)
     numbers.spines["right"].set_visible(False)
+
+
+BEYOND = 0.6
+"""How far corrected intervals are drawn beyond all that is not corrected, as a part of its extent: those of few seeds
+are so wide that nothing else would be seen."""
+
+
+def _view(rows: Sequence[Row], place: Callable[[float], float]) -> tuple[float, float]:
+    """From where to where a panel goes: all estimates and uncorrected intervals, and some way beyond if others do."""
+    near, far = [0.0], [0.0]
+    for v in (row.verdict for row in rows):
+        assert v.estimate is not None
+        near += map(place, (v.estimate, -v.matters, v.matters, *(v.interval_fixed or ())))
+        far += map(place, drawn_interval(v)[0] or ())
+    extent = max(near) - min(near) or 1.0
+    room = 0.04 * extent
+    low = max(min(*near, *far) - room, min(near) - BEYOND * extent)
+    high = min(max(*near, *far) + room, max(near) + BEYOND * extent)
+    return low, high
 
 
 RATIOS = (-0.9, -0.75, -0.5, -0.2, -0.1, -0.05, 0.0, 0.05, 0.1, 0.25, 0.5, 1.0, 3.0, 9.0, 29.0)
