@@ -26,7 +26,7 @@ def learning_curves(setting: Setting, name: str) -> Iterator[Plot]:
     """All curves of a setting: a panel for each train size; where that has more than eight lines, for each
     architecture."""
     series = curve_series(setting)
-    layout = [(title, _once(lines)) for title, lines in _layout(series)]
+    layout = curve_panels(series)
     names = list(dict.fromkeys(label for _, lines in layout for label, _ in lines))
     if not {one.label for one in series} & set(names):  # sizes, of which a panel may lack some
         names.sort(key=natural)
@@ -59,6 +59,11 @@ def learning_curves(setting: Setting, name: str) -> Iterator[Plot]:
             f"{ranged}",
             figure=figure,
         )
+
+
+def curve_panels(series: Sequence[CurveSeries]) -> list[Panel]:
+    """The panels, in which no line hides another one."""
+    return [(title, _once(lines)) for title, lines in _layout(series)]
 
 
 def _layout(series: Sequence[CurveSeries]) -> list[Panel]:
@@ -112,20 +117,20 @@ def _draw(ax: Axes, one: CurveSeries, style: Mapping[str, Any]) -> None:
         by_epoch: dict[float, list[float]] = {}
         for x, y in (point for points in seeds for point in points):
             by_epoch.setdefault(x, []).append(y)
-        for part in _phases(tuple((x, 0.0) for x in sorted(by_epoch)), one.boundaries):
+        for part in phases_of(tuple((x, 0.0) for x in sorted(by_epoch)), one.boundaries):
             epochs = [at for at, _ in part]
             low, high = [min(by_epoch[at]) for at in epochs], [max(by_epoch[at]) for at in epochs]
             ax.fill_between(epochs, low, high, color=style["color"], alpha=0.18, linewidth=0)
     elif len(seeds) > 1:
-        parts = [part for points in seeds for part in _phases(points, one.boundaries)]
+        parts = [part for points in seeds for part in phases_of(points, one.boundaries)]
         ax.add_collection(LineCollection(parts, colors=style["color"], linewidths=0.6, alpha=0.3, zorder=1.5))
-    for part in _phases(one.mean, one.boundaries):
+    for part in phases_of(one.mean, one.boundaries):
         ax.plot([x for x, _ in part], [y for _, y in part], **{**style, "marker": "." if len(part) == 1 else None})
     for boundary in one.boundaries:
         ax.axvline(boundary, color="0.6", linewidth=0.8, linestyle=":", zorder=0.5)
 
 
-def _phases(points: Points, boundaries: Sequence[float]) -> list[Points]:
+def phases_of(points: Points, boundaries: Sequence[float]) -> list[Points]:
     """The points of each phase."""
     ends = [0.0, *boundaries, float("inf")]
     parts = [tuple(p for p in points if low < p[0] <= high) for low, high in pairwise(ends)]

@@ -17,6 +17,7 @@ from analysis.report.provenance import missing, overview, provenance
 from analysis.report.run_data import run_data, runs_section
 from analysis.report.run_pages import write_run_pages
 from analysis.report.templates import script, style, template
+from analysis.report.zoomable import zoomable_curves
 from analysis.suspicious import Suspicion, suspicious_runs
 from analysis.tables.overall import all_tables
 from analysis.tables.pages import PAGES, page_link
@@ -105,7 +106,7 @@ def html_report(
         answers=answers_html(standing, answers),
         tables="".join(_table(table) for table in shown),
         runs=runs_section(results),
-        plots="".join(_figures(plots)) or "<p>Nothing to draw yet.</p>",
+        plots=zoomable_curves(results.settings) + "".join(_figures(plots)) or "<p>Nothing to draw yet.</p>",
         missing=_listed(missing(results, answers)),
         provenance="".join(
             f"<tr><th>{html.escape(name)}</th><td>{html.escape(value)}</td></tr>" for name, value in provenance(results)

@@ -47,7 +47,12 @@ const drawChart = (figure) => {
     for (const mark of chart.marks || []) shape("line", { x1: x(mark), x2: x(mark), y1: T, y2: H - B, class: "mark" }, inside);
     for (const series of chart.series) {
       const known = series.points.filter((p) => p[1] !== null);
-      const path = known.map((p, i) => `${i ? "L" : "M"}${x(p[0]).toFixed(1)} ${y(p[1]).toFixed(1)}`).join("");
+      let begins = true;  // a line has gaps where there is no value
+      let path = "";
+      for (const [at, value] of series.points) {
+        if (value !== null) path += `${begins ? "M" : "L"}${x(at).toFixed(1)} ${y(value).toFixed(1)}`;
+        begins = value === null;
+      }
       const line = shape("path", { d: path, stroke: series.color, "stroke-dasharray": series.dash || "", class: series.faint ? "line faint" : "line" }, inside);
       shape("title", {}, line, series.label);
       if (known.length === 1) shape("circle", { cx: x(known[0][0]), cy: y(known[0][1]), r: 3, fill: series.color }, inside);

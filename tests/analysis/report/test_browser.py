@@ -153,6 +153,15 @@ def test_a_curve_is_zoomed_by_dragging_and_by_keys(watched, report):
     assert svg.evaluate("svg => [...svg.querySelectorAll('text')].map(text => text.textContent)") != whole
 
 
+def test_the_curves_of_all_runs_are_drawn_when_they_are_unfolded(watched, results):
+    page = watched.page
+    assert page.locator(".zoomable figure.chart svg").count() == 0
+    page.locator(".zoomable summary").click()
+    page.locator(".zoomable figure.chart svg").first.wait_for()
+    drawn = page.eval_on_selector_all(".zoomable path.line:not(.faint) title", "all => all.map(one => one.textContent)")
+    assert len(drawn) == results.frame["experiment"].nunique()
+
+
 @pytest.mark.parametrize("width", [1200, 800, 400])
 def test_the_page_is_no_wider_than_the_screen(report, width):
     with browser.opened(report, width) as watched:
