@@ -6,7 +6,7 @@ import pytest
 from analysis.__main__ import main
 from analysis.reading.notes import FILE, add_note, read_notes
 from analysis.reading.results import Results
-from analysis.report import write_report
+from analysis.report.page import write_report
 from analysis.seeding import next_seeds
 from analysis.tables.overall import summary_table
 from analysis.verdicts.answers import verdicts
