@@ -1,6 +1,9 @@
 """Results folders and frames made by hand, for the tests of the analysis."""
 
 import json
+from dataclasses import asdict
+
+import numpy as np
 
 from analysis.reading.results import Results
 from analysis.verdicts.answers import verdicts
@@ -8,6 +11,7 @@ from raysweep.experiment import Question
 from raysweep.ledger import frames
 from raysweep.ledger.questions import read_question, write_down
 from raysweep.ledger.records import FAILED, FINISHED
+from search_spaces import cifar_scattering
 
 WRITTEN = "2026-01-01T00:00:00+00:00"
 
@@ -97,6 +101,22 @@ def timed(name, seconds, accuracies, device="A100", **more):
         record(name, i, train_seconds=s, final_acc=a, device_name=device, **more)
         for i, (s, a) in enumerate(zip(seconds, accuracies, strict=True))
     ]
+
+
+def ten_thousand_runs():
+    """A frame of 10,024 runs of the CIFAR family: 28 experiments with 358 seeds each, and curves of 40 epochs."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for experiment in cifar_scattering.FAMILY.experiments:
+        config = asdict(experiment.config)
+        for seed in range(358):
+            accuracy = 70 + 10 * config["train_size"] + 3 * (not config["random_init"]) + rng.normal(0, 0.5)
+            own = {"joint_acc": accuracy} if config["joint"] else {"finetune_acc": accuracy, "finetune_gain": 8.0}
+            own |= {"final_acc": accuracy, "seconds": 300.0, "actual_train_samples": 50_000 * config["train_size"]}
+            row = record(experiment.name, seed, dataset="cifar10", config={**config, "seed": seed}, **own)
+            curve = [{"epoch": i, "train_loss": 1.0, "val_acc": accuracy} for i in range(40)]
+            rows.append({**row, "curves": {"joint" if config["joint"] else "phase_b": curve}})
+    return frame(*rows)
 
 
 TIME = {"kind": "time", "metrics": ("train_seconds",), "better": "lower", "equal": "final_acc", "equal_within": 0.2}

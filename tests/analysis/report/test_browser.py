@@ -8,13 +8,17 @@ from pathlib import Path
 
 import pytest
 
+from analysis.plots import all_plots
 from analysis.reading.original import import_results
 from analysis.reading.results import Results
-from analysis.report.page import write_page
+from analysis.report.page import html_report, write_page
+from analysis.tables.overall import all_tables
 from analysis.verdicts.answers import verdicts
 from raysweep.ledger.opening import open_ledger
+from search_spaces import cifar_scattering
 from tests.analysis.original_files import SAMPLE, write_files
 from tests.analysis.report import browser
+from tests.analysis.sweeps import all_written, ten_thousand_runs
 
 pytestmark = [
     pytest.mark.slow,
@@ -166,6 +170,21 @@ def test_the_curves_of_all_runs_are_drawn_when_they_are_unfolded(watched, result
 def test_the_page_is_no_wider_than_the_screen(report, width):
     with browser.opened(report, width) as watched:
         assert watched.page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_the_page_of_ten_thousand_runs_opens_in_three_seconds_and_shows_any_of_them(tmp_path):
+    results = Results(frame=ten_thousand_runs(), questions=all_written(cifar_scattering.FAMILY))
+    answers = verdicts(results)
+    page = html_report(results, answers, all_tables(results, answers), all_plots(results, answers))
+    (tmp_path / "report.html").write_text(page)
+    with browser.opened("about:blank") as watched:
+        started = time.monotonic()
+        watched.page.goto((tmp_path / "report.html").as_uri())
+        assert time.monotonic() - started < 3
+        watched.page.locator("#every-run summary").click()
+        watched.page.locator("#run-table .tools input").fill("-s357-")
+        watched.page.wait_for_function("document.querySelectorAll('#run-table tbody tr').length === 28")
+        assert watched.said == []
 
 
 def test_a_page_of_a_sweep_that_runs_reloads_itself_and_keeps_what_was_unfolded_and_sorted(results, tmp_path):
