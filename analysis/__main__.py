@@ -1,7 +1,9 @@
 """The tables and answers of a results folder, in the terminal and, with --out, as files and a report.
 
 python -m analysis RESULTS [--out DIR]
+python -m analysis RESULTS --cite               a paragraph for the methods of a paper, and a BibTeX entry
 python -m analysis import RESULTS SOURCE...     take in results_*.json files of the original train.py
+python -m analysis note RESULTS [RUN] [REASON]  note something on a run, leave it out, or list what was noted
 """
 
 import argparse
@@ -11,6 +13,9 @@ from pathlib import Path
 from typing import NoReturn
 
 from raysweep.ledger import LedgerError, open_ledger
+
+NEEDED = "pandas pyarrow scipy matplotlib rich"
+"""What reading results takes; fsspec, too, for those in an object store."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -27,9 +32,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if arguments[:1] == ["import"]:
             return take_in(arguments[1:])
+        if arguments[:1] == ["note"]:
+            return take_note(arguments[1:])
         return show(arguments)
     except (LedgerError, FileNotFoundError, NotADirectoryError) as error:
         print(f"error: {error}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        if not error.name or error.name.partition(".")[0] in ("analysis", "raysweep"):
+            raise
+        print(
+            f"error: {error.name} is not installed here; results are read with `pip install {NEEDED}`", file=sys.stderr
+        )
         return 2
     except OSError as error:  # a full disk, a folder of another user
         print(f"error: {error}", file=sys.stderr)
@@ -49,7 +63,12 @@ def show(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--out", metavar="DIR", type=_folder, help="folder for report.html, report.md, tables and plots"
     )
+    parser.add_argument(
+        "--cite", action="store_true", help="print what a methods section has to say, and a BibTeX entry, instead"
+    )
     args = parser.parse_args(arguments)
+    if args.cite and args.out:
+        parser.error("--cite prints a paragraph, and goes without --out")
     require_results(args.results)
     from analysis.reading.results import Results
     from analysis.terminal import print_results
@@ -61,8 +80,13 @@ def show(arguments: Sequence[str]) -> int:
             raise NotADirectoryError(f"--out {args.out} is not a folder")
         args.out.mkdir(parents=True, exist_ok=True)
     results = Results.read(args.results)
-    answers = looked_at(open_ledger(args.results), verdicts(results))
-    print_results(results, answers=answers)
+    if args.cite:
+        from analysis.citing import citation
+
+        print(citation(results))
+    else:
+        answers = looked_at(open_ledger(args.results), verdicts(results))
+        print_results(results, answers=answers)
     if args.out:
         from analysis.report.page import write_report
 
@@ -88,6 +112,37 @@ def take_in(arguments: Sequence[str]) -> int:
     skipped = f", {len(done.skipped)} skipped" if done.skipped else ""
     print(f"{done.records} imported{there}{skipped}; results in {args.results}")
     return 0 if done.records or done.already_there else 2
+
+
+def take_note(arguments: Sequence[str]) -> int:
+    """Note something on a run, or list what was noted."""
+    parser = _Parser(prog="python -m analysis note", description="Note something on a run, or list what was noted.")
+    parser.add_argument("results", metavar="RESULTS", help="the results folder, or its URL")
+    parser.add_argument("run", metavar="RUN", nargs="?", help="such as C-s42, or its name with the hash behind it")
+    parser.add_argument("reason", metavar="REASON", nargs="?", help="what is to be known; without it, what was noted")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--exclude", action="store_const", const=True, help="leave the run out of answers and tables")
+    what.add_argument("--include", action="store_const", const=False, dest="exclude", help="take it back")
+    args = parser.parse_args(arguments)
+    if args.exclude is not None and not args.reason:
+        parser.error(f"--{'exclude' if args.exclude else 'include'} needs a RUN and a REASON")
+    require_results(args.results)
+    from analysis.reading.notes import add_note, left_out, named_run, read_notes, sound_notes
+
+    ledger = open_ledger(args.results)
+    notices: list[str] = []
+    notes = sound_notes(read_notes(ledger), notices)
+    try:
+        run = args.run and named_run(args.run, list(ledger.readable_records()))
+        if args.reason is None:
+            print(*notices, *(note for note in notes if run in (None, note.run)), sep="\n")
+            return 0
+        if args.exclude is False and run not in left_out(notes):
+            raise ValueError(f"{run} is not left out")
+        print(add_note(ledger, run, args.reason, args.exclude))
+    except ValueError as error:
+        parser.error(str(error))
+    return 0
 
 
 def require_results(location: str) -> None:

@@ -16,13 +16,18 @@ from raysweep.ledger import WrittenQuestion
 
 def next_seeds(situation: Situation) -> Allocation:
     """What to run next, and what is to be expected of each answer. The answers are those of the situation's runs."""
-    return allocate(list(_standings(situation, _verdicts(situation))), situation)
-
-
-def _verdicts(situation: Situation) -> dict[tuple[str, str, str], Verdict]:
-    """The verdicts by question, metric and arm; of several settings, that of the one with most pairs."""
     names = {name for candidate in situation.candidates for name in candidate.runs.values()}
     results = Results.read(situation.location, list(names))
+    found = _verdicts(results, situation)
+    counted = situation
+    if results.excluded is not None:  # they are done, and are not done again, but say nothing
+        out = {*zip(results.excluded["experiment"], results.excluded["seed"], strict=True)}
+        counted = replace(situation, done=frozenset(situation.done - out))
+    return allocate(list(_standings(counted, found)), situation)
+
+
+def _verdicts(results: Results, situation: Situation) -> dict[tuple[str, str, str], Verdict]:
+    """The verdicts by question, metric and arm; of several settings, that of the one with most pairs."""
     asked = {question.name for question in situation.questions}
     others = [written for written in results.questions if written.question.name not in asked]
     questions = [*(WrittenQuestion(question=question) for question in situation.questions), *others]

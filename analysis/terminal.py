@@ -1,6 +1,7 @@
 """A sweep's results and answers in the terminal."""
 
 import os
+import re
 from collections.abc import Iterator
 from itertools import zip_longest
 
@@ -29,6 +30,9 @@ from analysis.verdicts.wording import (
 )
 from raysweep.ledger import open_ledger
 
+WIDTH = 160
+"""Characters of a line where the output is no terminal, and COLUMNS says nothing else."""
+
 COLORS = {YES: "green", NO: "red", EQUIVALENT: "cyan", UNDECIDED: "yellow", REFUSED: "magenta", OPEN: "yellow"}
 
 
@@ -42,7 +46,7 @@ def print_answers(
 
 def print_results(results: Results, console: Console | None = None, answers: list[Verdict] | None = None) -> None:
     """Print the tables and answers of results that have been read."""
-    console = console or Console(width=None if os.isatty(1) else 160)
+    console = console or Console(width=None if os.isatty(1) or os.environ.get("COLUMNS", "").isdigit() else WIDTH)
     settings = results.settings
     answers = verdicts(results) if answers is None else answers
     for line in results.notices:
@@ -54,7 +58,7 @@ def print_results(results: Results, console: Console | None = None, answers: lis
         timed = timed_runs(setting)
         plain = setting.runs[~searched(setting.runs)] if len(setting.runs) else setting.runs
         if len(plain) > len(timed):
-            console.print(runs_table(setting).rich())
+            console.print(runs_table(setting).rich(console.width))
         elif len(setting.ended) or not len(timed):
             console.print(setting.title, style="italic")
         asked = list(by_question([v for v in answers if v.setting == setting.title]))
@@ -71,13 +75,12 @@ def print_results(results: Results, console: Console | None = None, answers: lis
             console.print(text, style="bold red", markup=False)
     for table in (significance_table(results), filter_change_table(results)):
         if len(table.rows) and table.rows["n_seeds"].max() > 1:  # of one seed they would repeat the first table
-            console.print(table.rich())
+            console.print(table.rich(console.width))
     cascade = cascade_table(results)
     if len(cascade.rows):
-        console.print(cascade.rich())
+        console.print(cascade.rich(console.width))
     for table in search_tables(results):
-        console.print(table.rich())
-        console.print(Padding(table.note, (0, 0, 0, 2), expand=False), markup=False, highlight=False)
+        console.print(table.rich(console.width))
     titles = {setting.title for setting in settings}
     for answered in by_question([v for v in answers if v.setting not in titles]):
         console.print(answered.setting, style="italic")
@@ -110,10 +113,25 @@ def _print_answer(answered: Answered, console: Console) -> None:
         if text := what_would_settle(v):
             console.print(Padding(Text(text, style="dim"), (0, 0, 0, 4), expand=False))
         if command:
-            console.print(Text(f"      {command}", style="dim"), soft_wrap=True)
+            console.print(Text(_in_lines(command, console.width, indent=6), style="dim"))
     note = next((v.note for v in decided if v.note), "")
     if note:
         console.print(Padding(Text(note, style="italic"), (0, 0, 0, 2), expand=False))
+
+
+def _in_lines(command: str, width: int, indent: int) -> str:
+    """A command that can be copied from a terminal of so many characters, with a backslash where it goes on."""
+    lines, most = [""], width - indent - len(f"  {GOES_ON}")
+    for word in WORDS.findall(command):
+        if lines[-1] and len(f"{lines[-1]} {word}") > most:
+            lines.append("")
+        lines[-1] += f" {word}" if lines[-1] else word
+    return " " * indent + f"{GOES_ON}\n{' ' * (indent + 2)}".join(lines)
+
+
+GOES_ON = " \\"
+WORDS = re.compile(r"(?:[^\s'\"]|'[^']*'|\"[^\"]*\")+")
+"""The words of a command, quoted ones whole."""
 
 
 def _remedied(done: pd.DataFrame) -> Iterator[str]:

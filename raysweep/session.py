@@ -160,7 +160,8 @@ def _resources(options: Options, stack: contextlib.ExitStack) -> Resources:
 
 
 def _print_commands(spec: SweepSpec, runs: Sequence[PlannedRun]) -> None:
-    """Print the runs as commands for a shell. Raises PlanError for a search."""
+    """Print the runs as commands for a shell. Raises PlanError for a search, and for an unknown name in --redo."""
+    to_redo(runs, spec.options.redo)
     if spec.question:
         name = spec.options.group[0]
         raise PlanError(f"{name} is a search: which runs it does follows from results, so it has no commands")
@@ -186,7 +187,11 @@ def _plans(
 
 
 def _show_plan(setup: Setup, runs: Sequence[PlannedRun], until: UntilAnswered | None) -> None:
-    """Print the plan and, of one that goes on until its questions are answered, what that is expected to take."""
+    """Print the plan and, of one that goes on until its questions are answered, what that is expected to take.
+
+    Raises PlanError for an unknown name in --redo.
+    """
+    _to_redo(setup, runs, until)
     if until is None:
         show_plan(setup.spec, runs, setup.ledger, setup.resources)
         return
@@ -196,11 +201,17 @@ def _show_plan(setup: Setup, runs: Sequence[PlannedRun], until: UntilAnswered | 
         print(*until.foreseen(allocation), sep="\n")
 
 
-def _forget(setup: Setup, runs: Sequence[PlannedRun], until: UntilAnswered | None) -> None:
-    """Remove the results of --redo: of a search at all values, of one until its questions are answered of all seeds."""
+def _to_redo(setup: Setup, runs: Sequence[PlannedRun], until: UntilAnswered | None) -> list[PlannedRun]:
+    """The runs that --redo names, of a plan until its questions are answered with all seeds. Raises PlanError for a
+    name of none."""
     if until and setup.spec.options.redo:
         runs = list({run.name: run for run in [*runs, *until.known_runs()]}.values())
-    again = to_redo(runs, setup.spec.options.redo)
+    return to_redo(runs, setup.spec.options.redo)
+
+
+def _forget(setup: Setup, runs: Sequence[PlannedRun], until: UntilAnswered | None) -> None:
+    """Remove the results of --redo: of a search at all values, of one until its questions are answered of all seeds."""
+    again = _to_redo(setup, runs, until)
     if until and again:
         until.forget()
     search = setup.spec.question.search if setup.spec.question else None

@@ -107,6 +107,15 @@ class Remedy(TypedDict):
     """Bytes that it can free at most. By this and `leaves`, a plan need not work out what cannot suffice."""
 
 
+class Reach(TypedDict):
+    """What training makes of a machine's speed, roughly."""
+
+    fraction: float
+    """The part of the speed of a matrix product that training reaches with its operations, above 0."""
+    seconds_per_image: float
+    """What a worker takes for each image beside its operations, such as for augmentation and the start of kernels."""
+
+
 class StartReport(TypedDict):
     """The first report, when training begins."""
 
@@ -213,7 +222,8 @@ class Trainable(Protocol):
         configuration a run that was cut off is started again there, and goes on. When a file `stop` appears in it, the
         run is to write its checkpoint and end. A worker that rewrites `pulse-RANK` there (as `trainables.control` does)
         is ended if it does not get on. Before the result, the first worker may leave `predictions.npz` there (see
-        `PREDICTIONS`), by which answers also say how much they depend on the test images.
+        `PREDICTIONS`), by which answers also say how much they depend on the test images; and `filters.npz`, its
+        filters before and after training, which reports show (see `trainables.scattering.filter_pictures`).
 
         Exceptions end the run. FloatingPointError is for a loss that is not finite, which is not tried again;
         MemoryError and torch.OutOfMemoryError for want of memory; a class of exceptions with an attribute
@@ -225,7 +235,10 @@ class OptionalHooks(Protocol):
     """The functions that a trainable may define as well."""
 
     def cost(self, config: Any, num_workers: int, device: Literal["cpu", "cuda"]) -> Costs:
-        """What a run computes and holds, worked out without its memory. Without it, a plan says nothing of these."""
+        """What a run computes and holds, worked out without its memory. Without it, a plan says nothing of these.
+
+        Plans keep it until a file of a module changes that was imported when it was worked out, or what `check` says.
+        """
 
     def measure(self, config: Any, num_workers: int) -> Mapping[str, float]:
         """Rates and durations of a run, measured here in some seconds (`--calibrate`), of one worker of so many.
@@ -234,6 +247,16 @@ class OptionalHooks(Protocol):
         `PHASE_cached_validation_images_per_second` (over all workers), `PHASE_warm_up_seconds` (by which the first step
         takes longer) and `PHASE_checkpoint_seconds` (for each epoch). What it raises is said in a line.
         """
+
+    def matrix_product(self, device: Literal["cpu", "cuda"], threads: int) -> float:
+        """Floating-point operations per second of a matrix product here, timed in less than half a second.
+
+        It uses so many threads of the CPU, or this process's GPU. With `cost` and `reach`, plans say by it how long
+        runs take, roughly, where no rates of any run are known; they keep it for the device.
+        """
+
+    def reach(self, config: Any, num_workers: int, device: Literal["cpu", "cuda"]) -> Reach:
+        """What training makes of that speed. Plans call it each time, so it should import nothing large."""
 
     def position(self, config: Any) -> tuple[str, int] | None:
         """The phase that the checkpoint in `config.save_dir` is of, and how many of its epochs are done.

@@ -19,6 +19,7 @@ from raysweep.trainable import (
     Facts,
     Phase,
     ProgressReport,
+    Reach,
     Remedy,
     Report,
     ResultReport,
@@ -116,6 +117,18 @@ class LoadedTrainable:
         """As in the contract; to be called only where the trainable `has` it."""
         rates: Mapping[str, float] = self._call("measure", Mapping[str, float], config, num_workers)
         return rates
+
+    def matrix_product(self, device: Literal["cpu", "cuda"], threads: int) -> float:
+        """As in the contract; to be called only where the trainable `has` it."""
+        speed: float = self._call("matrix_product", float, device, threads)
+        self._require("matrix_product", "" if speed > 0 else f"{speed} is no speed")
+        return speed
+
+    def reach(self, config: Any, num_workers: int, device: Literal["cpu", "cuda"]) -> Reach:
+        """As in the contract; to be called only where the trainable `has` it."""
+        reach: Reach = self._call("reach", Reach, config, num_workers, device)
+        self._require("reach: fraction", "" if reach["fraction"] > 0 else f"{reach['fraction']} is not above 0")
+        return reach
 
     def position(self, config: Any) -> tuple[str, int] | None:
         """As in the contract; None also where the trainable does not define it."""

@@ -149,9 +149,9 @@ def _changes(before: str, after: str) -> tuple[str, ...]:
 
 
 METRICS = (
-    Metric(name="final_acc", unit="%", resolution=1, label="accuracy"),
+    Metric(name="final_acc", unit="%", resolution=1),
     Metric(name="acc_single_view", unit="%", resolution=1),
-    Metric(name="train_seconds", unit="s", better="lower", label="seconds", digits=1),
+    Metric(name="train_seconds", unit="s", better="lower", digits=1),
     Metric(name="train_images_per_second", unit="images/s", digits=0),
     Metric(name="pflop", unit="PFLOP", better="lower", digits=3),
     Metric(name="seconds", unit="s", better="lower"),

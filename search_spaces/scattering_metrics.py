@@ -8,37 +8,37 @@ HEAD, TUNED = ("head",), ("finetune", "joint")
 """The phases of training that metrics depend on: that of the head on frozen filters, or the last one."""
 
 
-def _accuracy(name: str, label: str = "", **more: Any) -> Metric:
-    return Metric(name=name, unit="%", resolution=1, label=label, **more)
+def _accuracy(name: str, **more: Any) -> Metric:
+    return Metric(name=name, unit="%", resolution=1, **more)
 
 
 def _selected(*metrics: str, curves: tuple[str, ...]) -> Selected:
     return Selected(metrics=metrics, curves=curves, value="val_acc", images="validation")
 
 
-def _speed(phase: str, label: str = "", **more: Any) -> Metric:
-    return Metric(name=f"{phase}_images_per_second", unit="images/s", label=label, digits=0, **more)
+def _speed(phase: str, **more: Any) -> Metric:
+    return Metric(name=f"{phase}_images_per_second", unit="images/s", digits=0, **more)
 
 
 METRICS = (
-    _accuracy("head_acc", "head", phases=HEAD),
-    _accuracy("head_acc5", "head top-5", phases=HEAD, least_classes=11),
+    _accuracy("head_acc", phases=HEAD),
+    _accuracy("head_acc5", phases=HEAD, least_classes=11),
     _accuracy("baseline_acc", phases=HEAD),
-    _accuracy("finetune_acc", "tuned", phases=TUNED),
-    _accuracy("finetune_acc5", "tuned top-5", phases=TUNED, least_classes=11),
-    Metric(name="finetune_gain", unit="points", resolution=2, label="gain", phases=TUNED),
-    _accuracy("joint_acc", "joint", phases=TUNED),
-    _accuracy("joint_acc5", "joint top-5", phases=TUNED, least_classes=11),
-    _accuracy("final_acc", "accuracy", phases=TUNED),
-    _accuracy("final_acc5", "top-5", phases=TUNED, least_classes=11),
-    _accuracy("final_acc_last5", "last five epochs", phases=TUNED),
-    Metric(name="filter_delta_relative", unit="", better=None, label="moved", digits=3, phases=TUNED),
+    _accuracy("finetune_acc", phases=TUNED),
+    _accuracy("finetune_acc5", phases=TUNED, least_classes=11),
+    Metric(name="finetune_gain", unit="points", resolution=2, phases=TUNED),
+    _accuracy("joint_acc", phases=TUNED),
+    _accuracy("joint_acc5", phases=TUNED, least_classes=11),
+    _accuracy("final_acc", phases=TUNED),
+    _accuracy("final_acc5", phases=TUNED, least_classes=11),
+    _accuracy("final_acc_last5", phases=TUNED),
+    Metric(name="filter_delta_relative", unit="", better=None, digits=3, phases=TUNED),
     Metric(name="filter_delta_l2", unit="", better=None, digits=3, phases=TUNED),
-    Metric(name="n_params_total", unit="parameters", better="lower", label="params"),
+    Metric(name="n_params_total", unit="parameters", better="lower"),
     _speed("head", phases=HEAD),
-    _speed("finetune", "img/s", phases=TUNED),
+    _speed("finetune", phases=TUNED),
     _speed("joint", phases=TUNED),
-    Metric(name="seconds", unit="s", better="lower", label="time", phases=TUNED),
+    Metric(name="seconds", unit="s", better="lower", phases=TUNED),
 )
 """Accuracies are those of the head on frozen filters, after fine-tuning, and after joint training. `finetune_gain` is
 the accuracy after fine-tuning less that at its start, `filter_delta_relative` the filters' change over their norm, and

@@ -225,6 +225,13 @@ def test_a_results_folder_that_cannot_be(capsys, tmp_path):
     assert "cannot write to the results folder" in line
 
 
+@pytest.mark.parametrize("more", ["--plan", "--print-commands", "--plan --until-answered"])
+def test_an_unknown_name_to_redo_is_refused_by_plans_as_well(capsys, tmp_path, more):
+    args = ["--group", "cifar", *more.split(), "--results", str(tmp_path / "results"), "--redo"]
+    line = refused(capsys, *args, "3b_cmod_L4_s06")
+    assert line == "error: unknown experiment '3b_cmod_L4_s06' here; did you mean '3b_cmod_L4_s50'?\n"
+
+
 def test_the_list_names_every_group_and_experiment():
     listed = run("run_sweep.py", "--list", timeout=30)
     assert listed.returncode == 0

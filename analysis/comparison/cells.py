@@ -11,7 +11,8 @@ import pandas as pd
 
 from analysis.comparison.runs import varied_fields
 from analysis.numbers import is_missing
-from analysis.reading.results import Setting
+from analysis.ordering import natural
+from analysis.reading.results import Results, Setting
 from raysweep.experiment import Filter, ImpliedQuestions, Question
 
 
@@ -25,6 +26,7 @@ class Cell:
     arm_label: str
     """The part of the label that does not tell baselines apart."""
     baseline_label: str
+    """The same of the baselines: it says nothing of what the arms alone differ in."""
     value: float
     """The value of `over`."""
     arm: pd.DataFrame
@@ -34,13 +36,21 @@ class Cell:
 
 def cells(setting: Setting, implied: ImpliedQuestions) -> list[Cell]:
     """All cells, by label and value. Runs of different recipes are never in one side of a cell."""
+    key = f"cells of {implied!r}"
+    if key not in setting.worked_out:
+        setting.worked_out[key] = _cells(setting, implied)
+    found: list[Cell] = setting.worked_out[key]
+    return found
+
+
+def _cells(setting: Setting, implied: ImpliedQuestions) -> list[Cell]:
     rows = labelled_runs(setting, implied)
     if rows.empty:
         return []
     named = (*label_fields(implied), implied.over)
     apart = varied_fields(rows, setting, (*implied.difference.factor, *named))
     found = []
-    for label, alike in rows.groupby("label", sort=True):
+    for label, alike in sorted(rows.groupby("label", sort=False), key=lambda part: natural(str(part[0]))):
         for suffix, same in _told_apart(alike, apart):
             sides = [
                 [*_told_apart(side, varied_fields(side, setting, (*apart, *named)))] or [("", side)]
@@ -53,7 +63,7 @@ def cells(setting: Setting, implied: ImpliedQuestions) -> list[Cell]:
                     Cell(
                         label=f"{arm_label}{against}",
                         arm_label=arm_label,
-                        baseline_label=f"{arm_label}{implied.baseline_suffix}{other}",
+                        baseline_label=f"{label}{suffix}{implied.baseline_suffix}{other}",
                         value=float(value),
                         arm=arm[arm[implied.over] == value],
                         baseline=baseline[baseline[implied.over] == value],
@@ -61,6 +71,17 @@ def cells(setting: Setting, implied: ImpliedQuestions) -> list[Cell]:
                     for value in sorted({*arm[implied.over], *baseline[implied.over]})
                 ]
     return found
+
+
+def labels_by_run(setting: Setting) -> pd.Series:
+    """What each run of a setting is called beside runs of other sizes: the label of its side of a cell, or its
+    experiment's name where no implied question has one for it."""
+    labels = setting.runs["experiment"].astype(str).copy()
+    for implied in setting.families.implied:
+        for cell in cells(setting, implied):
+            for label, part in ((cell.arm_label, cell.arm), (cell.baseline_label, cell.baseline)):
+                labels.loc[part.index] = label
+    return labels
 
 
 def labelled_runs(setting: Setting, implied: ImpliedQuestions) -> pd.DataFrame:
@@ -153,3 +174,36 @@ def _spoken(over: str, value: float) -> str:
     if over != "train_size":
         return f"{over} = {value:g}"
     return f"{100 * value:g} % of the training images" if value <= 1 else f"{value:g} training images"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Place:
+    """Where an implied question stands in the grid of a setting."""
+
+    template: str
+    """The text of all questions like it, with `...` in place of the label."""
+    label: str
+    value: float | None
+    """The value of `over`; None where the question is about all of them."""
+    over: str
+
+
+Places = Mapping[str, Mapping[str, Place]]
+"""By the title of the setting, and the name of the question."""
+
+
+def places_of(results: Results) -> Places:
+    """The places of all implied questions."""
+    return {setting.title: _places(setting) for setting in [*results.settings, *results.across.values()]}
+
+
+def _places(setting: Setting) -> dict[str, Place]:
+    found = {}
+    for implied in setting.families.implied:
+        for cell in cells(setting, implied):
+            for template, value in ((implied.difference, cell.value), (implied.trend, None)):
+                if template:
+                    name = _worded(template, implied, cell).name
+                    text = template.text.format_map({"label": "...", "value": "...", "spoken": "..."})
+                    found[name] = Place(template=text, label=cell.label, value=value, over=implied.over)
+    return found

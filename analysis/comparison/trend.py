@@ -11,6 +11,8 @@ from analysis.numbers import count
 from analysis.reading.results import Setting
 from raysweep.experiment import Question
 
+UNSEEDED = "runs without a seed make no series"
+
 
 def trend(question: Question, metric: str, setting: Setting) -> Contrast:
     """The slope per doubling of the field, one for each seed that has two values of it or more."""
@@ -32,12 +34,14 @@ def trend(question: Question, metric: str, setting: Setting) -> Contrast:
     known = {name: table for name, table in tables.items() if table is not None}
     empty = [name for name, table in known.items() if table.empty]
     if empty:
-        return made(missing=f"no {metric} of {' and '.join(empty)}")
+        seeded = any(series[name]["seed"].notna().any() for name in empty)
+        measured = all(len(metric_of(series[name], metric)) for name in empty)
+        return made(missing=UNSEEDED if measured and not seeded else f"no {metric} of {' and '.join(empty)}")
     points = (known[label] - known[label_of(base)] if base else known[label]).dropna()
     by_seed = {int(str(seed)): part for seed, part in points.groupby(level="seed") if len(part) > 1}
     if not by_seed:
         seeded = any(rows["seed"].notna().any() for rows in series.values())
-        said = f"no seed at two values of {question.over}" if seeded else "runs without a seed make no series"
+        said = f"no seed at two values of {question.over}" if seeded else UNSEEDED
         return made(missing=said)
     slopes, flags = _slopes(by_seed, question.over)
     for name, rows in series.items():

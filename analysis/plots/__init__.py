@@ -1,30 +1,40 @@
-"""All plots of a results folder, as figures that are written as PNG and SVG or shown in a notebook."""
+"""All plots of a results folder, as figures that are written as PNG, SVG and PDF or shown in a notebook."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+from analysis.plots.costs import accuracy_against_cost, accuracy_against_time
+from analysis.plots.curve_series import CurveSeries, SeedCurve, curve_series
 from analysis.plots.curves import learning_curves
-from analysis.plots.effects import accuracy_against_cost, accuracy_against_time, forest
+from analysis.plots.effects import forest
+from analysis.plots.filters import filter_plots
+from analysis.plots.heat_map import heat_map
+from analysis.plots.images import image_plots
 from analysis.plots.scattering import scattering_plots
 from analysis.plots.style import Plot
 from analysis.reading.results import Results
 from analysis.tables.airbench import timed_runs
 from analysis.verdicts.verdict import Verdict
 
-MOST_SETTINGS = 4
-"""Settings that have plots: those with the most runs."""
-
-__all__ = ["Plot", "all_plots"]
+__all__ = ["CurveSeries", "Plot", "SeedCurve", "all_plots", "curve_series"]
 
 
 def all_plots(results: Results, answers: Sequence[Verdict]) -> list[Plot]:
-    """The forest of all effects, then for each setting what its runs have the data for."""
-    settings = sorted(results.settings, key=lambda setting: -len(setting.runs))[:MOST_SETTINGS]
-    found = [forest(answers)]
+    """The forest of all effects, then for each setting what its runs have the data for, those with most runs first.
+
+    What is wrong with a file that a plot needs goes into the notices of the results.
+    """
+    return [plot for plot in _plots(results, answers) if plot]
+
+
+def _plots(results: Results, answers: Sequence[Verdict]) -> Iterator[Plot | None]:
+    settings = sorted(results.settings, key=lambda setting: -len(setting.runs))
+    yield from forest(results, answers)
     for i, setting in enumerate(settings):
         suffix = f"_{i + 1}" if len(settings) > 1 else ""
-        found += scattering_plots(results, setting, suffix)
-        timed = timed_runs(setting)
-        found.append(accuracy_against_time(timed, setting.dataset, setting.title, f"time{suffix}"))
-        found.append(accuracy_against_cost(setting, f"cost{suffix}"))
-        found.append(learning_curves(setting, f"curves{suffix}"))
-    return [plot for plot in found if plot]
+        yield from scattering_plots(results, setting, suffix)
+        yield from heat_map(setting, f"heat_map{suffix}")
+        yield accuracy_against_time(timed_runs(setting), setting, f"time{suffix}")
+        yield accuracy_against_cost(setting, f"cost{suffix}")
+        yield from learning_curves(setting, f"curves{suffix}")
+        yield from filter_plots(results, setting, suffix)
+    yield from image_plots(answers)

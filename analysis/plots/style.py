@@ -1,20 +1,26 @@
 """How all plots look: readable in print, by the colour-blind, and without a screen."""
 
 import io
+import itertools
 import math
+import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.transforms import Bbox
 
 from analysis.statistics import mean_interval
+
+T = TypeVar("T")
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C8C00")
 """Okabe and Ito's palette (2008), whose colours keep apart in all common kinds of colour blindness; the yellow is
@@ -26,6 +32,12 @@ PUBLISHED: dict[str, Any] = {"color": "0.35", "linewidth": 0.8, "zorder": 1}
 
 PANEL = (5.2, 3.6)
 """Width and height of a panel in inches."""
+MOST_LINES = 8
+"""Lines that one panel shows at most: there are as many colours."""
+MOST_PANELS = 12
+"""Panels that one figure shows at most: what is more goes into a further figure."""
+LETTER = 0.072
+"""Width of a letter of a legend in inches, rather too large than too small."""
 
 STYLE: Any = {
     "font.size": 10,
@@ -41,6 +53,7 @@ STYLE: Any = {
     "lines.markersize": 5,
     "savefig.dpi": 150,
     "svg.hashsalt": "raysweep",
+    "pdf.fonttype": 42,
     "axes.axisbelow": True,
 }
 
@@ -64,21 +77,37 @@ class Plot:
         return self.png
 
     def write(self, folder: Path) -> None:
-        """Leave it as NAME.png and NAME.svg."""
+        """Leave it as NAME.png, NAME.svg and NAME.pdf."""
         (folder / f"{self.name}.png").write_bytes(self.png)
-        (folder / f"{self.name}.svg").write_bytes(self._saved("svg"))
+        for form in ("svg", "pdf"):
+            (folder / f"{self.name}.{form}").write_bytes(self._saved(form))
 
     def _saved(self, form: str) -> bytes:
         stream = io.BytesIO()
-        metadata = {"Date": None} if form == "svg" else {}
+        metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(form, {})
         with mpl.rc_context(STYLE):
-            self.figure.savefig(stream, format=form, bbox_inches="tight", metadata=metadata)
+            self.figure.savefig(stream, format=form, bbox_inches=self._extent, metadata=metadata)
         return stream.getvalue()
+
+    @cached_property
+    def _extent(self) -> Bbox:
+        """What a file shows, in inches: all that is drawn. The layout is done once, and is then that of all files."""
+        renderer = renderer_of(self.figure)
+        with mpl.rc_context(STYLE):
+            self.figure.draw_without_rendering()
+            self.figure.set_layout_engine("none")
+            return self.figure.get_tightbbox(renderer).padded(0.08)
+
+
+def renderer_of(figure: Figure) -> Any:
+    """What measures the texts of a figure."""
+    canvas: Any = FigureCanvasAgg(figure)
+    return canvas.get_renderer()
 
 
 @contextmanager
 def panels(n: int = 1, columns: int = 2, size: tuple[float, float] = PANEL, **axes: Any) -> Iterator[Any]:
-    """A figure with `n` panels, `columns` side by side; yields the figure and the list of its axes."""
+    """A new figure with `n` panels, `columns` side by side; yields the figure and the list of its axes."""
     columns = min(n, columns)
     rows = math.ceil(n / columns)
     with mpl.rc_context(STYLE):
@@ -88,6 +117,65 @@ def panels(n: int = 1, columns: int = 2, size: tuple[float, float] = PANEL, **ax
         for spare in used[n:]:
             spare.set_visible(False)
         yield figure, used[:n]
+
+
+@contextmanager
+def named_panels(names: Sequence[str], height: float = 3.6) -> Iterator[Any]:
+    """A new figure of as many panels as series of these names need, with room for a legend to the right of each.
+
+    Yields the figure, its axes, and the names of each.
+    """
+    parts = chunks(names)
+    width = 4.6 + LETTER * max(map(len, names)) + 0.6
+    with panels(len(parts), columns=2 if width < 7 else 1, size=(width, height), sharex=True, sharey=True) as found:
+        for ax in found[1]:
+            ax.tick_params(labelbottom=True)
+        yield *found, parts
+
+
+def head(figure: Figure, title: str, *told: str) -> None:
+    """Say above the panels what a figure shows, so that its file says it, too: the title, and what is told below it."""
+    room = max(40, int(figure.get_size_inches()[0] / LETTER))
+    lines = [line for text in filter(None, told) for line in textwrap.wrap(text, room)]
+    figure.suptitle("\n".join([title, *lines]), x=0.01, ha="left", fontsize=9.5)
+
+
+def legend_below(figure: Figure, handles: Sequence[Any], title: str | None = None) -> None:
+    """A legend of all panels below them, in as many columns as there is room for."""
+    if not handles:
+        return
+    longest = max(len(str(handle.get_label())) for handle in handles)
+    columns = max(1, int(figure.get_size_inches()[0] / (LETTER * longest + 0.6)))
+    rows = math.ceil(len(handles) / columns)
+    figure.legend(
+        handles=handles,
+        loc="outside lower center",
+        ncols=math.ceil(len(handles) / rows),
+        title=title,
+        title_fontsize=8.5,
+    )
+
+
+def legend_right(axes: Axes) -> None:
+    """A legend of one panel, to the right of it."""
+    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0.0)
+
+
+def chunks(items: Sequence[T], most: int = MOST_LINES) -> list[Sequence[T]]:
+    """The items in their order, in parts of nearly the same length and no more than `most`."""
+    n = math.ceil(len(items) / most) if items else 0
+    ends = [round(i * len(items) / n) for i in range(n + 1)] if n else []
+    return [items[start:end] for start, end in itertools.pairwise(ends)]
+
+
+def page_name(name: str, page: int) -> str:
+    """The name of a further figure of the same plot: `curves`, `curves_page2`."""
+    return name if page == 0 else f"{name}_page{page + 1}"
+
+
+def page_told(page: int, pages: int) -> str:
+    """`page 2 of 3`; "" where there is one alone."""
+    return f"page {page + 1} of {pages}" if pages > 1 else ""
 
 
 def look(index: int) -> dict[str, Any]:
@@ -110,10 +198,18 @@ def band(axes: Axes, x: Sequence[float], samples: Sequence[Sequence[float]], lab
 
 
 def log_axis(axes: Axes, values: Sequence[float], spoken: Sequence[str] | None = None) -> None:
-    """A logarithmic x axis with ticks at the values themselves."""
+    """A logarithmic x axis with ticks at the values themselves, as far as they are apart."""
     ticks = sorted(set(values))
+    told = list(spoken) if spoken else [short(value) for value in ticks]
+    apart = (max(ticks) / min(ticks)) ** 0.06 if ticks and min(ticks) > 0 else 1.0
+    last = 0.0
+    for i, tick in enumerate(ticks):
+        if last and tick < last * apart:
+            told[i] = ""
+        else:
+            last = tick
     axes.set_xscale("log")
-    axes.set_xticks(ticks, labels=list(spoken) if spoken else [short(value) for value in ticks])
+    axes.set_xticks(ticks, labels=told)
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 

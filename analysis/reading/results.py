@@ -16,6 +16,7 @@ import pandas as pd
 
 from analysis.numbers import count
 from analysis.reading.families import Families, completed, undeclared
+from analysis.reading.notes import Note, frames_by_notes, notice_of, read_notes, sound_notes
 from analysis.reading.records import sound_families, sound_plan, sound_questions, sound_record
 from raysweep.experiment import Declaration
 from raysweep.ledger import (
@@ -51,11 +52,21 @@ class Setting:
     """The results folder."""
     families: Families
     """What is said of these results by those who declared what is measured."""
+    excluded: pd.DataFrame
+    """Those that a note leaves out, however they ended."""
+    notes: Sequence[Note] = ()
+    """What people have noted on runs of the folder."""
+
+    @cached_property
+    def worked_out(self) -> dict[str, Any]:
+        """What has been worked out of these runs, for those who ask for it again."""
+        return {}
 
     @cached_property
     def experiments(self) -> set[str]:
         """All that were run or planned."""
-        return {*self.runs["experiment"], *self.ended["experiment"], *(plan["experiment"] for plan in self.planned)}
+        planned = {plan["experiment"] for plan in self.planned}
+        return planned.union(*(rows["experiment"] for rows in (self.runs, self.ended, self.excluded)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +74,7 @@ class Results:
     """The runs, plan and questions of a results folder."""
 
     frame: pd.DataFrame
-    """One row for each run that has ended (see `raysweep.load_results`)."""
+    """One row for each run that has ended (see `raysweep.load_results`), without those that notes leave out."""
     questions: Sequence[WrittenQuestion] = ()
     plan: Sequence[Mapping[str, Any]] = ()
     families: Sequence[Declaration] = field(default_factory=undeclared)
@@ -73,6 +84,10 @@ class Results:
     """What is wrong with the files, a line each: the rest is reported all the same."""
     unreadable: Sequence[str] = ()
     """The files that could not be read, and may hold results."""
+    notes: Sequence[Note] = ()
+    """What people have noted on runs."""
+    excluded: pd.DataFrame | None = None
+    """The runs that notes leave out, numbered among those of `frame`; None where there are none."""
     beside: "Results | None" = None
     """All runs of the folder, where these are some of them."""
 
@@ -90,14 +105,22 @@ class Results:
         notices += filter(None, [ledger.copies()])
         questions = sound_questions(_read(lambda: read_questions(ledger), notices, unreadable), notices)
         plan = sound_plan(_read(lambda: read_plan(ledger), notices, unreadable), notices)
+        notes = sound_notes(_read(lambda: read_notes(ledger), notices, unreadable), notices)
         unreadable |= ledger.files.unreadable
+        frame, excluded = frames_by_notes(ledger, every, notes)
         found = cls(
-            frame=ledger.frame(failed=True, records=every),
+            frame=frame,
+            excluded=excluded,
+            notes=notes,
             questions=questions,
             families=families,
             plan=plan,
             location=ledger.location,
-            notices=[*(f"cannot be read, left out: {file} ({why})" for file, why in unreadable.items()), *notices],
+            notices=[
+                *(f"cannot be read, left out: {file} ({why})" for file, why in unreadable.items()),
+                *([] if excluded is None else [notice_of(notes, excluded)]),
+                *notices,
+            ],
             unreadable=list(unreadable),
         )
         if runs is None:
@@ -107,12 +130,28 @@ class Results:
         if len(chosen) == len(every):
             return found
         everything = replace(found, plan=plan, notices=[])
-        return replace(found, frame=ledger.frame(failed=True, records=chosen), beside=everything)
+        frame, excluded = frames_by_notes(ledger, chosen, notes)
+        return replace(found, frame=frame, excluded=excluded, beside=everything)
 
     @property
     def config(self) -> frozenset[str]:
         """The columns of `frame` that are fields of configurations."""
         return frozenset(self.frame.attrs.get("config", ()))
+
+    def with_excluded(self) -> "Results":
+        """The same with all runs, as if no note left any out."""
+        return replace(
+            self, frame=self._all, excluded=None, notices=[], beside=self.beside and self.beside.with_excluded()
+        )
+
+    @cached_property
+    def _all(self) -> pd.DataFrame:
+        """The runs of `frame` and those that are left out, as they were recorded."""
+        if self.excluded is None:
+            return self.frame
+        whole = pd.concat([part for part in (self.frame, self.excluded) if len(part)]).sort_index()
+        whole.attrs["config"] = sorted({*self.config, *self.excluded.attrs.get("config", ())})
+        return whole
 
     @property
     def finished(self) -> pd.DataFrame:
@@ -122,12 +161,11 @@ class Results:
     @cached_property
     def settings(self) -> list[Setting]:
         """The settings, in the order of their first runs. What is found on the way goes into `notices`."""
-        frame = self.frame
-        counts = frame["dataset"].value_counts(sort=False)
+        counts = self.frame["dataset"].value_counts(sort=False)
         if len(counts) > 1:
             spoken = ", ".join(f"{name} ({n} run{'s' * (n != 1)})" for name, n in counts.items())
             self.notices.append(f"results of {len(counts)} datasets, which are not compared with each other: {spoken}")
-        found = [setting for part in _split(frame, ("dataset", "data", "set")) for setting in self._by_way(part)]
+        found = [setting for part in _split(self._all, ("dataset", "data", "set")) for setting in self._by_way(part)]
         repeated = {title for title, n in Counter(setting.title for setting in found).items() if n > 1}
         return [
             replace(setting, title=f"{setting.title} ({i + 1})") if setting.title in repeated else setting
@@ -153,8 +191,8 @@ class Results:
                             best[str(name)] = runs
                 planned = [plan for setting in settings for plan in setting.planned]
                 runs = pd.concat(best.values()) if best else settings[0].runs
-                ended = pd.concat([setting.ended for setting in settings])
-                found[dataset] = self._setting(f"{dataset}, across settings", dataset, runs, ended, planned)
+                ended, excluded = (pd.concat([getattr(s, rows) for s in settings]) for rows in ("ended", "excluded"))
+                found[dataset] = self._setting(f"{dataset}, across settings", dataset, runs, ended, excluded, planned)
         return found
 
     def _by_way(self, part: pd.DataFrame) -> Iterator[Setting]:
@@ -163,7 +201,9 @@ class Results:
         repeated = done[done["seed"].notna() & done.duplicated(["experiment", "seed"], keep=False)]
         ways = tuple(way for way in WAYS if way in repeated and repeated[way].nunique() > 1)
         for rows in _split(part, ways) if ways else [part]:
-            done = rows[rows["status"] == FINISHED]
+            is_out = rows.index.isin([] if self.excluded is None else self.excluded.index)
+            ended = rows[(rows["status"] != FINISHED) & ~is_out]
+            done = rows[(rows["status"] == FINISHED) & ~is_out]
             if "finished" in done:  # of a seed that is there twice the one that was recorded last counts
                 done = done.loc[done["finished"].astype(str).sort_values(kind="stable").index]
             seeded = done["seed"].notna()
@@ -174,21 +214,28 @@ class Results:
             first = rows.iloc[0]
             planned = [p for p in self.plan if all(p.get(k) == first.get(k) for k in ("dataset", "data", "set"))]
             kept_runs = rows.loc[rows.index.isin(done.index.difference(again.index))]
-            ended = rows[rows["status"] != FINISHED]
-            yield self._setting(_title(rows, ways), first["dataset"], kept_runs, ended, planned)
+            yield self._setting(_title(rows, ways), first["dataset"], kept_runs, ended, rows[is_out], planned)
 
     def _setting(
-        self, title: str, dataset: str, runs: pd.DataFrame, ended: pd.DataFrame, planned: Sequence[Mapping[str, Any]]
+        self,
+        title: str,
+        dataset: str,
+        runs: pd.DataFrame,
+        ended: pd.DataFrame,
+        excluded: pd.DataFrame,
+        planned: Sequence[Mapping[str, Any]],
     ) -> Setting:
         return Setting(
             title=title,
             dataset=dataset,
             runs=runs,
             ended=ended,
+            excluded=excluded,
+            notes=self.notes,
             planned=planned,
             config=self.config,
             location=self.location,
-            families=Families.of(pd.concat([runs, ended]), self.families),
+            families=Families.of(pd.concat([runs, ended, excluded]), self.families),
         )
 
 

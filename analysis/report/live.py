@@ -59,17 +59,13 @@ def _replace_section(ledger: Ledger, page: Path, changed: int, live: bytes) -> b
 
 def _write_page(ledger: Ledger, live: str) -> None:
     """Make the whole page anew."""
-    from analysis.plots import all_plots
     from analysis.reading.results import Results
-    from analysis.report.page import html_report
-    from analysis.tables.overall import all_tables
+    from analysis.report.page import write_page
     from analysis.verdicts.answers import verdicts
     from analysis.verdicts.looks import with_looks_so_far
 
     results = Results.read(ledger.location)
-    answers = with_looks_so_far(ledger, verdicts(results))
-    text = html_report(results, answers, all_tables(results, answers), all_plots(results, answers))
-    ledger.store.put(PAGE, text.replace("</nav>\n", f"</nav>\n{live}", 1).encode(errors="replace"))
+    write_page(results, with_looks_so_far(ledger, verdicts(results)), ledger.folder, live)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,38 +1,47 @@
-"""What `--out DIR` leaves behind: report.html (one file, no network), report.md, tables/ and plots/."""
+"""report.html: one file that asks the network for nothing. A matrix of answers first, then what each rests on."""
 
 import base64
 import html
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from string import Template
 
-import pandas as pd
-
-from analysis.numbers import count
+from analysis.comparison.cells import places_of
 from analysis.plots import Plot, all_plots
-from analysis.reading.results import Results, searched
+from analysis.reading.results import Results
+from analysis.report.answers import answers_html
+from analysis.report.files import write_if_changed
+from analysis.report.markdown import markdown_report
+from analysis.report.matrix import Matrix, matrices, matrix_html
+from analysis.report.placing import placed
+from analysis.report.provenance import missing, overview, provenance
+from analysis.report.run_data import run_data, runs_section
+from analysis.report.run_pages import write_run_pages
+from analysis.report.templates import script, style, template
+from analysis.report.zoomable import zoomable_curves
+from analysis.suspicious import Suspicion, suspicious_runs
 from analysis.tables.overall import all_tables
+from analysis.tables.pages import PAGES, page_link
 from analysis.tables.table import Table
-from analysis.verdicts.verdict import OPEN, Verdict
-from analysis.verdicts.wording import (
-    answer,
-    basis,
-    by_question,
-    estimate,
-    footnotes,
-    html_of,
-    remarks,
-    what_would_settle,
-)
+from analysis.verdicts.verdict import EQUIVALENT, NO, REFUSED, UNDECIDED, YES, Verdict
 
-MOST_ROWS = 400
+MOST_ROWS = 2_000
 """Rows of a table that the report shows; the files have all."""
+
+UNFOLDED_ROWS, UNFOLDED_PIXELS = 16, 2_600
+"""Tables with more rows are folded, and pictures from this height on, counted at the width that most screens have."""
+
+PIXELS_PER_INCH = 78
+"""Of a picture in the page."""
+
+NOT_SHOWN = ("comparisons", "results")
+"""Tables that the page shows in another form."""
 
 
 def write_report(results: Results, answers: Sequence[Verdict], out: Path) -> Path:
-    """Write the report, the tables (.csv, .md, .tex, .html) and the plots (.png, .svg). Returns report.html."""
+    """Write the report, the pages of its runs, the tables (.csv, .md, .tex, .html) and the plots (.png, .svg, .pdf).
+
+    Returns report.html.
+    """
     tables, plots = all_tables(results, list(answers)), all_plots(results, answers)
     for name in ("tables", "plots"):
         (out / name).mkdir(parents=True, exist_ok=True)
@@ -40,148 +49,149 @@ def write_report(results: Results, answers: Sequence[Verdict], out: Path) -> Pat
         table.write(out / "tables")
     for plot in plots:
         plot.write(out / "plots")
-    (out / "report.md").write_text(markdown_report(results, answers, tables, plots), encoding="utf-8")
-    page = out / "report.html"
-    page.write_text(html_report(results, answers, tables, plots), encoding="utf-8")
+    (out / "report.md").write_text(
+        markdown_report(results, answers, tables, plots, list(placed(results, answers, places_of(results)))),
+        encoding="utf-8",
+    )
+    return _written(results, answers, tables, plots, out, "")
+
+
+def write_page(results: Results, answers: Sequence[Verdict], folder: Path, live: str = "") -> Path:
+    """Write report.html and the pages of its runs alone, as is done while a sweep runs.
+
+    `live` is the HTML of a section on what runs now. Returns report.html.
+    """
+    return _written(results, answers, all_tables(results, list(answers)), all_plots(results, answers), folder, live)
+
+
+def _written(
+    results: Results,
+    answers: Sequence[Verdict],
+    tables: Sequence[Table],
+    plots: Sequence[Plot],
+    folder: Path,
+    live: str,
+) -> Path:
+    suspicions = suspicious_runs(results)
+    write_run_pages(results, answers, suspicions, folder)
+    page = folder / "report.html"
+    write_if_changed(page, html_report(results, answers, tables, plots, suspicions, live))
     return page
 
 
-def html_report(results: Results, answers: Sequence[Verdict], tables: Sequence[Table], plots: Sequence[Plot]) -> str:
-    """The answers first, then tables and plots, provenance, and what is missing."""
-    page = Template((Path(__file__).parent / "report.html.in").read_text(encoding="utf-8"))
+def html_report(
+    results: Results,
+    answers: Sequence[Verdict],
+    tables: Sequence[Table],
+    plots: Sequence[Plot],
+    suspicions: Sequence[Suspicion] = (),
+    live: str = "",
+) -> str:
+    """The page: matrix, answers, tables, plots, provenance, and what is missing."""
     notices = "".join(f"<li>{html.escape(line)}</li>" for line in results.notices)
-    shown = [table for table in tables if len(table.rows) and table.name not in ("comparisons", "results")]
-    pictures = "".join(_figure(plot) for plot in plots)
-    return page.substitute(
+    shown = [table for table in tables if len(table.rows) and table.name not in NOT_SHOWN]
+    columns = next((table.columns for table in tables if table.name == "results"), ())
+    standing = list(placed(results, answers, places_of(results)))
+    found = matrices(standing)
+    return template("report").substitute(
+        style=style(),
+        script=script(),
         title=html.escape(f"Results of {results.location}"),
         overview=html.escape(overview(results)),
+        links=_links(found, suspicions),
         notices=f'<ul class="notices">{notices}</ul>' if notices else "",
-        answers=_answers(answers) + "".join(f'<p class="note">{html.escape(line)}</p>' for line in footnotes(answers))
-        or "<p>No questions were written down with these results.</p>",
-        tables="".join(f'<section id="{table.name}">{table.html(MOST_ROWS)}</section>' for table in shown),
-        runs="".join(table.html(MOST_ROWS) for table in tables if table.name == "results"),
-        plots=pictures or "<p>Nothing to draw yet.</p>",
-        missing="".join(f"<li>{html.escape(line)}</li>" for line in missing(results, answers)) or "<li>nothing</li>",
+        live=live,
+        matrices=_matrices(found),
+        suspicious=_suspicious(suspicions),
+        answers=answers_html(standing, answers),
+        tables="".join(_table(table) for table in shown),
+        runs=runs_section(results),
+        plots=zoomable_curves(results.settings) + "".join(_figures(plots)) or "<p>Nothing to draw yet.</p>",
+        missing=_listed(missing(results, answers)),
         provenance="".join(
             f"<tr><th>{html.escape(name)}</th><td>{html.escape(value)}</td></tr>" for name, value in provenance(results)
         ),
+        data=run_data(results, columns),
     )
 
 
-def markdown_report(
-    results: Results, answers: Sequence[Verdict], tables: Sequence[Table], plots: Sequence[Plot]
-) -> str:
-    """What report.html says, with the plots as links to their files."""
-    lines = [f"# Results of {results.location}", "", overview(results), ""]
-    lines += [f"- {notice}" for notice in results.notices]
-    lines += ["", "## Answers", ""]
-    for answered in by_question(answers):
-        lines += [f"### {answered.text}", "", f"*{answered.setting}*", ""]
-        for v in answered.verdicts:
-            said = ", ".join(filter(None, [estimate(v), basis(v)]))
-            lines.append(f"- **{v.metric}: {answer(v)}** {said}")
-            lines += [f"  - {text}" for text in filter(None, [*remarks(v), what_would_settle(v)])]
-            if v.needed and v.needed.command:
-                lines.append(f"  - `{v.needed.command}`")
-        lines.append("")
-    lines += [text for line in footnotes(answers) for text in (line, "")]
-    lines += ["## Tables", "", *(table.markdown() for table in tables if 0 < table.n_shown <= MOST_ROWS)]
-    lines += ["## Plots", ""]
-    for plot in plots:
-        lines += [f"![{plot.title}](plots/{plot.name}.png)", "", plot.caption, ""]
-    lines += ["## Missing", "", *(f"- {line}" for line in missing(results, answers) or ["nothing"])]
-    lines += ["", "## Provenance", "", *(f"- {name}: {value}" for name, value in provenance(results)), ""]
-    return "\n".join(lines)
+def _links(found: Sequence[Matrix], suspicions: Sequence[Suspicion]) -> str:
+    parts = [*([("overview", "Overview")] * bool(found)), *([("suspicious", "Suspicious")] * bool(suspicions))]
+    parts += [("answers", "Answers"), ("tables", "Tables"), ("every-run", "Every run"), ("compare", "Compare")]
+    parts += [("pictures", "Plots"), ("missing", "Missing"), ("provenance", "Provenance")]
+    return "".join(f'<a href="#{name}">{text}</a>' for name, text in parts)
 
 
-def overview(results: Results) -> str:
-    """How many runs of what ended how."""
-    status = Counter(results.frame["status"])
-    runs = ", ".join(f"{n:,} {name}" for name, n in status.items())
-    datasets = ", ".join(results.frame["dataset"].unique())
-    return (
-        f"{len(results.frame):,} runs ({runs}) of {results.frame['experiment'].nunique():,} experiments on {datasets}."
-    )
-
-
-def missing(results: Results, answers: Sequence[Verdict]) -> list[str]:
-    """Runs of the plan without a result, runs that did not finish, and questions that are open."""
-    done = set(results.frame["run"])
-    absent = Counter(entry["experiment"] for entry in results.plan if entry["run"] not in done)
-    lines = [f"{name}: {count(n, 'planned run')} without a result" for name, n in absent.items()]
-    lines += [line for setting in results.settings for line in _ended(setting.ended)]
-    opened = dict.fromkeys(f"{v.text} {v.reason}" for v in answers if v.answer == OPEN)
-    return [*lines, *opened]
-
-
-def provenance(results: Results) -> Iterator[tuple[str, str]]:
-    """What computed the numbers, and what read them."""
-    spoken = {
-        "revision": "code",
-        "code": "copies of the code",
-        "hostname": "machines",
-        "device_name": "devices",
-        "python_version": "Python",
-        "torch_version": "torch",
-        "ray_version": "Ray",
-        "numpy_version": "NumPy",
-        "data": "data",
-    }
-    for column, name in spoken.items():
-        if column in results.frame:
-            values = results.frame[column].dropna().astype(str).value_counts()
-            if len(values):
-                named = ", ".join(f"{value} ({n})" for value, n in values.head(6).items())
-                yield name, named + ", ..." * (len(values) > 6)
-    if "imported" in results.frame and (imported := int(results.frame["imported"].notna().sum())):
-        yield "imported", f"{imported} runs of the authors' own code"
-    if "finished" in results.frame:
-        times = results.frame["finished"].dropna().astype(str)
-        if len(times):
-            yield "finished", f"{times.min()} to {times.max()}"
-    hashes = [asked.hash for asked in results.questions]
-    if hashes:
-        yield "questions", f"{len(hashes)} written down: {', '.join(hashes[:4])}{', ...' * (len(hashes) > 4)}"
-    yield "analysis", f"raysweep {_own_version()}, scipy {version('scipy')}, pandas {pd.__version__}"
-
-
-def _own_version() -> str:
-    try:
-        return version("raysweep")
-    except PackageNotFoundError:  # run from a checkout that nobody installed
-        return "of a checkout"
-
-
-def _answers(answers: Sequence[Verdict]) -> str:
-    """Questions by setting; those that are wholly open come last, in one list."""
-    parts: list[str] = []
+def _matrices(found: Sequence[Matrix]) -> str:
+    """The matrices by setting, and what the colours are."""
+    if not found:
+        return ""
+    colours = (YES, NO, EQUIVALENT, UNDECIDED, REFUSED)
+    legend = "".join(f'<b class="{name}">{name}</b>' for name in colours)
+    said = "Arm less baseline with its 95 % interval that holds at any look; in italics, of few seeds, for one look."
+    parts = [f'<h2 id="overview">Overview</h2><p class="legend">{legend} {said} A cell leads to its answer.</p>']
     setting = ""
-    opened: list[str] = []
-    for answered in by_question(answers):
-        if all(v.answer == OPEN for v in answered.verdicts):
-            opened.append(
-                f"<li>{html.escape(answered.text)} <span>{html.escape(answered.verdicts[0].reason)}</span></li>"
-            )
-            continue
-        if answered.setting != setting:
-            setting = answered.setting
+    for matrix in found:
+        if matrix.setting != setting:
+            setting = matrix.setting
             parts.append(f'<p class="setting">{html.escape(setting)}</p>')
-        parts.append(html_of(answered))
-    if opened:
-        parts.append(f'<h3>Open</h3><ul class="open">{"".join(dict.fromkeys(opened))}</ul>')
+        parts.append(matrix_html(matrix))
     return "".join(parts)
 
 
-def _figure(plot: Plot) -> str:
+def _suspicious(suspicions: Sequence[Suspicion]) -> str:
+    if not suspicions:
+        return ""
+    lines = "".join(
+        f'<li><a href="{page_link(s.run)}">{html.escape(s.run)}</a> {html.escape(s.reason)}</li>' for s in suspicions
+    )
+    said = "Far from what other runs let expect; they take part in all answers as the others do."
+    return f'<h2 id="suspicious">Runs to look at twice</h2><p class="note">{said}</p><ul>{lines}</ul>'
+
+
+def _table(table: Table) -> str:
+    """A table, folded where it is long."""
+    inside = table.html(MOST_ROWS, PAGES, with_title=False)
+    opened = " open" if len(table.rows) <= UNFOLDED_ROWS else ""
+    rows = f"{len(table.rows):,} row{'s' * (len(table.rows) != 1)}"
+    title = f"<b>{html.escape(table.title)}</b> <span>{rows}</span>"
+    return f'<details class="table-of" id="table-{table.name}"{opened}><summary>{title}</summary>{inside}</details>'
+
+
+def _figures(plots: Sequence[Plot]) -> Iterator[str]:
+    """The first pictures, and the others folded."""
+    height = 0.0
+    for plot in plots:
+        wide, high = plot.figure.get_size_inches()
+        height += high * PIXELS_PER_INCH * (1 if wide > WIDE else 0.5)  # narrow ones stand side by side
+        yield _figure(plot, opened=height <= UNFOLDED_PIXELS)
+
+
+WIDE = 7.0
+"""Inches from which on a picture has the whole width."""
+
+
+def _figure(plot: Plot, *, opened: bool) -> str:
     encoded = base64.b64encode(plot.png).decode()
-    wide = " wide" if plot.figure.get_size_inches()[0] > 7 else ""
+    wide = " wide" if plot.figure.get_size_inches()[0] > WIDE else ""
     alt = html.escape(f"{plot.title}. {plot.caption}")
-    picture = f'<div class="scroll"><img class="plot{wide}" alt="{alt}" src="data:image/png;base64,{encoded}"></div>'
+    source = f"data:image/png;base64,{encoded}"
+    picture = f'<div class="scroll"><img class="plot{wide}" alt="{alt}" src="{source}"></div>'
     caption = f"<figcaption>{html.escape(plot.caption)}</figcaption>"
-    return f"<figure><h3>{html.escape(plot.title)}</h3>{picture}{caption}</figure>"
+    summary = f"<summary><b>{html.escape(plot.title)}</b></summary>"
+    return (
+        f'<details class="plot-of" id="plot-{plot.name}"{" open" if opened else ""}>{summary}'
+        f"<figure>{picture}{caption}</figure></details>"
+    )
 
 
-def _ended(ended: pd.DataFrame) -> Iterator[str]:
-    """A line for each run that failed or diverged."""
-    for _, run in ended[~searched(ended)].iterrows() if len(ended) else ():
-        yield f"{run['experiment']} seed {run['seed']} {run['status']}: {run['error']}"
+MOST_LINES = 20
+"""Lines of what is missing beyond which the list is folded."""
+
+
+def _listed(lines: Iterable[str]) -> str:
+    known = list(lines)
+    items = "".join(f"<li>{html.escape(line)}</li>" for line in known) or "<li>nothing</li>"
+    if len(known) <= MOST_LINES:
+        return f"<ul>{items}</ul>"
+    return f'<details id="missing-list"><summary>{len(known):,} lines</summary><ul>{items}</ul></details>'

@@ -9,6 +9,7 @@ import pandas as pd
 from analysis import statistics
 from analysis.published import AIRBENCH, AIRBENCH_DATA
 from analysis.reading.results import Results, Setting, searched
+from analysis.tables.column import LABEL
 from analysis.tables.table import Column, Table
 
 KEYS = ("experiment", "epochs", "device_name", "computed_in")
@@ -31,15 +32,15 @@ def cascade_table(results: Results) -> Table:
         name="cascade",
         title=" · ".join(["airbench", *dict.fromkeys(row["setting"] for row in rows)]),
         columns=(
-            Column(name="experiment", heading="step"),
-            Column(name="why", heading="adds", wrap=True),
-            Column(name="epochs", heading="epochs", form="g"),
-            Column(name="accuracy", heading="accuracy, 95 % interval", wrap=True),
-            Column(name="n", heading="n", form="n"),
-            Column(name="seconds", heading="seconds", form=1),
-            Column(name="pflop", heading="PFLOP", form=3),
-            Column(name="published", heading="author (n) / A100 s", wrap=True),
-            Column(name="device", heading="device", wrap=True),
+            Column(name="experiment", heading="step", importance=LABEL),
+            Column(name="why", heading="adds", wrap=True, importance=20),
+            Column(name="epochs", heading="epochs", form="g", importance=70),
+            Column(name="accuracy", heading="final_acc, 95 % interval", wrap=True, importance=LABEL),
+            Column(name="n", heading="n", form="n", importance=60),
+            Column(name="seconds", heading="train_seconds", form=1, importance=80),
+            Column(name="pflop", heading="pflop", form=3, importance=40),
+            Column(name="published", heading="author (n) / A100 s", wrap=True, importance=50),
+            Column(name="device", heading="device", wrap=True, importance=30),
         ),
         note="Accuracy: mean over runs with its interval; seconds: mean of the author's clock (whitening, training, "
         "evaluation). Published means are of CIFAR-10 at the author's epochs.",

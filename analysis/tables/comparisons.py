@@ -58,6 +58,8 @@ def _row(v: Verdict) -> dict[str, Any]:
         **_sensitivity(v),
         **_pooled(v),
         **{"flags": "; ".join(v.flags), "lost": "; ".join(v.lost)},
+        **{"noted": "; ".join(v.noted), "left_out": "; ".join(v.left_out)},
+        "answer_with_left_out": v.with_left_out.answer if v.with_left_out else v.answer,
         "more_seeds": v.needed.seeds if v.needed else None,
         "more_hours": v.needed.hours if v.needed else None,
         "more_command": v.needed.command if v.needed else "",

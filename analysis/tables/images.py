@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis.images.compared import OverImages
+from analysis.ordering import experiment_order
 from analysis.tables.table import Column, Table
 from analysis.verdicts.verdict import Verdict
 from raysweep.ledger import PredictionsError
@@ -57,6 +58,17 @@ class Comparison:
 
 def image_tables(answers: Sequence[Verdict]) -> list[Table]:
     """The tables; without rows where no comparison has predictions of both arms."""
+    arms, comparisons = arms_on_images(answers)
+    return [
+        classes_table(arms),
+        confusion_table(arms),
+        agreement_table(comparisons),
+        disagreements_table(comparisons),
+    ]
+
+
+def arms_on_images(answers: Sequence[Verdict]) -> tuple[list[ArmOnImages], list[Comparison]]:
+    """The arms that have predictions, each once, and the comparisons of two of them."""
     compared = {(v.setting, v.arm, v.baseline): v.over_images for v in answers if v.over_images and v.over_images.runs}
     arms: dict[tuple[Any, ...], ArmOnImages] = {}
     comparisons: list[Comparison] = []
@@ -68,12 +80,10 @@ def image_tables(answers: Sequence[Verdict]) -> list[Table]:
                 arms.setdefault((setting, label, of_arm.runs), of_arm)
         except (PredictionsError, OSError):  # they have gone since the answers were given
             continue
-    return [
-        classes_table(list(arms.values())),
-        confusion_table(list(arms.values())),
-        agreement_table(comparisons),
-        disagreements_table(comparisons),
-    ]
+    settings = list(dict.fromkeys(v.setting for v in answers))
+    ordered = sorted(arms.values(), key=lambda arm: (settings.index(arm.setting), experiment_order(arm.label)))
+    comparisons.sort(key=lambda c: (settings.index(c.setting), experiment_order(c.arm), experiment_order(c.baseline)))
+    return ordered, comparisons
 
 
 def _arm(setting: str, label: str, over: OverImages) -> ArmOnImages:

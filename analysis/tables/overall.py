@@ -8,12 +8,15 @@ from typing import Any
 import pandas as pd
 
 from analysis import statistics
-from analysis.comparison.runs import metric_of, values_of
+from analysis.comparison.runs import metric_of, rows_of, values_of
 from analysis.numbers import Form
+from analysis.ordering import run_order
 from analysis.reading.families import Families
 from analysis.reading.results import Results, Setting, searched
 from analysis.tables.airbench import cascade_table
+from analysis.tables.column import LABEL, PLAIN, WARNING
 from analysis.tables.comparisons import comparisons_table
+from analysis.tables.fitting import SPREAD
 from analysis.tables.images import image_tables
 from analysis.tables.scattering import experiments_table, filter_change_table, significance_table
 from analysis.tables.searches import search_tables
@@ -50,12 +53,14 @@ def results_table(results: Results) -> Table:
     """One row for each finished run, with every field of its configuration, every result and its provenance."""
     runs = results.finished
     kept = runs[[name for name in runs if name not in NOT_IN_CSV]]
+    families = Families.of(runs, results.families)
+    columns = _columns(runs, ("dataset", "experiment", "seed"), families)
     return Table(
         name="results",
         title="Results, run by run",
-        rows=kept.assign(runs=kept["run"]) if len(kept) else kept,
-        columns=_columns(runs, ("dataset", "experiment", "seed"), Families.of(runs, results.families)),
-        note="Accuracies in percent.",
+        rows=run_order(kept.assign(runs=kept["run"])) if len(kept) else kept,
+        columns=columns,
+        note=_units(columns, families),
     )
 
 
@@ -65,7 +70,9 @@ def runs_table(setting: Setting) -> Table:
     if len(runs) > MOST_LABELS:
         return _summary([setting], setting.title, setting.families)
     labels = ("experiment", "seed") if runs["group"].nunique() == 1 else ("experiment", "group", "seed")
-    return Table(name="runs", title=setting.title, rows=runs, columns=_columns(runs, labels, setting.families))
+    columns = _columns(runs, labels, setting.families)
+    note = _units(columns, setting.families)
+    return Table(name="runs", title=setting.title, rows=run_order(runs), columns=columns, note=note, file="results")
 
 
 def summary_table(results: Results) -> Table:
@@ -78,12 +85,12 @@ def _summary(settings: list[Setting], title: str, families: Families) -> Table:
     columns = _columns(finished, (), families) if len(finished) else []
     frame = pd.DataFrame([row for setting in settings for row in _means(setting, columns)])
     shown = [
-        Column(name="experiment", heading="experiment"),
-        *([Column(name="setting", heading="setting", wrap=True)] if len(settings) > 1 else []),
-        Column(name="n", heading="n", form="n"),
+        Column(name="experiment", heading="experiment", importance=LABEL),
+        *([Column(name="setting", heading="setting", wrap=True, importance=LABEL)] if len(settings) > 1 else []),
+        Column(name="n", heading="n", form="n", importance=OF_KINDS["n"]),
         *(
-            Column(name=status, heading=status, form="n")
-            for status in ("failed", "diverged", "missing")
+            Column(name=status, heading=status, form="n", importance=WARNING)
+            for status in ("failed", "diverged", "left out", "missing")
             if status in frame and frame[status].notna().any()
         ),
     ]
@@ -92,21 +99,23 @@ def _summary(settings: list[Setting], title: str, families: Families) -> Table:
         precise = isinstance(column.form, int) and column.form >= 2
         if precise and f"{column.name}_lo" in frame and frame[f"{column.name}_lo"].notna().any():
             frame[f"{column.name}_pm"] = (frame[f"{column.name}_hi"] - frame[f"{column.name}_lo"]) / 2
-            shown.append(Column(name=f"{column.name}_pm", heading="±", form=column.form))
-    return Table(
-        name="summary", title=title, rows=frame, columns=shown, note="Means over seeds, ±: half of the 95 % interval."
-    )
+            importance = min(column.importance - 1, OF_KINDS["spread"])
+            shown.append(Column(name=f"{column.name}_pm", heading=SPREAD, form=column.form, importance=importance))
+    note = f"{_units(columns, families)} Means over n seeds, ±: half of their 95 % interval.".lstrip()
+    return Table(name="summary", title=title, rows=frame, columns=shown, note=note)
 
 
 def _means(setting: Setting, columns: Sequence[Column]) -> Iterator[dict[str, Any]]:
     """A row for each experiment of a setting."""
     ended = Counter(zip(setting.ended["experiment"], setting.ended["status"], strict=True))
-    for experiment, runs in setting.runs.groupby("experiment", sort=False):
+    for experiment, runs in run_order(setting.runs).groupby("experiment", sort=False):
         planned = {plan["seed"] for plan in setting.planned if plan["experiment"] == experiment}
+        out = rows_of(str(experiment), setting.excluded)
         row: dict[str, Any] = {"experiment": experiment, "setting": setting.title, "n": len(runs)}
         for status in ("failed", "diverged"):
             row[status] = ended[(experiment, status)] or None
-        row["missing"] = len(planned - {*runs["seed"]}) or None
+        row["left out"] = len(out) or None
+        row["missing"] = len(planned - {*runs["seed"], *out["seed"]}) or None
         for column in columns:
             values = metric_of(runs, column.name).tolist()
             if values:
@@ -121,16 +130,44 @@ def _columns(runs: pd.DataFrame, labels: Sequence[str], families: Families) -> l
 
     Metrics are shown where there are enough classes, fields of the configuration where they vary.
     """
-    shown = [Column(name=name, heading=name, form="g" if name == "seed" else None) for name in labels]
+    shown = [
+        Column(
+            name=name,
+            heading=name,
+            form="g" if name == "seed" else None,
+            importance=OF_KINDS["group"] if name == "group" else LABEL,
+        )
+        for name in labels
+    ]
     classes = metric_of(runs, "num_classes").max()
     for name in families.columns:
         values = [value for value in values_of(runs, name) if value is not None] if name in runs else []
         metric = families.declared(name)
         if metric and values and (not metric.least_classes or classes >= metric.least_classes):
-            shown.append(Column(name=name, heading=_heading(metric), form=_form(metric)))
+            shown.append(
+                Column(name=name, heading=_heading(metric), form=_form(metric), importance=_importance(metric))
+            )
         if not metric and len(values) > 1:
-            shown.append(Column(name=name, heading=name.replace("_", " "), form=_form_of_values(values)))
+            shown.append(Column(name=name, heading=name, form=_form_of_values(values), importance=OF_KINDS["field"]))
     return shown
+
+
+OF_KINDS = {"field": 80, "accuracy": 70, "points": 60, "n": 45, "spread": 40, "top-5": 25, "group": 15}
+"""How important columns are: fields of the configuration that vary, accuracies, differences of them, the number of
+seeds, half of an interval, accuracies of the first five classes, and the name of a group."""
+OF_UNITS = {"%": OF_KINDS["accuracy"], "points": OF_KINDS["points"], "": PLAIN, "s": 35, "parameters": 30}
+"""How important metrics of these units are. Rates and others come behind them."""
+OTHERS = 20
+
+
+def _importance(metric: Metric) -> int:
+    return OF_KINDS["top-5"] if metric.least_classes else OF_UNITS.get(metric.unit, OTHERS)
+
+
+def _units(columns: Sequence[Column], families: Families) -> str:
+    """What the numbers of accuracies are, where there are some."""
+    known = (families.declared(column.name) for column in columns)
+    return "Accuracies in percent." if any(metric and metric.unit == "%" for metric in known) else ""
 
 
 FORMS: dict[str, Form] = {"s": "s", "parameters": "M"}
@@ -146,5 +183,6 @@ def _form_of_values(values: Sequence[Any]) -> Form:
 
 
 def _heading(metric: Metric) -> str:
-    """The label, or the name with the unit of what is not in percent."""
-    return metric.label or (metric.name if metric.unit in ("", "%") else f"{metric.name} ({metric.unit})")
+    """The label of a family that has declared one, else the name, with the unit where neither it nor the values say."""
+    is_said = metric.unit in ("", "%", "points", *FORMS) or metric.name.endswith("_per_second")
+    return metric.label or (metric.name if is_said else f"{metric.name} ({metric.unit})")

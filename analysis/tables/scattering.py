@@ -11,11 +11,16 @@ from analysis.comparison.cells import Cell, cells, labelled_runs
 from analysis.comparison.confounds import in_force
 from analysis.comparison.runs import metric_of
 from analysis.numbers import is_missing
+from analysis.ordering import experiment_order
 from analysis.reading.results import Results, Setting
+from analysis.tables.column import LABEL
 from analysis.tables.table import Column, Table
 from raysweep.experiment import ImpliedQuestions
 
-SIZE_COLUMNS = (Column(name="arch", heading="architecture"), Column(name="train_size", heading="train size", form="g"))
+SIZE_COLUMNS = (
+    Column(name="arch", heading="architecture", importance=LABEL),
+    Column(name="train_size", heading="train_size", form="g", importance=LABEL),
+)
 
 
 def scattering_cells(setting: Setting) -> list[Cell]:
@@ -42,14 +47,14 @@ def significance_table(results: Results) -> Table:
         title="Wavelets (fine-tuned) against random init (joint), paired by seed",
         columns=(
             *SIZE_COLUMNS,
-            Column(name="mean_scat", heading="wavelets", form=2),
-            Column(name="mean_rand", heading="random", form=2),
-            Column(name="delta", heading="difference", form="+"),
-            Column(name="std_delta", heading="std", form=2),
-            Column(name="ci95_lo", heading="95 % from", form="+"),
-            Column(name="ci95_hi", heading="to", form="+"),
+            Column(name="mean_scat", heading="wavelets finetune_acc", form=2, importance=70),
+            Column(name="mean_rand", heading="random joint_acc", form=2, importance=70),
+            Column(name="delta", heading="difference", form="+", importance=90),
+            Column(name="std_delta", heading="std", form=2, importance=30),
+            Column(name="ci95_lo", heading="95 % from", form="+", importance=80),
+            Column(name="ci95_hi", heading="95 % to", form="+", importance=80),
             Column(name="p_value", heading="p", form="p"),
-            Column(name="n_seeds", heading="n", form="n"),
+            Column(name="n_seeds", heading="n", form="n", importance=60),
         ),
         note="Percent and points; std and intervals with divisor n - 1; p by the paired t-test, not corrected for the "
         "number of rows (the answers' are). The authors' own table divides by n, which makes its std and intervals too "
@@ -138,15 +143,16 @@ def filter_change_table(results: Results) -> Table:
         title="Change of the filters against the gain of fine-tuning",
         columns=(
             *SIZE_COLUMNS,
-            Column(name="delta_mean", heading="filters moved", form=3),
-            Column(name="delta_std", heading="std", form=3),
-            Column(name="gain_mean", heading="gain", form=2),
-            Column(name="gain_std", heading="std", form=2),
+            Column(name="delta_mean", heading="filter_delta_relative", form=3, importance=80),
+            Column(name="delta_std", heading="std", form=3, importance=30),
+            Column(name="gain_mean", heading="finetune_gain", form=2, importance=80),
+            Column(name="gain_std", heading="std", form=2, importance=30),
             *[Column(name="shown_correlation", heading="correlation")] * any(row["shown_correlation"] for row in rows),
-            Column(name="n_seeds", heading="n", form="n"),
+            Column(name="n_seeds", heading="n", form="n", importance=40),
         ),
-        note="Moved: L2 distance of the filters from before fine-tuning, over their norm. Gain in points. Correlation "
-        "over seeds (Pearson) with its 95 % interval (Fisher's z), from eight seeds on; the file has it from three on.",
+        note="filter_delta_relative: L2 distance of the filters from before fine-tuning, over their norm; "
+        "finetune_gain: in points; both means over n seeds, with their std. Correlation over seeds (Pearson) with its "
+        "95 % interval (Fisher's z), from eight seeds on; the file has it from three on.",
     )
 
 
@@ -162,6 +168,7 @@ def experiments_table(results: Results) -> Table:
         for row in _scattering_runs(setting):
             known[row["experiment"]] = {**known.get(row["experiment"], {}), **row}
     rows = [_experiment(name, fields) for name, fields in known.items() if "modulus_type" in fields]
+    rows.sort(key=lambda row: experiment_order(row["experiment"], row["train_size"]))
     return Table.of(
         rows,
         name="experiments",

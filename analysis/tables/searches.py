@@ -11,6 +11,7 @@ from analysis.reading.families import Families
 from analysis.reading.results import Results, searched
 from analysis.sample_sizes import runs_needed
 from analysis.statistics import t_interval
+from analysis.tables.column import LABEL
 from analysis.tables.table import Column, Table
 from analysis.threshold import Answer, Judgement, additive_prediction, answer_so_far
 from analysis.verdicts.uncorrected import target_of
@@ -46,19 +47,19 @@ def search_table(question: Question, results: pd.DataFrame, families: Families, 
         name=f"search_{question.name}",
         title=" · ".join(filter(None, [question.text, reached, where])),
         columns=(
-            Column(name="setting", heading="setting"),
-            Column(name="found", heading=search.over),
-            Column(name="sum", heading="sum"),
-            Column(name="author", heading="author"),
-            Column(name="short", heading="short"),
-            Column(name="mean", heading="mean ± 95 % (n)", wrap=True),
-            Column(name="claim", heading="claim", wrap=True),
-            Column(name="seconds", heading="s", form=1),
+            Column(name="setting", heading="setting", importance=LABEL),
+            Column(name="found", heading=search.over, importance=LABEL),
+            Column(name="sum", heading="sum", importance=40),
+            Column(name="author", heading="author", importance=50),
+            Column(name="short", heading="short", importance=60),
+            Column(name="mean", heading=f"{metric.name} ± 95 % (n)", wrap=True, importance=80),
+            Column(name="claim", heading="claim", wrap=True, importance=70),
+            Column(name="seconds", heading="train_seconds", form=1, importance=30),
         ),
         note=f"With {search.confidence:.0%} confidence in each row, over all looks at all values: the true mean is at "
         f"least {least:g} at the {search.over} found, and below {most:g} at those that fall short. ~: judged by the "
         "mean alone, there were no more runs. sum: the base less what each further switch saves beside it. "
-        f"s: seconds. {len(results)} runs in all.",
+        f"{len(results)} runs in all.",
     )
 
 

@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from rich.markup import escape
+from rich.console import Group
 from rich.table import Table as RichTable
+from rich.text import Text
 
 from analysis.numbers import written
 from analysis.tables.as_html import PAGE, as_html
 from analysis.tables.as_latex import as_latex
 from analysis.tables.column import Column
+from analysis.tables.fitting import broken, fitted
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,6 +31,8 @@ class Table:
     """What its numbers are, in a sentence or two."""
     most_shown: int | None = None
     """How many rows are shown at most; the CSV file has all."""
+    file: str = ""
+    """The name of the file that has all of it, if that is not its own."""
 
     @classmethod
     def of(cls, rows: Sequence[Mapping[str, Any]], **parts: Any) -> "Table":
@@ -44,22 +48,35 @@ class Table:
 
     def shown(self, most: int | None = None) -> Iterator[list[str]]:
         """The texts of the shown columns, row by row."""
-        names = [column.name for column in self.columns]
         forms = [column.form for column in self.columns]
-        rows = self.rows.reindex(columns=names).head(self.n_shown if most is None else min(most, self.n_shown))
-        for values in zip(*(rows[name].tolist() for name in names), strict=True):
+        for values in self._values(most):
             yield [written(value, form) for value, form in zip(values, forms, strict=True)]
 
-    def rich(self) -> RichTable:
-        """The table as the terminal shows it."""
-        table = RichTable(title=escape(self.title), title_justify="left")
-        for column in self.columns:
+    def _values(self, most: int | None) -> list[tuple[Any, ...]]:
+        """The values of the shown columns, row by row."""
+        names = [column.name for column in self.columns]
+        rows = self.rows.reindex(columns=names).head(self.n_shown if most is None else min(most, self.n_shown))
+        return list(zip(*(rows[name].tolist() for name in names), strict=True))
+
+    def rich(self, width: int) -> Group:
+        """The table as a terminal of so many characters shows it: title, the columns that fit, the note, and which
+        columns were left out."""
+        rows = list(self.shown())
+        fit = fitted(self.columns, rows, width)
+        table = RichTable()
+        for place, wide in zip(fit.columns, fit.widths, strict=True):
+            column = self.columns[place]
             justify: Any = "left" if column.form is None else "right"
-            fold: Any = "fold" if column.wrap else "ellipsis"
-            table.add_column(escape(column.heading), justify=justify, no_wrap=not column.wrap, overflow=fold)
-        for texts in self.shown():
-            table.add_row(*map(escape, texts))
-        return table
+            heading = Text(broken(column.heading, wide))
+            table.add_column(heading, justify=justify, width=wide, no_wrap=True, overflow="crop")
+        for texts in rows:
+            cells = (Text(broken(texts[i], wide)) for i, wide in zip(fit.columns, fit.widths, strict=True))
+            table.add_row(*cells)
+        below = [self.note] if self.note else []
+        if fit.left_out:
+            file = f"tables/{self.file or self.name}.csv"
+            below.append(f"left out for width: {', '.join(fit.left_out)}; python -m analysis --out has all in {file}")
+        return Group(Text(self.title, style="italic"), table, *(Text(line, style="dim") for line in below))
 
     def csv(self) -> str:
         """All columns of the rows, in full precision."""
@@ -75,16 +92,20 @@ class Table:
         return "\n\n".join(filter(None, [f"**{self.title}**", "\n".join(lines), self.note])) + "\n"
 
     def latex(self) -> str:
-        """A tabular with booktabs' rules; the title and the note are comments above it."""
-        return as_latex(self.columns, list(self.shown()), self.title, self.note)
+        """A table with caption and label (see `as_latex`)."""
+        return as_latex(self.columns, list(self.shown()), self.title, self.note, self.name)
 
-    def html(self, most: int | None = None) -> str:
-        """The title and a table element; a row's title names the runs that it rests on. At most `most` rows."""
-        texts = list(self.shown(most))
-        runs = [str(used) for used in self.rows["runs"]] if "runs" in self.rows else [""] * len(texts)
-        left_out = len(self.rows) - len(texts)
+    def html(self, most: int | None = None, pages: str = "", *, with_title: bool = True) -> str:
+        """The title and a table element, at most `most` rows.
+
+        What the numbers rest on is a row's title, or, where there is a folder `pages` of runs' pages, a link.
+        """
+        rows = self._values(most)
+        runs = [str(used) for used in self.rows["runs"].head(len(rows))] if "runs" in self.rows else [""] * len(rows)
+        left_out = len(self.rows) - len(rows)
         note = self.note + (f" {left_out:,} more rows in tables/{self.name}.csv." if left_out else "")
-        return as_html(self.columns, texts, runs, self.title, note)
+        title = f"<h3>{html.escape(self.title)}</h3>" if with_title else ""
+        return title + as_html(self.columns, rows, runs, note, name=self.name, pages=pages)
 
     def _repr_html_(self) -> str:
         return self.html(most=200)

@@ -18,6 +18,7 @@ from analysis.statistics import Interval
 from analysis.verdicts.asked import tests_beside, tests_of
 from analysis.verdicts.commands import isolating_command
 from analysis.verdicts.decisions import Decision, decide
+from analysis.verdicts.noted import with_notes
 from analysis.verdicts.power import seeds_needed
 from analysis.verdicts.reselected import without_selection
 from analysis.verdicts.sensitivity import Sensitivity, sensitivities
@@ -31,12 +32,18 @@ def verdicts(results: Results) -> list[Verdict]:
     The tests of a family are corrected together over all of them, and over those of other runs of the folder, so that
     trying further settings costs something.
     """
+    found, tests = _answers(results)
+    return with_notes(found, tests, () if results.excluded is None else _answers(results.with_excluded())[0])
+
+
+def _answers(results: Results) -> tuple[list[Verdict], list[UncorrectedTest]]:
+    """The verdicts as far as they follow from the runs that count, with their tests."""
     tests = tests_of(results)
     beside = tests_beside(tests, results)
     decisions, sensitivity = decide([*tests, *beside])[: len(tests)], sensitivities(tests)
     found = [_verdict(*known) for known in zip(tests, decisions, sensitivity, strict=True)]
     others = [other and _verdict(*other, Sensitivity()) for other in without_selection(tests, decisions, beside)]
-    return [replace(v, last_epochs=other) if other else v for v, other in zip(found, others, strict=True)]
+    return [replace(v, last_epochs=other) if other else v for v, other in zip(found, others, strict=True)], tests
 
 
 def _verdict(test: UncorrectedTest, decision: Decision, sensitivity: Sensitivity) -> Verdict:
@@ -83,6 +90,7 @@ def _with_numbers(verdict: Verdict, test: UncorrectedTest, decision: Decision) -
         verdict,
         estimate=test.on_scale(contrast.estimate),
         interval=_scaled(test, anytime.interval(values, floor=contrast.floor)),
+        interval_corrected=_scaled(test, _corrected_interval(test, decision)),
         interval_fixed=fixed,
         over_images=over_images(test.question, contrast, test.setting, fixed),
         std=stdev(values) if n > 1 else None,
@@ -122,6 +130,13 @@ def _effect_size(test: UncorrectedTest) -> float | None:
     values = test.contrast.values
     deviation = statistics.deviation_of(values, test.contrast.floor) if len(values) > 1 else 0.0
     return fmean(values) / deviation if deviation and test.question.kind != "target" else None
+
+
+def _corrected_interval(test: UncorrectedTest, decision: Decision) -> Interval | None:
+    """See `Verdict.interval_corrected`."""
+    if test.question.kind in ("pooled", "equivalence") or not 0 < decision.level < 1:
+        return None
+    return anytime.interval(test.contrast.values, decision.level, test.contrast.floor)
 
 
 def _fixed_interval(test: UncorrectedTest) -> Interval | None:

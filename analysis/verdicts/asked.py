@@ -10,7 +10,7 @@ from analysis.comparison.runs import arms_of, rows_of
 from analysis.reading.results import Results, Setting
 from analysis.verdicts.offered import offered
 from analysis.verdicts.uncorrected import UncorrectedTest, is_there, uncorrected_tests
-from raysweep.ledger import WrittenQuestion
+from raysweep.ledger import FINISHED, WrittenQuestion
 
 
 def tests_of(results: Results) -> list[UncorrectedTest]:
@@ -57,7 +57,9 @@ def _isolated(confounded: UncorrectedTest, settings: Sequence[Setting]) -> list[
         for base, changed in ((setting, other), (other, setting)):
             runs = pd.concat([rows_of(baseline, base.runs), rows_of(arm, changed.runs)])
             title = f"{setting.dataset}, across settings"
-            both = replace(setting, title=title, runs=runs, ended=setting.ended.iloc[:0], planned=())
+            out = pd.concat([rows_of(baseline, base.excluded), rows_of(arm, changed.excluded)])
+            ended = setting.ended.iloc[:0]
+            both = replace(setting, title=title, runs=runs, ended=ended, excluded=out, planned=())
             found += [
                 test
                 for test in uncorrected_tests(asked, both)
@@ -72,7 +74,8 @@ def _isolated(confounded: UncorrectedTest, settings: Sequence[Setting]) -> list[
 def _asked(results: Results, setting: Setting) -> list[WrittenQuestion]:
     """The questions about the setting's data of whose arms one was run or planned; without any, those implied."""
     if not results.questions:
-        return [WrittenQuestion(question=question) for question in implied_questions(setting)]
+        whole = pd.concat([setting.runs, setting.excluded[setting.excluded["status"] == FINISHED]])
+        return [WrittenQuestion(question=q) for q in implied_questions(replace(setting, runs=whole))]
     return [
         asked
         for asked in results.questions

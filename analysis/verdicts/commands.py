@@ -17,7 +17,7 @@ def isolating_command(test: UncorrectedTest) -> str:
     baseline's other values."""
     rows, seeds = test.contrast.rows or {}, list(test.contrast.seeds)
     if named := test.question.isolated_by:
-        return _run(test, pd.concat(rows.values()), seeds, selection=named)
+        return sweep_command(pd.concat(rows.values()), seeds, location=test.setting.location, selection=named)
     base, arm = rows.get(test.contrast.baseline), rows.get(test.contrast.arm)
     if base is None or arm is None or not isinstance(test.question.baseline, str):
         return ""
@@ -25,23 +25,25 @@ def isolating_command(test: UncorrectedTest) -> str:
     for name in test.confounding.other_fields:
         value = base[name].iloc[0] if name in base else None
         changes[name] = "none" if is_missing(value) else f"{value:g}" if isinstance(value, float) else str(value)
-    return _run(test, arm, seeds, changes=changes) if changes else ""
+    return sweep_command(arm, seeds, location=test.setting.location, changes=changes) if changes else ""
 
 
 def more_seeds_command(test: UncorrectedTest, seeds: Sequence[int]) -> str:
     """The command that runs more seeds of the arms."""
-    return _run(test, pd.concat((test.contrast.rows or {}).values()), seeds)
+    rows = pd.concat((test.contrast.rows or {}).values())
+    return sweep_command(rows, seeds, location=test.setting.location)
 
 
-def _run(
-    test: UncorrectedTest,
+def sweep_command(
     rows: pd.DataFrame,
     seeds: Sequence[int],
+    *,
+    location: str,
     selection: str = "",
     changes: Mapping[str, str] | None = None,
 ) -> str:
-    """The command that runs the experiments of rows, or a selection, with these seeds on their data; "" for runs of the
-    authors' own code."""
+    """The command that runs the experiments of rows, or a selection, with these seeds on their data into the results
+    folder `location`; "" for runs of the authors' own code."""
     if "trainable" not in rows or ("imported" in rows and rows["imported"].notna().any()):
         return ""
     first = rows.iloc[-1]
@@ -57,8 +59,8 @@ def _run(
         parts.append(f"--num-workers {workers:g}")
     if fields:
         parts.append("--set " + " ".join(shlex.quote(f"{name}={value}") for name, value in fields.items()))
-    if Path(test.setting.location) != Path("results").absolute():  # where a sweep goes unless told otherwise
-        parts.append(f"--results {shlex.quote(test.setting.location)}")
+    if Path(location) != Path("results").absolute():  # where a sweep goes unless told otherwise
+        parts.append(f"--results {shlex.quote(location)}")
     return " ".join(parts)
 
 

@@ -24,6 +24,8 @@ class Look:
     time: str
     n: int
     answer: str
+    left_out: int = 0
+    """How many runs notes left out of it."""
 
 
 Looks = Mapping[tuple[str, ...], Sequence[Look]]
@@ -33,7 +35,8 @@ Looks = Mapping[tuple[str, ...], Sequence[Look]]
 def looked_at(ledger: Ledger, verdicts: Sequence[Verdict]) -> list[Verdict]:
     """The verdicts, with the looks that were taken at them; what is new of them is noted as one more.
 
-    New are other answers, and answers of more seeds. Nothing is noted in folders that one may only read.
+    New are other answers, and answers of more seeds, or where notes leave out another number of runs. Nothing is noted
+    in folders that one may only read.
     """
     before = read_looks(ledger)
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
@@ -41,9 +44,11 @@ def looked_at(ledger: Ledger, verdicts: Sequence[Verdict]) -> list[Verdict]:
     for v in verdicts:
         looks = list(before.get(key_of(v), ()))
         last = looks[-1] if looks else Look("", 0, "")
-        if v.n > last.n or (v.n == last.n and v.n and v.answer != last.answer):
-            looks.append(Look(now, v.n, v.answer))
-            new.append(dict(zip(WHICH, key_of(v), strict=True)) | {"n": v.n, "answer": v.answer})
+        out = len(v.left_out)
+        if v.n > last.n or out != last.left_out or (v.n == last.n and v.n and v.answer != last.answer):
+            looks.append(Look(now, v.n, v.answer, out))
+            said = {"n": v.n, "answer": v.answer} | ({"left_out": out} if out else {})
+            new.append(dict(zip(WHICH, key_of(v), strict=True)) | said)
         found.append(replace(v, looks=spoken_looks(looks)))
     if new:
         with contextlib.suppress(OSError):  # somebody else's folder, or a full disk: looking is allowed all the same
@@ -67,7 +72,9 @@ def read_looks(ledger: Ledger) -> Looks:
     for entry in noted:
         for seen in _answers(entry):
             key = tuple(str(seen.get(name, "")) for name in WHICH)
-            found.setdefault(key, []).append(Look(str(entry.get("time", "")), seen["n"], str(seen.get("answer", ""))))
+            out = seen.get("left_out", 0)
+            answer, out = str(seen.get("answer", "")), out if isinstance(out, int) else 0
+            found.setdefault(key, []).append(Look(str(entry.get("time", "")), seen["n"], answer, out))
     return found
 
 
@@ -80,7 +87,10 @@ def spoken_looks(looks: Sequence[Look]) -> str:
     """`looked at 3 times: 2026-11-20 n = 2 undecided, 2026-11-21 n = 4 yes, ...`; "" for fewer than two looks."""
     if len(looks) < 2:
         return ""
-    said = ", ".join(f"{look.time[:10]} n = {look.n} {look.answer}" for look in looks[-MOST_LOOKS:])
+    said = ", ".join(
+        f"{look.time[:10]} n = {look.n} {look.answer}{f' ({look.left_out} left out)' * bool(look.left_out)}"
+        for look in looks[-MOST_LOOKS:]
+    )
     return f"looked at {len(looks)} times: {'..., ' * (len(looks) > MOST_LOOKS)}{said}"
 
 

@@ -249,7 +249,10 @@ def lost(test: UncorrectedTest) -> Iterable[str]:
             seeds = [seed for name, seed, how in lost_runs if how == status and (name, seed) not in have]
             if seeds:
                 parts.append(f"{len(seeds)} {status} ({_spoken_seeds(seeds)})")
-        known = have | {(name, seed) for name, seed, _ in lost_runs}
+        out = rows_of(arm, setting.excluded)
+        known = (
+            have | {(name, seed) for name, seed, _ in lost_runs} | {*zip(out["experiment"], out["seed"], strict=True)}
+        )
         planned = [plan for plan in setting.planned if _is_planned(arm, plan)]
         if missing := sorted(plan["seed"] for plan in planned if (plan["experiment"], plan["seed"]) not in known):
             parts.append(f"{len(missing)} missing ({_spoken_seeds(missing)})")
@@ -261,10 +264,12 @@ def lost(test: UncorrectedTest) -> Iterable[str]:
 
 
 def is_there(arm: Arm, setting: Setting) -> bool:
-    """Whether runs of an arm were made or planned."""
+    """Whether runs of an arm were made or planned; those that a note leaves out were made, too."""
     if isinstance(arm, str):
         return arm in setting.experiments
-    return not rows_of(arm, setting.runs).empty or any(_is_planned(arm, plan) for plan in setting.planned)
+    return any(len(rows_of(arm, rows)) for rows in (setting.runs, setting.excluded)) or any(
+        _is_planned(arm, plan) for plan in setting.planned
+    )
 
 
 def _is_planned(arm: Arm, plan: Mapping[str, Any]) -> bool:

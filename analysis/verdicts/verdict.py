@@ -36,6 +36,9 @@ class Verdict:
     """The unit of the estimate: that of the metric, or points for percentages that are subtracted."""
     interval: Interval | None = None
     """95 % interval of the estimate that holds at all looks together; None where so few values have none yet."""
+    interval_corrected: Interval | None = None
+    """The same at the `level` of Holm's method: of a difference it leaves out zero just where one is shown. None where
+    so few values have none, and for answers that other intervals decide (equivalences, pooled ones)."""
     interval_fixed: Interval | None = None
     """Student's 95 % interval, for one look at this number of seeds."""
     over_images: OverImages | None = None
@@ -89,6 +92,12 @@ class Verdict:
     """Where the best epoch was picked on the test set, the answer for the mean over the last five, if it is another."""
     looks: str = ""
     """When it was looked at before, and what was said then; "" where this is the first time."""
+    noted: tuple[str, ...] = ()
+    """What people have noted on the runs."""
+    left_out: tuple[str, ...] = ()
+    """Runs of the arms that notes leave out, each with the reason and the day."""
+    with_left_out: "Verdict | None" = None
+    """Where runs are left out, the answer that they would take part in."""
     note: str = ""
     isolated_by: str = ""
     """The command for runs that differ in the factor alone."""

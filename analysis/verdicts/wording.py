@@ -1,6 +1,5 @@
 """Verdicts in words, the same in the terminal, the report and notebooks."""
 
-import html
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -38,13 +37,6 @@ class Answered:
     def is_out_of_reach(self) -> bool:
         """Whether none of the answers can be given, as too few of the arms were run or planned."""
         return all(v.out_of_reach for v in self.verdicts)
-
-
-class Verdicts(list[Verdict]):
-    """Verdicts that a notebook shows as a table."""
-
-    def _repr_html_(self) -> str:
-        return "".join(html_of(answered) for answered in by_question(self))
 
 
 def by_question(verdicts: Sequence[Verdict]) -> Iterator[Answered]:
@@ -130,6 +122,11 @@ def remarks(v: Verdict) -> Iterator[str]:
     yield from v.flags
     if v.last_epochs:
         yield f"over the last five epochs instead of the best one: {headline(v.last_epochs)}"
+    yield from v.noted
+    if v.left_out:
+        yield f"left out: {', '.join(v.left_out)}"
+    if v.with_left_out:
+        yield f"with them: {', '.join(filter(None, [answer(v.with_left_out), estimate(v.with_left_out)]))}"
     if v.looks:
         yield v.looks
     if v.isolated_by:
@@ -154,28 +151,6 @@ def what_would_settle(v: Verdict) -> str:
 def _about(seeds: int) -> str:
     """A number of seeds to one digit, since advice from the spread of few values is no better."""
     return str(seeds) if seeds < 10 else f"about {float(f'{seeds:.1g}'):,.0f}"
-
-
-def html_of(answered: Answered) -> str:
-    """A question with its answers, for a page or a notebook."""
-    rows = []
-    for v in answered.verdicts:
-        arms = f"{v.arm} against {v.baseline}" if v.baseline else v.arm
-        below = "".join(
-            f"<li>{html.escape(text)}</li>" for text in filter(None, [basis(v), *remarks(v), what_would_settle(v)])
-        )
-        command = f"<pre>{html.escape(v.needed.command)}</pre>" if v.needed and v.needed.command else ""
-        runs = ""
-        if v.runs:
-            runs = f"<details><summary>{len(v.runs)} runs</summary>{html.escape(', '.join(v.runs))}</details>"
-        rows.append(
-            f'<div class="verdict {v.answer}"><p><b class="answer">{html.escape(answer(v))}</b> '
-            f"<b>{html.escape(v.metric)}</b> {html.escape(estimate(v))} <span>{html.escape(arms)}</span></p>"
-            f"<ul>{below}</ul>{command}{runs}</div>"
-        )
-    note = next((v.note for v in answered.verdicts if v.note), "")
-    said = f'<p class="note">{html.escape(note)}</p>' if note else ""
-    return f"<section><h3>{html.escape(answered.text)}</h3>{said}{''.join(rows)}</section>"
 
 
 def _spoken_interval(v: Verdict, interval: Interval | None) -> str:

@@ -2,8 +2,10 @@
 
 import math
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Literal
 
+from raysweep.forecasts.known_costs import KnownCosts
 from raysweep.forecasts.rates import Shape
 from raysweep.messages import PlanError
 from raysweep.planning import PlannedRun
@@ -20,10 +22,11 @@ MARGIN = 0.15
 
 
 class PlannedCosts:
-    """The costs of a plan's runs on a device, computed once for all runs that share them."""
+    """The costs of a plan's runs on a device, computed once for all runs that share them, and kept in a cache."""
 
-    def __init__(self, device: Literal["cpu", "cuda"]) -> None:
+    def __init__(self, device: Literal["cpu", "cuda"], cache: Path) -> None:
         self._device: Literal["cpu", "cuda"] = device
+        self._kept = KnownCosts(cache, device)
         self._known: dict[tuple[Shape, str], Costs | None] = {}
 
     def of(self, run: PlannedRun) -> Costs | None:
@@ -45,16 +48,23 @@ class PlannedCosts:
         phases = costs.get("phases", ()) if costs else ()
         return {phase["phase"]: (phase["flops_forward"], phase["flops_train"]) for phase in phases}
 
+    def keep(self) -> None:
+        """Write what was worked out into the cache."""
+        self._kept.keep()
+
     def _worked_out(self, run: PlannedRun, config: Any) -> Costs | None:
-        """What the trainable says. Raises PlanError, which names the experiment, for a run that cannot be."""
-        try:
-            costs = load_trainable(run.experiment.trainable).cost(config, run.num_workers, self._device)
-        except PlanError:
-            raise
-        except ValueError as error:
-            raise PlanError(f"{run.experiment.name}: {error}") from None
-        if costs is None:
-            return None
+        """What the trainable says, and Ray's memory. Raises PlanError, which names the experiment, for a run that
+        cannot be."""
+        if (costs := self._kept.of(run, config)) is None:
+            try:
+                costs = load_trainable(run.experiment.trainable).cost(config, run.num_workers, self._device)
+            except PlanError:
+                raise
+            except ValueError as error:
+                raise PlanError(f"{run.experiment.name}: {error}") from None
+            if costs is None:
+                return None
+            self._kept.add(run, config, costs)
         more = RAY_BYTES if self._device == "cpu" else 0
         phases: Any = [{**phase, "memory_bytes": phase["memory_bytes"] + more} for phase in costs.get("phases", ())]
         return {**costs, "memory_bytes": costs["memory_bytes"] + more, "phases": phases}

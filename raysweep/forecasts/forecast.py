@@ -3,7 +3,7 @@
     seconds = setup + sum over phases (warm-up + once + epochs x (training + validation + checkpoint))
 
 The rates are those of finished runs of the same shape on this device ("measured"), of a calibration ("calibrated"), or
-follow from floating-point operations, at the speed of what has been rated ("rough", within a factor of two).
+follow from floating-point operations, at the speed of what has been rated or of a matrix product ("rough", see there).
 """
 
 import contextlib
@@ -16,22 +16,18 @@ from pathlib import Path
 from typing import Literal
 
 from raysweep.forecasts.rates import Rated, Rates, Shape, Share, all_cached, cached, from_records
+from raysweep.forecasts.rough import Flops, Speed, rough_rates, speed_of_rated
 from raysweep.ledger import FINISHED, Record
 from raysweep.planning import PlannedRun, usable_cpus
 from raysweep.trainable import Phase
 
 Basis = Literal["measured", "calibrated", "rough", "unknown"]
-Flops = Callable[[PlannedRun], Mapping[str, tuple[float, float]] | None]
-"""Returns the (forward, training) floating-point operations of a run for each image, by phase; None if unknown."""
-
 LEAST_SPREAD: Mapping[Basis, float] = {"measured": 0.05, "calibrated": 0.15}
 """The least relative standard deviation that is assumed of a predicted time, by its basis."""
-MOST_OTHERS = 20
-"""The speed of rough forecasts is taken from at most this many rated runs."""
 START_CPU_SECONDS = 5.0
 """Seconds of one core that the processes of a later trial take to start while a run trains (docs/log.md)."""
-ROUGH = 2.0
-"""The factor between a rough forecast and either end of its interval."""
+ROUGH, ROUGH_BY_PRODUCT = 2.0, 3.0
+"""The factor between a rough forecast and either end of its interval, by the speed of other runs or of a product."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,6 +52,8 @@ class Forecast:
     shape: Shape
     remaining: bool = False
     """Whether `seconds` counts only what is left after a checkpoint."""
+    by_product: bool = False
+    """Whether a rough one rests on a matrix product, and not on rates of other runs."""
 
 
 def forecasts(
@@ -66,25 +64,18 @@ def forecasts(
     *,
     error: float = 0.0,
     flops: Flops = lambda _: None,
+    product: Callable[[PlannedRun], Speed | None] = lambda _: None,
     position: Callable[[PlannedRun], tuple[str, int] | None] = lambda _: None,
 ) -> list[Forecast]:
     """The forecast of each run, in the given order.
 
     `share_of` says what a worker of a run computes on, `cache` is the folder in which calibrations are kept, `error` is
-    the relative standard deviation of past predictions (see `past`), and `position` says after which epoch of which
-    phase a run goes on.
+    the relative standard deviation of past predictions (see `past`), `product` returns the speed of a run by a matrix
+    product, for want of rates, and `position` says after which epoch of which phase a run goes on.
     """
     names = {share_of(run).device_name for run in runs}
     measured = {name: from_records(records, runs, name) for name in names}
-    bases: list[tuple[Basis, Rated | None]] = []
-    for run in runs:
-        shape, share = Shape.of(run), share_of(run)
-        known, calibrated = (
-            rated if rated and _fits(rated, run) else None
-            for rated in (measured[share.device_name].get(shape), cached(shape, share, cache))
-        )
-        basis: Basis = "measured" if known else "calibrated" if calibrated else "unknown"
-        bases.append((basis, known or calibrated))
+    bases = [_basis(run, measured[share_of(run).device_name], share_of(run), cache) for run in runs]
     mates = [(run, rates) for run, (_, rates) in zip(runs, bases, strict=True) if rates]
     unrated = len(mates) < len(runs)
     if unrated and not mates:
@@ -93,21 +84,31 @@ def forecasts(
             for share in {share_of(run) for run in runs}
             for mate in _others(runs, {**measured[share.device_name], **all_cached(share, cache)})
         ]
-    speed = _speed(mates[:MOST_OTHERS] if unrated else [], flops)
+    speed = speed_of_rated(mates, flops) if unrated else None
     return [
         _forecast(
             run,
             basis,
             rates,
-            speed,
+            None if rates else speed or product(run),
             flops,
             _usual_epochs(run, records),
             error,
             position(run),
             beside=_start_beside(run, share_of(run)) if len(runs) > share_of(run).at_once else 0.0,
+            rough=ROUGH if speed else ROUGH_BY_PRODUCT,
         )
         for run, (basis, rates) in zip(runs, bases, strict=True)
     ]
+
+
+def _basis(run: PlannedRun, measured: Mapping[Shape, Rated], share: Share, cache: Path) -> tuple[Basis, Rated | None]:
+    """The rates that are known of a run, and how; those of finished runs go before those of a calibration."""
+    shape = Shape.of(run)
+    known, calibrated = (
+        rated if rated and _fits(rated, run) else None for rated in (measured.get(shape), cached(shape, share, cache))
+    )
+    return "measured" if known else "calibrated" if calibrated else "unknown", known or calibrated
 
 
 def seconds_of(phases: Iterable[Phase], rates: Rates, epochs: Mapping[str, float]) -> float:
@@ -137,15 +138,16 @@ def _forecast(
     run: PlannedRun,
     basis: Basis,
     known: Rated | None,
-    speed: float | None,
+    speed: Speed | None,
     flops: Flops,
     usual: Mapping[str, float],
     error: float,
     at: tuple[str, int] | None,
     beside: float,
+    rough: float,
 ) -> Forecast:
     phases = list(run.facts.get("phases") or ())
-    rates = known.rates if known else _rough(phases, flops(run), speed)
+    rates = known.rates if known else rough_rates(phases, flops(run), speed)
     if not rates or not phases:
         return Forecast(basis="unknown", seconds_per_epoch={}, epochs={}, shape=Shape.of(run))
     basis = basis if known else "rough"
@@ -160,7 +162,7 @@ def _forecast(
         spread = max(known.spread, LEAST_SPREAD[basis], error)
         low, high = lowest / (1 + 2 * spread), highest * (1 + 2 * spread)
     else:
-        spread, low, high = math.log(ROUGH) / 2, lowest / ROUGH, highest * ROUGH
+        spread, low, high = math.log(rough) / 2, lowest / rough, highest * rough
     return Forecast(
         basis=basis,
         seconds=seconds,
@@ -172,6 +174,7 @@ def _forecast(
         epochs=epochs,
         shape=Shape.of(run),
         remaining=at is not None,
+        by_product=basis == "rough" and rough == ROUGH_BY_PRODUCT,
     )
 
 
@@ -238,29 +241,3 @@ def _others(runs: Sequence[PlannedRun], known: Mapping[Shape, Rated]) -> Iterato
             with contextlib.suppress(ValueError, TypeError):
                 config = dataclasses.replace(run.config, **{name: rated.config[name] for name in names})
                 yield dataclasses.replace(run, config=config, num_workers=shape.num_workers), rated
-
-
-def _speed(rated: Sequence[tuple[PlannedRun, Rated]], flops: Flops) -> float | None:
-    """The floating-point operations per second that rated runs reach in training, as a geometric mean."""
-    logs = []
-    for run, known in rated:
-        with contextlib.suppress(ValueError):  # data that are no more where they were
-            for phase, (_, training) in (flops(run) or {}).items():
-                rate = known.rates.get(f"{phase}_images_per_second")
-                if rate and training:
-                    logs.append(math.log(training * rate))
-    return math.exp(statistics.mean(logs)) if logs else None
-
-
-def _rough(
-    phases: Sequence[Phase], operations: Mapping[str, tuple[float, float]] | None, speed: float | None
-) -> dict[str, float]:
-    """The rates of phases with so many operations for each image, at a speed in operations per second."""
-    rates = {}
-    for phase in phases if operations and speed else ():
-        forward, training = (operations or {}).get(phase["phase"], (0.0, 0.0))
-        if not (forward and training and speed):
-            return {}
-        rates[f"{phase['phase']}_images_per_second"] = speed / training
-        rates[f"{phase['phase']}_validation_images_per_second"] = speed / forward
-    return rates

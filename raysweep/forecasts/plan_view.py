@@ -6,10 +6,13 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from rich.console import Console
+from rich.cells import cell_len
+from rich.console import Console, Group
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from raysweep.cache import cache_folder
 from raysweep.forecasts.calibration import calibrate
@@ -22,6 +25,9 @@ from raysweep.ledger import Ledger
 from raysweep.planning import PlannedRun, Resources, SweepSpec
 
 YEAR = 365.25 * 24 * 3600
+
+NAME = "experiment"
+"""The heading of the column whose texts may take several lines."""
 
 COLORS = {"none": "", "likely": "yellow", "certain": "red"}
 
@@ -70,7 +76,8 @@ def print_plan(
     console.print(plan_table(rows, console.width))
     for line in memory_lines(rows):
         console.print(line, style="yellow", markup=False, highlight=False)
-    for line in total_lines(rows, total, error, resources=resources, now=now or datetime.datetime.now()):
+    lines = total_lines(rows, total, error, resources=resources, now=now or datetime.datetime.now())
+    for line in itertools.chain(lines, rough_lines(rows)):
         console.print(line, markup=False, highlight=False)
 
 
@@ -80,12 +87,15 @@ class _Column:
     text: Callable[[Sequence[PlanRow]], str]
     """The cell's text for neighbouring runs of an experiment, which share a line."""
     least_width: int = 0
-    """The narrowest terminal, in characters, in which the column is shown."""
+    """The narrowest terminal, in characters, in which the column is shown; with 0 it is in any."""
     right: bool = True
 
 
-def plan_table(rows: Sequence[PlanRow], width: int) -> Table:
-    """One line for the neighbouring runs of an experiment that are in the same state, for a terminal of `width`."""
+def plan_table(rows: Sequence[PlanRow], width: int) -> Group:
+    """One line for the neighbouring runs of an experiment that are in the same state, for a terminal of `width`.
+
+    Below it stands which columns were left out. Nothing is cut: the names are broken where they alone are too long.
+    """
     table = Table(title="Plan", title_justify="left", pad_edge=False)
     parts = [
         list(part)
@@ -93,13 +103,31 @@ def plan_table(rows: Sequence[PlanRow], width: int) -> Table:
             rows, key=lambda row: (row.run.experiment, row.run.group, row.state, row.risk, row.forecast.seconds)
         )
     ]
-    columns = [c for c in COLUMNS if c.least_width <= width and any(map(c.text, parts))]
+    filled = [column for column in COLUMNS if any(map(column.text, parts))]
+    columns = _fitting(filled, parts, width)
     for column in columns:
-        table.add_column(column.heading, justify="right" if column.right else "left", overflow="ellipsis", no_wrap=True)
+        justify: Any = "right" if column.right else "left"
+        table.add_column(column.heading, justify=justify, overflow="fold", no_wrap=column.heading != NAME)
     for together in parts:
         style = COLORS.get(together[0].risk or "", "") or ("dim" if not together[0].to_do else "")
         table.add_row(*(escape(column.text(together)) for column in columns), style=style or None)
-    return table
+    left_out = ", ".join(column.heading for column in filled if column not in columns)
+    return Group(table, *[Text(f"left out for width: {left_out}; all in --json", style="dim")] * bool(left_out))
+
+
+def _fitting(columns: Sequence[_Column], parts: Sequence[Sequence[PlanRow]], width: int) -> list[_Column]:
+    """The columns for a terminal of this width: of those that do not fit, the ones for wider terminals go first."""
+    kept = [column for column in columns if column.least_width <= width]
+
+    def needed(column: _Column) -> int:
+        return max(cell_len(text) for text in (column.heading, *map(column.text, parts)))
+
+    while sum(map(needed, kept)) + 3 * len(kept) - 1 > width:
+        least = max(kept, key=lambda column: column.least_width)
+        if not least.least_width:
+            break
+        kept.remove(least)
+    return kept
 
 
 def memory_lines(rows: Sequence[PlanRow]) -> Iterator[str]:
@@ -112,6 +140,14 @@ def memory_lines(rows: Sequence[PlanRow]) -> Iterator[str]:
             needs = size(row.fact("memory_bytes"), "B")
             remedy = f"; would fit: {row.remedy}" if "=" in row.remedy else f"; {row.remedy}" if row.remedy else ""
             yield f"{row.run.experiment.name} {sure} to run out of memory ({needs} a worker){remedy}"
+
+
+def rough_lines(rows: Sequence[PlanRow]) -> Iterator[str]:
+    """What rough times rest on, where there are some."""
+    if any(row.forecast.by_product for row in rows):
+        yield "~ rough: from operations and a measured matrix product; --calibrate measures"
+    elif any(row.forecast.basis == "rough" for row in rows):
+        yield "~ rough: from operations, at the speed of other runs; --calibrate measures"
 
 
 def total_lines(
@@ -207,16 +243,16 @@ def _risk(rows: Sequence[PlanRow]) -> str:
 
 COLUMNS = (
     _Column(heading="prio", text=lambda rows: str(rows[0].run.experiment.priority), least_width=160),
-    _Column(heading="experiment", text=_name, right=False),
+    _Column(heading=NAME, text=_name, right=False),
     _Column(heading="group", text=lambda rows: rows[0].run.group, least_width=200, right=False),
     _Column(heading="seeds", text=_seeds, least_width=200, right=False),
     _Column(heading="workers", text=lambda rows: str(rows[0].run.num_workers), least_width=200),
     _Column(heading="state", text=lambda rows: rows[0].state, right=False),
     _Column(heading="output", text=_shape, least_width=200),
-    _Column(heading="params", text=_params),
+    _Column(heading="params", text=_params, least_width=2),
     _Column(heading="forward", text=_flops("flops_forward"), least_width=160),
     _Column(heading="FLOPs", text=_flops("flops_train"), least_width=120),
-    _Column(heading="memory", text=lambda rows: size(rows[0].fact("memory_bytes"), "B")),
+    _Column(heading="memory", text=lambda rows: size(rows[0].fact("memory_bytes"), "B"), least_width=1),
     _Column(heading="too much", text=_risk, least_width=160, right=False),
     _Column(heading="an epoch", text=_each, least_width=160),
     _Column(heading="time", text=_seconds),

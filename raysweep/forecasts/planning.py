@@ -13,6 +13,7 @@ from raysweep.forecasts.costs import PlannedCosts, Risk, memory_risk
 from raysweep.forecasts.forecast import Forecast, forecasts
 from raysweep.forecasts.machine import Machine
 from raysweep.forecasts.past import past_spread
+from raysweep.forecasts.rough import ProductSpeed
 from raysweep.forecasts.schedule import Total, Trial, total
 from raysweep.ledger import DIVERGED, FINISHED, Ledger
 from raysweep.planning import PlannedRun, in_bundles, relations
@@ -53,7 +54,7 @@ def plan_rows(runs: Sequence[PlannedRun], ledger: Ledger, machine: Machine) -> l
     """One for each run, in the given order. Raises UnreadableError where a record or a checkpoint cannot be read."""
     records = list(ledger.records())
     diverged = {record["run"] for record in records if record["status"] == DIVERGED}
-    costs = PlannedCosts(machine.device)
+    costs = PlannedCosts(machine.device, machine.cache)
     done = {record["key"] for record in records if record["status"] == FINISHED}
     todo = [run for run in runs if run.key not in done]
     for run in todo:
@@ -66,6 +67,7 @@ def plan_rows(runs: Sequence[PlannedRun], ledger: Ledger, machine: Machine) -> l
         machine.cache,
         error=past_spread(records),
         flops=costs.flops,
+        product=ProductSpeed(machine.share_of, machine.cache),
         position=lambda run: _position(run) if run.name in resumed else None,
     )
     rows = []
@@ -79,6 +81,7 @@ def plan_rows(runs: Sequence[PlannedRun], ledger: Ledger, machine: Machine) -> l
             state = "goes on"
         row = PlanRow(run=run, state=state, how=how, costs=cost, forecast=forecast, risk=risk, remedy=remedy)
         rows.append(row)
+    costs.keep()
     return rows
 
 
@@ -112,6 +115,7 @@ def plan_as_json(rows: Sequence[PlanRow]) -> list[dict[str, Any]]:
             "seconds_are": "remaining" if row.forecast.remaining else "whole",
             "seconds_per_epoch": dict(row.forecast.seconds_per_epoch) or None,
             "basis": row.forecast.basis,
+            "by_matrix_product": row.forecast.by_product,
             "memory_risk": row.risk,
             "remedy": row.remedy or None,
             "phases": _phases(row),

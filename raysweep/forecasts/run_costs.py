@@ -21,7 +21,7 @@ class RunCosts:
 
     def __init__(self, ledger: Ledger, machine: Machine) -> None:
         self._ledger, self._machine = ledger, machine
-        self._costs = PlannedCosts(machine.device)
+        self._costs = PlannedCosts(machine.device, machine.cache)
         self._operations: dict[str, float] = {}
 
     def __call__(self, runs: Sequence[PlannedRun]) -> dict[str, Cost]:
@@ -37,6 +37,7 @@ class RunCosts:
             error=past_spread(records),
             flops=self._costs.flops,
         )
+        self._costs.keep()
         taken = _taken(records)
         costs = {}
         for run, forecast in zip(runs, known, strict=True):

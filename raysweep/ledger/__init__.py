@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from raysweep.ledger.declarations import read_declaration, read_declarations, write_declarations
     from raysweep.ledger.documents import damage_of, read_document
     from raysweep.ledger.durable import make_folder, write_json
+    from raysweep.ledger.filters import FiltersError, read_filters
     from raysweep.ledger.inbox import Offer, answer, hold_or_offer, offers
     from raysweep.ledger.journal import add_entry, entries
     from raysweep.ledger.opening import load_results, open_ledger, open_to_watch, require_readable
@@ -46,6 +47,7 @@ __getattr__, __all__ = exporting(
         "declarations": ("read_declaration", "read_declarations", "write_declarations"),
         "documents": ("damage_of", "read_document"),
         "durable": ("make_folder", "write_json"),
+        "filters": ("FiltersError", "read_filters"),
         "inbox": ("Offer", "answer", "hold_or_offer", "offers"),
         "journal": ("add_entry", "entries"),
         "opening": ("load_results", "open_ledger", "open_to_watch", "require_readable"),

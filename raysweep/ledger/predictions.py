@@ -10,13 +10,12 @@ same. `metrics` names the results of the run that are the accuracy of these clas
 
 import hashlib
 import io
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from raysweep.ledger.arrays import arrays_of
 from raysweep.ledger.reading import read_file
 from raysweep.ledger.run_folders import safe_name
 from raysweep.ledger.store import Store
@@ -56,7 +55,7 @@ def keep_predictions(store: Store, run_name: str, file: Path, *, data: str, resu
     content = read_file(file)
     if content is None:
         return _kept_already(store, run_name, results)
-    arrays = _arrays(content, str(file))
+    arrays = arrays_of(content, str(file), PredictionsError)
     lacking = [name for name in ("classes", "labels", "metrics") if name not in arrays]
     if lacking:
         raise PredictionsError(f"{file} has no array {lacking[0]!r}")
@@ -80,7 +79,7 @@ def read_predictions(store: Store, run_name: str) -> Predictions | None:
     content = store.get(name)
     if content is None:
         return None
-    arrays = _arrays(content, name)
+    arrays = arrays_of(content, name, PredictionsError)
     if not {"classes", "images", "metrics"} <= arrays.keys():
         raise PredictionsError(f"{name} lacks an array")
     metrics = tuple(map(str, arrays["metrics"].ravel()))
@@ -90,7 +89,7 @@ def read_predictions(store: Store, run_name: str) -> Predictions | None:
 def read_labels(store: Store, images: str) -> "Classes":
     """The labels of test images, [n], by position. Raises as `read_predictions`, also where there are none."""
     name = _labels(images)
-    arrays = _arrays(store.get(name) or b"", name)
+    arrays = arrays_of(store.get(name) or b"", name, PredictionsError)
     if "labels" not in arrays:
         raise PredictionsError(f"{name} lacks an array")
     return _whole_numbers(arrays["labels"], name)
@@ -135,26 +134,6 @@ def _whole_numbers(values: "NDArray[Any]", where: str) -> "Classes":
     if values.min() < 0 or values.max() >= MOST_CLASSES:
         raise PredictionsError(f"{where}: classes are from 0 to {MOST_CLASSES - 1}")
     return values.astype(np.uint8 if values.max() < 2**8 else np.uint16)
-
-
-def _arrays(content: bytes, where: str) -> "dict[str, NDArray[Any]]":
-    """The arrays of an npz file. Raises PredictionsError where it is damaged."""
-    import numpy as np
-
-    try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as file:
-            return dict(file)
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        ValueError,
-        EOFError,
-        KeyError,
-        OSError,
-        TypeError,
-        NotImplementedError,
-    ) as error:
-        raise PredictionsError(f"{where} is damaged ({type(error).__name__})") from None
 
 
 def _npz(**arrays: Any) -> bytes:

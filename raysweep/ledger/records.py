@@ -2,7 +2,7 @@
 
     RESULTS/records/C-s42-1f2e3d4c.json      what a run was, whether it finished or failed, its results and curves
     RESULTS/attempts/C-s42-1f2e3d4c          a line for each time that it was started
-    RESULTS/runs/C-s42-1f2e3d4c/             its checkpoints (see `run_folders`)
+    RESULTS/runs/C-s42-1f2e3d4c/             its checkpoints and its filters (see `run_folders`, `filters`)
     RESULTS/predictions/                     the class that each run finds for each test image (see `predictions`)
     RESULTS/code/                            copies of the code that made the runs (see `code`)
     RESULTS/inbox/                           commands handed over to the sweep that holds the folder
@@ -12,6 +12,7 @@
     RESULTS/report.html                      the report, refreshed while a sweep runs (by analysis)
     RESULTS/plan.json, questions.json        what the last sweep set out to run, and why (see `plan`)
     RESULTS/looks.jsonl                      when somebody looked at the answers, and what was said (by analysis)
+    RESULTS/notes.jsonl                      what people noted on runs, and which they left out (by analysis)
     RESULTS/rounds.jsonl                     what sweeps that go on until they have answers chose to run (see `rounds`)
     RESULTS/families.json                    what families say of their results (see `declarations`)
     RESULTS/ray/                             Ray's own files; nothing is read from them

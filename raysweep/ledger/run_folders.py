@@ -3,6 +3,7 @@
 runs/RUN/best.pt, last.pt      a run's checkpoint; in an object store best.pt.1f2e..., last.pt.3d4c... (once it has
                                finished, best.pt alone)
 runs/RUN/checkpoint.json       in an object store, which objects they are: always such that were there together
+runs/RUN/filters.npz           what a finished run has left of its filters (see `filters`); it stays
 runs/RUN/stop                  asks the run to stop
 runs/RUN/pulse-0, stacks-0     what each worker says of itself (see `trainables.control`)
 """
@@ -24,6 +25,7 @@ from raysweep.ledger.sharing import open_all_to_group, open_to_group
 from raysweep.ledger.store import LedgerError, Store
 
 STOP = "stop"
+FILTERS = "filters.npz"
 LOOK_EVERY = 2.0
 """Seconds between two checks of what a worker has written."""
 ATTEMPTS = 5
@@ -208,6 +210,7 @@ class _Sharing:
             for name in (f"pulse-{self._rank}", f"stacks-{self._rank}"):
                 self._share_if_new(name)
             if self._rank == 0:
+                self._share_if_new(FILTERS)
                 self._share_checkpoint()
                 self._store.fetch(f"{self._name}/{STOP}")
 

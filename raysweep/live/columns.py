@@ -21,8 +21,8 @@ STYLES = {
     DROPPED: "dim",
 }
 GLYPHS = {STARTING: "○", TRAINING: "●", STOPPING: "◐", FINISHED: "✓", FAILED: "✗", DIVERGED: "✗", DROPPED: "-"}
-MAX_NAME_CUT = 8
-"""Trials' names are cut by up to this many characters to keep the last of the columns that may be left out."""
+NAME = "trial"
+"""The title of the column of names. Where they leave no room for the others, they stand in lines of their own."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,22 +62,22 @@ def columns_of(state: SweepState, now: float) -> list[Column]:
     has_accuracy = any(row.val_acc is not None for row in state.run_states)
     accuracy = [
         Column(title="val acc", short="acc", cell=lambda row: number(row.val_acc, ".2f"), right=True),
-        Column(title="best", cell=lambda row: number(row.best_acc, ".2f"), right=True, drop=3),
+        Column(title="best", cell=lambda row: number(row.best_acc, ".2f"), right=True, drop=4),
     ]
     loss = [Column(title="loss", cell=lambda row: number(row.train_loss, ".4f"), right=True)]
     return [
         Column(title="", cell=lambda row: (GLYPHS.get(row.state, " "), STYLES.get(row.state, ""))),
-        Column(title="group", cell=lambda row: (row.group, "" if row.state in ACTIVE else "dim"), drop=4),
-        Column(title="trial", cell=lambda row: (row.experiment, "dim" if row.state in (WAITING, DROPPED) else "")),
+        Column(title="group", cell=lambda row: (row.group, "" if row.state in ACTIVE else "dim"), drop=5),
+        Column(title=NAME, cell=lambda row: (row.experiment, "dim" if row.state in (WAITING, DROPPED) else "")),
         Column(
             title="seed", cell=lambda row: (str(row.seed), "dim" if row.state in (WAITING, DROPPED) else ""), right=True
         ),
         Column(title="phase", cell=_phase),
-        Column(title="", cell=lambda row: (_epochs_bar(row), "cyan"), drop=5),
+        Column(title="", cell=lambda row: (_epochs_bar(row), "cyan"), drop=6),
         *(accuracy if has_accuracy else loss),
-        Column(title="images/s", short="img/s", cell=lambda row: number(_rate(row), ",.0f"), right=True, drop=1),
-        Column(title="time left", cell=left),
-        Column(title="retries", cell=lambda row: (str(row.retries or ""), "yellow"), right=True, drop=2),
+        Column(title="images/s", short="img/s", cell=lambda row: number(_rate(row), ",.0f"), right=True, drop=2),
+        Column(title="time left", cell=left, drop=1),
+        Column(title="retries", cell=lambda row: (str(row.retries or ""), "yellow"), right=True, drop=3),
     ]
 
 
@@ -109,43 +109,35 @@ def _epochs_bar(row: RunState, width: int = 10) -> str:
 def layout(columns: list[Column], rows: Sequence[RunState], width: int) -> tuple[list[Column], list[int], int]:
     """The columns that fit into `width` characters, their widths, and the gap between two columns.
 
-    The gap is two characters, or one where the last columns do not fit otherwise. Empty columns are left out, and so is
-    the group if all rows have the same one. If the remaining columns do not fit, trials' names are cut.
+    The gap is two characters, or one where the columns do not fit otherwise. Empty columns are left out, and so is the
+    group if all rows have the same one. If the names leave no room for those that always stay, their column is left
+    out, too, and `draw_lines` puts each above its row.
     """
     if len({row.group for row in rows}) == 1:
         columns = [column for column in columns if column.title != "group"]
     texts = {id(column): [cell_len(column.cell(row)[0]) for row in rows] for column in columns}
-    columns = [column for column in columns if any(texts[id(column)])]
+    filled = [column for column in columns if any(texts[id(column)])]
 
-    def widths(gap: int) -> list[int]:
-        return [max(len(column.title_for(gap)), *texts[id(column)]) for column in columns]
+    def widths(kept: Sequence[Column], gap: int) -> list[int]:
+        return [max(len(column.title_for(gap)), *texts[id(column)]) for column in kept]
 
-    def needed(gap: int) -> int:
-        return sum(widths(gap)) + gap * (len(columns) - 1)
-
-    gap = 2
-    while needed(gap) > width and (droppable := [column for column in columns if column.drop]):
-        last = max(droppable, key=lambda column: column.drop)
-        if last.drop == 1:
-            gap = 1
-            if needed(gap) - width <= MAX_NAME_CUT:
+    for named in (filled, [column for column in filled if column.title != NAME]):
+        kept = list(named)
+        while True:
+            for gap in (2, 1):
+                fitted = widths(kept, gap)
+                if sum(fitted) + gap * (len(kept) - 1) <= width:
+                    return kept, fitted, gap
+            if not (droppable := [column for column in kept if column.drop]):
                 break
-        columns.remove(last)
-    fitted = widths(gap)
-    over = needed(gap) - width
-    if over > 0:
-        trial = next(i for i, column in enumerate(columns) if column.title == "trial")
-        fitted[trial] = max(8, fitted[trial] - over)
-    return columns, fitted, gap
+            kept.remove(max(droppable, key=lambda column: column.drop))
+    return kept, fitted, gap
 
 
 def draw_line(columns: Sequence[Column], widths: Sequence[int], gap: int, cells: Sequence[tuple[str, str]]) -> Text:
-    """Write cells side by side, and leave out the middle of a text that is too long for its column."""
+    """Write cells side by side."""
     drawn = Text(no_wrap=True, overflow="crop")
     for column, width, (text, style) in zip(columns, widths, cells, strict=True):
-        if cell_len(text) > width:
-            half = (width - 1) // 2
-            text = f"{text[: width - 1 - half]}…{text[len(text) - half :]}"
         space = " " * (width - cell_len(text))
         drawn.append(space * column.right)
         drawn.append(text, style=style)

@@ -1,6 +1,7 @@
 """Serves the report of a results folder to browsers on this machine, or at the other end of a tunnel, while it changes.
 
-Served are report.html, pages/, and tables/ and plots/ where there are some; nothing else of the folder is.
+Served are report.html, pages/ with their style and script, and tables/ and plots/ where there are some; nothing else of
+the folder is.
 """
 
 import contextlib
@@ -22,7 +23,9 @@ from raysweep.messages import PlanError, reason_of
 USUAL_PORT = 8321
 REPORT, LIVE = "report.html", "live"
 _NAME = r"[^/\\\0.][^/\\\0]*"
-SERVED = re.compile(rf"{REPORT}|pages/{_NAME}\.html|tables/{_NAME}\.(csv|md|tex|html)|plots/{_NAME}\.(png|svg|pdf)")
+SERVED = re.compile(
+    rf"{REPORT}|pages/({_NAME}\.html|page\.(css|js))|tables/{_NAME}\.(csv|md|tex|html)|plots/{_NAME}\.(png|svg|pdf)"
+)
 """The names of files that are served, as seen from the results folder."""
 SECTION = b'<section id="live"'
 """What a page holds that was written while a sweep was alive."""
@@ -30,6 +33,7 @@ TYPES = {
     **{".html": "text/html; charset=utf-8", ".csv": "text/csv; charset=utf-8", ".pdf": "application/pdf"},
     **{".md": "text/plain; charset=utf-8", ".tex": "text/plain; charset=utf-8"},
     **{".png": "image/png", ".svg": "image/svg+xml"},
+    **{".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8"},
 }
 SOON = (
     '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta http-equiv="refresh" content="10">'

@@ -11,7 +11,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
 from raysweep.ledger import DIVERGED, FAILED, FINISHED
-from raysweep.live.columns import STYLES, columns_of, draw_line, layout
+from raysweep.live.columns import NAME, STYLES, columns_of, draw_line, layout
 from raysweep.live.formatting import count_by_state, format_clock_time, format_duration, format_time_left
 from raysweep.live.state import (
     ACTIVE,
@@ -50,8 +50,8 @@ class Table:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Yield at most as many lines as fit above the line of the cursor."""
         state, now = self._state(), self._clock()
-        head = list(_head(state, now, options.max_width))
         notice = self._notice()
+        head = list(_head(state, now, options.max_width))[: max(1, console.size.height - 1 - bool(notice))]
         height = console.size.height - 1 - len(head) - bool(notice)
         yield from head
         if height >= ROOMY_HEIGHT:
@@ -71,29 +71,43 @@ def _head(state: SweepState, now: float, width: int) -> Iterator[Text]:
     title = f"{done} of {len(state.run_states)} run{'s' * (len(state.run_states) != 1)} done "
     yield Text.assemble((title, "bold"), _bar(state.run_states, width - len(title)))
     states = _states(n, before=f" ({n[DONE_BEFORE]} before)" if n[DONE_BEFORE] else "")
-    if cell_len(states.plain) > width:
+    if cell_len(SEPARATOR.join(map(str, states))) > width:
         states = _states(n, before="")
     if state.ended:
-        times = f"ended {format_clock_time(state.ended, now)} after {format_duration(state.ended - state.started)}"
+        times = [f"ended {format_clock_time(state.ended, now)} after {format_duration(state.ended - state.started)}"]
     else:
         left = format_time_left(state, now)
-        times = ", ".join(filter(None, [left, f"running for {format_duration(now - state.started)}"]))
-    gap = width - cell_len(states.plain) - len(times)
+        times = [*filter(None, [left]), f"running for {format_duration(now - state.started)}"]
+    gap = width - cell_len(SEPARATOR.join(map(str, states))) - cell_len(", ".join(times))
     if gap >= 3:
-        yield Text.assemble(states, " " * gap, times)
+        yield Text.assemble(Text(SEPARATOR).join(states), " " * gap, ", ".join(times))
     else:
-        states.truncate(width, overflow="ellipsis")
-        yield states
-        yield Text(times, no_wrap=True, overflow="ellipsis")
+        yield from _in_lines(states, SEPARATOR, width)
+        yield from _in_lines([Text(part) for time in times for part in time.split(", ")], ", ", width)
 
 
-def _states(n: Counter[str], *, before: str) -> Text:
+SEPARATOR = " · "
+
+
+def _in_lines(parts: Sequence[Text], separator: str, width: int) -> Iterator[Text]:
+    """The parts side by side, in as many lines as they need."""
+    line: list[Text] = []
+    for part in parts:
+        if line and cell_len(separator.join(map(str, [*line, part]))) > width:
+            yield Text(separator).join(line)
+            line = []
+        line.append(part)
+    last = Text(separator).join(line)
+    last.no_wrap, last.overflow = True, "crop"
+    yield last
+
+
+def _states(n: Counter[str], *, before: str) -> list[Text]:
     """How many runs there are in each state; `before` is put behind the number of finished ones."""
     labelled = [(name, n[name], name) for name in (TRAINING, STARTING, STOPPING, WAITING)]
     labelled += [(FINISHED, n[FINISHED] + n[DONE_BEFORE], f"{FINISHED}{before}"), (FAILED, n[FAILED], FAILED)]
     labelled += [(DIVERGED, n[DIVERGED], DIVERGED), (DROPPED, n[DROPPED], "not started")]
-    parts = [Text(f"{count} {label}", style=STYLES[name]) for name, count, label in labelled if count]
-    return Text(" · ").join(parts)
+    return [Text(f"{count} {label}", style=STYLES[name]) for name, count, label in labelled if count]
 
 
 def _bar(rows: Sequence[RunState], width: int) -> Text:
@@ -116,14 +130,21 @@ def _bar(rows: Sequence[RunState], width: int) -> Text:
 
 def _body(state: SweepState, now: float, width: int, height: int) -> Iterator[Text]:
     """The runs of most interest, those that ended first and waiting ones last, and how many others there are."""
+    known = columns_of(state, now)
     ended, active, coming = _choose_rows(state, height - 2)
     rows = [*ended, *active, *coming]
     if not rows or height < 3:
         return
-    columns, widths, gap = layout(columns_of(state, now), rows, width)
+    columns, widths, gap = layout(known, rows, width)
+    name = next(column for column in known if column.title == NAME)
+    if name_apart := name not in columns:
+        ended, active, coming = _choose_rows(state, (height - 2) // 2)
+        rows = [*ended, *active, *coming]
     titles = [(column.title_for(gap), "bold") for column in columns]
     yield draw_line(columns, widths, gap, titles)
     for row in rows:
+        if name_apart:
+            yield Text(*name.cell(row), no_wrap=True, overflow="crop")
         yield draw_line(columns, widths, gap, [column.cell(row) for column in columns])
         if text := error_of(row):
             yield Text(

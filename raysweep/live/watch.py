@@ -46,7 +46,8 @@ def watch_sweep(results: str | os.PathLike[str] = "results", *, follow: bool = T
         if not in_notebook and not (follow and seen.is_alive and can_redraw()):
             if isinstance(sys.stdout, io.TextIOWrapper):
                 sys.stdout.reconfigure(errors="replace")  # the locale may lack characters of the table
-            Console(width=None if os.isatty(1) else 160, height=HEIGHT).print(table)
+            known = os.isatty(1) or os.environ.get("COLUMNS", "").isdigit()
+            Console(width=None if known else 160, height=HEIGHT).print(table)
             seen.require_readable()
             return
         with (

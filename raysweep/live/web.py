@@ -22,10 +22,10 @@ from raysweep.messages import one_line
 HOST = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:[0-9]{1,5})?", re.IGNORECASE)
 """What a browser on this machine, or at the other end of a tunnel, sends as the name of the server."""
 NOTHING_ELSE = (
-    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
+    "default-src 'none'; style-src 'unsafe-inline' 'self'; img-src data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-WITH_SCRIPTS = f"{NOTHING_ELSE}; script-src 'unsafe-inline'; connect-src 'self'"
+WITH_SCRIPTS = f"{NOTHING_ELSE}; script-src 'unsafe-inline' 'self'; connect-src 'self'"
 """What a page may load and ask for: what stands in it and, if it has scripts, what this server has."""
 TEXT = "text/plain; charset=utf-8"
 

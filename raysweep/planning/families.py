@@ -2,11 +2,13 @@
 
 import ast
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+import textwrap
+from collections.abc import Callable, Container, Iterator, Sequence
 from pathlib import Path
+from shutil import get_terminal_size
 
-from raysweep.experiment import Family
-from raysweep.messages import PlanError
+from raysweep.experiment import Family, Group
+from raysweep.messages import PlanError, nearest
 from raysweep.modules import import_file
 from raysweep.paths import expanded
 from raysweep.planning.options import Options
@@ -47,16 +49,63 @@ def datasets_of(options: Options, families: Sequence[Family]) -> str:
     return "; ".join(f"of {' and '.join(names)}: {datasets}" for datasets, names in takes.items())
 
 
-def listed(families: Sequence[Family]) -> Iterator[str]:
-    """All groups and experiments, line by line."""
+def listed(families: Sequence[Family], groups: Sequence[str] = (), width: int | None = None) -> Iterator[str]:
+    """All groups and experiments, or the named groups and their experiments, line by line.
+
+    Lines have at most `width` characters, without it as many as the terminal has. Raises PlanError for an unknown
+    group.
+    """
+    width = width or get_terminal_size().columns
+    known = [group.name for family in families for group in family.groups]
+    for name in groups:
+        if name not in known:
+            raise PlanError(f"unknown group {name!r}{nearest(name, known)}")
     for family in families:
-        yield f"{family.name} (for {family.dataset})"
-        for group in family.groups:
-            yield f"  --group {group.name:16} {len(group.experiments):3} experiments: {group.why}"
-        yield "    priority, experiment, group, seeds"
-        for experiment in sorted(family.experiments, key=lambda e: e.priority):
-            home, seeds = family.group_of(experiment.name), len(experiment.seeds)
-            yield f"    {experiment.priority}  {experiment.name:26} {home:16} {seeds}  {experiment.why}"
+        shown = [group for group in family.groups if not groups or group.name in groups]
+        if shown:
+            yield f"{family.name} (for {family.dataset})"
+            yield from _listed_groups(shown, width)
+            members = {name for group in shown for name in group.experiments}
+            yield from _listed_experiments(family, members, width)
+
+
+def _listed_groups(groups: Sequence[Group], width: int) -> Iterator[str]:
+    longest = max(len(group.name) for group in groups)
+    for group in groups:
+        n = f"{len(group.experiments):3} experiment{'s' * (len(group.experiments) != 1)}{':' * bool(group.why)}"
+        yield from _with_reason(f"  --group {group.name:{longest}} {n:16} ", group.why, width)
+
+
+def _listed_experiments(family: Family, members: Container[str], width: int) -> Iterator[str]:
+    """A heading, then the experiments by priority, with what each is for."""
+    shown = sorted((e for e in family.experiments if e.name in members), key=lambda e: e.priority)
+    homes = [family.group_of(e.name) for e in shown]
+    several = len(set(homes)) > 1
+    rows = [("prio", "experiment", *["group"] * several, "seeds")]
+    rows += [
+        (str(e.priority), e.name, *[home] * several, str(len(e.seeds))) for e, home in zip(shown, homes, strict=True)
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for (priority, *names, seeds), why in zip(rows, ["", *(e.why for e in shown)], strict=True):
+        own = " ".join(f"{name:{longest}}" for name, longest in zip(names, widths[1:], strict=False))
+        yield from _with_reason(f"  {priority:>{widths[0]}} {own} {seeds:>{widths[-1]}}  ", why, width)
+
+
+def _with_reason(before: str, why: str, width: int) -> Iterator[str]:
+    """A line with a reason at its end; what does not fit stands below it, or all of it where there is little room."""
+    room = width - len(before)
+    below = width - len(BELOW)
+    lines = textwrap.wrap(why, room if room >= LEAST_ROOM else max(below, 1))
+    if room < LEAST_ROOM:
+        yield before.rstrip()
+        yield from (f"{BELOW}{line}" for line in lines)
+        return
+    yield f"{before}{lines[0] if lines else ''}".rstrip()
+    yield from (f"{' ' * len(before)}{line}" for line in lines[1:])
+
+
+BELOW, LEAST_ROOM = " " * 10, 24
+"""What stands before a reason in a line of its own, and the fewest characters that a reason needs beside a name."""
 
 
 def _require_usable(family: Family) -> None:

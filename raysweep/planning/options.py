@@ -71,7 +71,7 @@ class Options:
     """The options of one command; the text beside each field is its help. Fields stand in the order of the help."""
 
     help: bool = _switch("show this help, and stop")
-    list: bool = _switch("show all groups and experiments, and stop")
+    list: bool = _switch("show all groups and experiments, or those of --group, and stop")
     status: bool = _switch("show the sweep that runs in --results, until it ends, and stop")
 
     serve: bool = _switch("serve the report in --results to browsers on this machine, until Ctrl-C")

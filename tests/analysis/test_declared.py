@@ -201,7 +201,7 @@ def test_runs_of_two_families_in_one_folder_have_the_columns_of_both(tmp_path):
     ledger.write(record("C", 0, head_acc=60.0, final_acc=60.0))
     ledger.write({**record("mirror", 0, final_acc=94.0, train_seconds=3.9), "trainable": "trainables.airbench"})
     headings = [column.heading for column in summary_table(Results.read(ledger.folder)).columns]
-    assert headings == ["experiment", "n", "head", "accuracy", "seconds"]
+    assert headings == ["experiment", "n", "head_acc", "final_acc", "train_seconds"]
 
 
 def test_declarations_join_those_of_earlier_sweeps_and_survive_damage(tmp_path):

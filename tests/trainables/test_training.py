@@ -85,7 +85,7 @@ def test_the_saved_network_has_the_best_accuracy(two_phase):
         accuracy = 100 * (net(x).argmax(1) == test.labels).double().mean().item()
     assert accuracy == pytest.approx(reports[-1]["results"]["finetune_acc"])
     left = sorted(p.name for p in (ROOT / config.save_dir).iterdir())
-    assert left == ["best.pt", "last.pt", "predictions.npz", "results.json"]
+    assert left == ["best.pt", "filters.npz", "last.pt", "predictions.npz", "results.json"]
 
 
 def test_a_finished_run_repeats_its_result_without_training(two_phase):

@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from trainables.airbench.costs import cost
     from trainables.airbench.measuring import measure
     from trainables.airbench.network import AirbenchNet, make_net
-    from trainables.airbench.preflight import check, remedies
+    from trainables.airbench.preflight import check, reach, remedies
     from trainables.airbench.training import train
+    from trainables.matrix_product import matrix_product
 
 __all__ = [
     "ABLATIONS",
@@ -23,7 +24,9 @@ __all__ = [
     "command",
     "cost",
     "make_net",
+    "matrix_product",
     "measure",
+    "reach",
     "remedies",
     "train",
 ]
@@ -36,7 +39,9 @@ _HOME = {
     "command": "commandline",
     "cost": "costs",
     "make_net": "network",
+    "matrix_product": ".matrix_product",
     "measure": "measuring",
+    "reach": "preflight",
     "remedies": "preflight",
     "train": "training",
 }
@@ -45,4 +50,4 @@ _HOME = {
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+    return getattr(importlib.import_module(f".{_HOME[name]}", __name__), name)

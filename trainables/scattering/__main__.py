@@ -1,7 +1,7 @@
 """`python -m trainables.scattering` or `torchrun --nproc_per_node=N -m trainables.scattering`: one run, no Ray.
 
-It takes the flags of the original train.py, prints its progress and leaves best.pt, last.pt, results.json and
-predictions.npz in --save-dir.
+It takes the flags of the original train.py, prints its progress and leaves best.pt, last.pt, results.json,
+predictions.npz and filters.npz in --save-dir.
 """
 
 import sys

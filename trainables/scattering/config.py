@@ -111,7 +111,7 @@ class ScatteringConfig:
     workers: int | None = field(default=None, metadata=COSMETIC)
     """Threads of each worker that load images from folders; None: as many as torch computes with."""
     save_dir: str = field(default="runs", metadata=COSMETIC)
-    """Folder of the checkpoints best.pt and last.pt, of results.json and of predictions.npz."""
+    """Folder of the checkpoints best.pt and last.pt, of results.json, predictions.npz and filters.npz."""
     checkpoint_minutes: float = field(default=10.0, metadata=COSMETIC)
     """Minutes after which a checkpoint is written within an epoch as well; 0: after each step."""
     print_freq: int = field(default=50, metadata=COSMETIC)

@@ -25,6 +25,7 @@ from trainables.memory import keep_freed_memory
 from trainables.results import RESULTS, Report, read_results, save_results
 from trainables.scattering.config import ScatteringConfig
 from trainables.scattering.epoch_training import StopRequested
+from trainables.scattering.filter_pictures import save_filters
 from trainables.scattering.phase_training import PhaseTraining
 from trainables.scattering.phases import anchor
 from trainables.scattering.preflight import NUMERICS
@@ -83,6 +84,7 @@ def _finish(run: RunState) -> Report:
     report = {"event": "result", "results": results, "curves": run.curves}
     run.save_predictions()
     if run.workers.is_main:
+        save_filters(run.folder, run.net)
         save_results(run.folder, run.config, run.identity, report)
     run.workers.barrier()
     return report

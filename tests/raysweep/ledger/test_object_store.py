@@ -8,10 +8,12 @@ import sys
 import threading
 import time
 
+import numpy as np
 import pytest
 
 from raysweep.experiment import Question
 from raysweep.ledger import durable
+from raysweep.ledger.filters import read_filters
 from raysweep.ledger.object_store import DEAD
 from raysweep.ledger.opening import load_results, open_ledger, open_to_watch
 from raysweep.ledger.plan import read_questions, write_plan
@@ -186,6 +188,13 @@ def test_a_checkpoint_is_what_the_trainable_says_that_it_is(machines):
     with other.runs.at_work("C-s42-0", 0, **alone):
         there = {file.name: file.read_text() for file in other.runs.folder("C-s42-0").iterdir() if file.is_file()}
     assert there == {name: name for name in alone["checkpoint"]}
+
+
+def test_the_filters_of_a_run_are_read_from_anywhere(machines):
+    one, other = machines
+    with one.runs.at_work("C-s42-0", 0, **ALONE):
+        np.savez(one.runs.folder("C-s42-0") / "filters.npz", moved=[1.5])
+    assert read_filters(other.store, "C-s42-0")["moved"] == [1.5]
 
 
 def test_a_file_url_is_a_folder(tmp_path):

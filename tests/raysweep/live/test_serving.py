@@ -48,7 +48,7 @@ def folder(tmp_path):
     ):
         (folder / name).write_text(SECRET)
     (tmp_path / "outside.html").write_text(SECRET)
-    for name in ("pages/a-s0-1.html", "tables/summary.csv", "plots/effects.svg"):
+    for name in ("pages/a-s0-1.html", "pages/page.css", "pages/page.js", "tables/summary.csv", "plots/effects.svg"):
         (folder / name).write_text(name)
     (folder / "report.html").write_text(PAGE)
     for name, hours in (("records", 2), ("plan.json", 2), ("report.html", 1)):
@@ -113,6 +113,8 @@ def test_whoever_comes_with_the_token_gets_a_cookie_and_with_it_the_pages(browse
     assert browser.ask("/", headers=mine)[2] == PAGE.encode()
     assert browser.ask("/report.html", headers=mine)[2] == PAGE.encode()
     assert browser.ask("/pages/a-s0-1.html", headers=mine)[2] == b"pages/a-s0-1.html"
+    assert browser.ask("/pages/page.css", headers=mine)[1]["content-type"].startswith("text/css")
+    assert browser.ask("/pages/page.js", headers=mine)[1]["content-type"].startswith("text/javascript")
     assert browser.ask("/tables/summary.csv", headers=mine)[1]["content-type"].startswith("text/csv")
     assert browser.ask("/plots/effects.svg", headers=mine)[1]["content-type"] == "image/svg+xml"
 

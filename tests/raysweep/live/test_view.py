@@ -136,6 +136,22 @@ def test_at_80_columns_names_progress_and_intervals_are_whole():
     assert sum("waiting" in line for line in lines[3:]) >= 2
 
 
+@pytest.mark.parametrize("width", [40, 60, 80, 120])
+def test_no_cell_is_cut_and_names_that_leave_no_room_stand_above_their_row(width):
+    state = sweep()
+    for name in (LONG, "2b_prelu_L8_rand_kernel_size=7_e100_s100"):
+        rows = [replace(one, experiment=name, error="") for one in state.run_states]
+        lines = drawn(replace(state, run_states=rows), width, 40)
+        shown = [line for line in lines if not line.startswith("  ")]
+        assert not any("…" in line for line in shown)
+        training = [line for line in shown if line.startswith("●")]
+        assert training
+        assert all("finetune 12/100" in line and " 61.20" in line for line in training)
+        assert sum(name in line for line in shown) >= len(training)
+        if width == 40:
+            assert shown[shown.index(training[0]) - 1].strip() == name
+
+
 def test_urgent_runs_come_next():
     state = sweep()
     rows = [replace(one, urgent=True) if one.seed == 250 else one for one in state.run_states]

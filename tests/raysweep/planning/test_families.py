@@ -6,7 +6,7 @@ import pytest
 
 import run_sweep
 from raysweep import modules
-from raysweep.planning.families import datasets_of
+from raysweep.planning.families import datasets_of, listed
 from raysweep.planning.options import Options
 from search_spaces import families
 from tests.conftest import ROOT
@@ -133,6 +133,40 @@ def test_wrong_input_for_a_family_of_ones_own_is_one_line(capsys, space, tmp_pat
 def test_the_family_of_a_file_is_listed_alone(capsys, space):
     assert run_sweep.main(["--space", space(TEXT), "--list"]) == 0
     assert capsys.readouterr().out.splitlines()[0] == "own (for numbers)"
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_the_list_fits_the_terminal_and_loses_no_word(width):
+    lines = list(listed(families(), width=width))
+    assert max(map(len, lines)) <= width
+    words = " ".join(" ".join(lines).split())
+    for family in families():
+        for experiment in family.experiments:
+            assert f" {experiment.name} " in f"{words} "
+            assert experiment.why in words
+        for group in family.groups:
+            assert f"--group {group.name} " in words
+            assert group.why in words
+
+
+def test_the_list_and_the_help_fit_80_columns_where_there_is_no_terminal(capsys, monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    monkeypatch.setattr("os.get_terminal_size", lambda *_: (_ for _ in ()).throw(OSError))
+    for args in (["--list"], ["--help"], ["--list", "--group", "airbench-open"]):
+        assert run_sweep.main(args) == 0
+        assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
+    assert run_sweep.main(["--help"]) == 0
+    examples = capsys.readouterr().out
+    assert "--group all" in examples
+    assert "--grid n_blocks=2,3 L=4,8" in examples
+
+
+def test_a_named_group_is_listed_alone(capsys):
+    assert run_sweep.main(["--list", "--group", "depth"]) == 0
+    printed = capsys.readouterr().out
+    assert [line.split()[1] for line in printed.splitlines() if line.split()[0].isdigit()] == ["C", "A", "B"]
+    assert "airbench" not in printed
+    assert refused(capsys, "--list", "--group", "dept") == "unknown group 'dept'; did you mean 'depth'?"
 
 
 def test_the_help_says_which_data_the_chosen_family_takes(space):

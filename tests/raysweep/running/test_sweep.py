@@ -90,7 +90,7 @@ def test_of_a_finished_run_the_best_checkpoint_is_kept(sweep):
     runs = sorted((folder / "runs").iterdir())
     assert len(runs) == 2
     for run in runs:
-        assert sorted(file.name for file in run.iterdir()) == ["best.pt", "results.json"]
+        assert sorted(file.name for file in run.iterdir()) == ["best.pt", "filters.npz", "results.json"]
         assert ScatteringNet.load(run)(torch.zeros(1, 3, 32, 32)).shape == (1, 10)
         assert ScatteringNet.load(run).config.n_blocks == 3
 
