@@ -115,6 +115,7 @@ FLAGS = {
         "num_workers": WHOLE,
         "slots": WHOLE,
         "max_seeds": WHOLE,
+        "port": WHOLE,
         "gpus_per_worker": REAL,
         "budget_hours": (*REAL, "96gpu"),
     },

@@ -52,7 +52,7 @@ def test_the_report_shows_the_results_and_what_runs_and_nobody_has_looked(tmp_pa
     assert "two of three" in page
     assert "data:image/png;base64," in page
     assert "2 runs (2 finished)" in page
-    assert {file.name for file in folder.iterdir()} - {file.name for file in WRITTEN.iterdir()} == {"report.html"}
+    assert {file.name for file in folder.iterdir()} - {file.name for file in WRITTEN.iterdir()} == {"report.html", "pages"}
 
 
 def test_between_two_results_only_the_live_section_is_replaced(results, made):
