@@ -73,9 +73,9 @@ def _written(
     live: str,
 ) -> Path:
     suspicions = suspicious_runs(results)
-    write_run_pages(results, answers, suspicions, folder)
     page = folder / "report.html"
     write_if_changed(page, html_report(results, answers, tables, plots, suspicions, live))
+    write_run_pages(results, answers, suspicions, folder)  # last, as there may be thousands
     return page
 
 
