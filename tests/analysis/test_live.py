@@ -12,7 +12,7 @@ import pytest
 
 from analysis.report import live
 from analysis.report.live import refresh
-from raysweep.ledger import LedgerError, last_change
+from raysweep.ledger import LedgerError, keep_code, last_change, open_ledger
 from tests.conftest import ROOT
 
 WRITTEN = ROOT / "tests" / "data" / "results_of_7efbacf"
@@ -52,7 +52,10 @@ def test_the_report_shows_the_results_and_what_runs_and_nobody_has_looked(tmp_pa
     assert "two of three" in page
     assert "data:image/png;base64," in page
     assert "2 runs (2 finished)" in page
-    assert {file.name for file in folder.iterdir()} - {file.name for file in WRITTEN.iterdir()} == {"report.html", "pages"}
+    assert {file.name for file in folder.iterdir()} - {file.name for file in WRITTEN.iterdir()} == {
+        "report.html",
+        "pages",
+    }
 
 
 def test_between_two_results_only_the_live_section_is_replaced(results, made):
@@ -137,3 +140,17 @@ def test_a_failure_is_one_line(tmp_path):
     assert ran.returncode == 1
     assert ran.stderr.startswith("error: ")
     assert ran.stderr.count("\n") == 1
+
+
+def test_a_copy_of_the_code_which_sweeps_run_from_makes_the_report(tmp_path):
+    results = tmp_path / "results"
+    shutil.copytree(WRITTEN, results)
+    store = open_ledger(tmp_path / "elsewhere").store
+    code = keep_code(store, None)
+    command = [sys.executable, "-m", "analysis.report.live", str(results)]
+    made = subprocess.run(
+        command, cwd=code.folder, env={**os.environ, "PYTHONPATH": str(code.folder)}, capture_output=True
+    )
+    assert (made.returncode, made.stderr) == (0, b"")
+    assert "Provenance" in (results / "report.html").read_text()
+    assert (results / "pages" / "page.js").is_file()
