@@ -139,7 +139,7 @@ def _ended_early(runs: pd.DataFrame, neighbours: Neighbours) -> Iterator[tuple[A
 
 
 def _usual(lengths: Sequence[Mapping[str, int]], phase: str) -> float:
-    """The median length of a phase; 0 where two others or more do not have it."""
+    """The median length of a phase; 0 where fewer than two others have it."""
     found = [known[phase] for known in lengths if known.get(phase)]
     return float(median(found)) if len(found) >= FEWEST_BESIDE else 0.0
 

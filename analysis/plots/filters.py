@@ -108,20 +108,21 @@ def _figure(setting: Setting, shown: ShownRun) -> Figure:
     arrays = shown.arrays
     before, after = (_on_own_channel(arrays, when) for when in ("before", "after"))
     blocks = [i for i in range(2, 15) if len(arrays.get(f"block{i}_psi_shown", ()))]
-    across = min(MOST_ACROSS, len(before))
+    parts = PARTS if len(before) else ()  # of very large filters the file holds no pictures
+    across = min(MOST_ACROSS, len(before)) or MOST_ACROSS
     rows = -(-len(before) // across)
     width = max(8.0, 0.42 * across + 1.6)
     picture = 0.42 * 2 * rows * (width - 1.6) / (0.42 * across) + 0.4
-    ratios = [picture] * len(PARTS) + [2.8] + [2.0] * len(blocks)
+    ratios = [picture] * len(parts) + [2.8] + [2.0] * len(blocks)
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(width, sum(ratios) + 0.9), layout="constrained")
-        axes = list(figure.subplots(len(ratios), 1, gridspec_kw={"height_ratios": ratios}))
-        pictures = [[part(psi) for psi in (before, after)] for part in (np.real, np.imag, spectrum)]
-        for ax, name, (first, second) in zip(axes, PARTS, pictures, strict=False):
+        axes = list(figure.subplots(len(ratios), 1, squeeze=False, gridspec_kw={"height_ratios": ratios}).flat)
+        pictures = [[part(psi) for psi in (before, after)] for part in (np.real, np.imag, spectrum) if parts]
+        for ax, name, (first, second) in zip(axes, parts, pictures, strict=False):
             _mosaic(ax, [("before", first), ("after", second)], across, signed=name != "spectrum")
             ax.set_title(f"Block 1, psi: {name}", loc="left", fontsize=9)
-        _movements(axes[len(PARTS)], arrays)
-        for ax, i in zip(axes[len(PARTS) + 1 :], blocks, strict=True):
+        _movements(axes[len(parts)], arrays)
+        for ax, i in zip(axes[len(parts) + 1 :], blocks, strict=True):
             _most_and_least(ax, arrays, i)
         moved, norm = (float(np.sqrt((arrays[name] ** 2).sum())) for name in ("moved", "norm"))
         said = f"all parameters of the blocks moved by {moved / norm if norm else 0.0:.3f} of their norm"
@@ -172,7 +173,7 @@ def _movements(ax: Axes, arrays: "Arrays") -> None:
                 continue
             style = {**look(drawn), "marker": "o" if len(moved) == 1 else None}
             x = np.linspace(0, 100, len(moved)) if len(moved) > 1 else [50.0]
-            ax.plot(x, np.sort(moved)[::-1], label=f"block {i}, {len(moved):,} {name}", **style)
+            ax.plot(x, np.sort(moved)[::-1], label=f"block {i}, {int(arrays[f'block{i}_{name}_n']):,} {name}", **style)
             drawn += 1
     ax.set_ylim(bottom=0.0)
     ax.set_xlabel("filters by how far they moved, %")
@@ -184,11 +185,10 @@ def _movements(ax: Axes, arrays: "Arrays") -> None:
 def _most_and_least(ax: Axes, arrays: "Arrays", block: int) -> None:
     """Real and imaginary parts of the most and the least moved filters of a deeper block."""
     before, after = (arrays[f"block{block}_psi_{when}"] for when in ("before", "after"))
-    moved = np.sort(arrays[f"block{block}_psi_moved"])[::-1]
     parts = [("before, re", before.real), ("after, re", after.real), ("before, im", before.imag)]
     _mosaic(ax, [*parts, ("after, im", after.imag)], len(before), signed=True)
     half = (len(before) + 1) // 2
-    told = [*moved[:half], *moved[len(moved) - (len(before) - half) :]]
+    told = arrays[f"block{block}_psi_moved_shown"]
     step = before.shape[-1] + max(1, before.shape[-1] // 8)
     places = [column * step + before.shape[-1] / 2 for column in range(len(before))]
     ax.set_xticks(places, labels=[f"{value:.3g}" for value in told], fontsize=7)

@@ -59,7 +59,11 @@ def confusions(arms: Sequence[ArmOnImages], comparisons: Sequence[Comparison]) -
                 else:
                     _largest_confusions(axes[row], compared, sides)
             n = _n(shown)
-            what = "rows: true class; columns: found class; % of the class" if few else f"the {LARGEST} largest of each"
+            what = (
+                "rows: true class; columns: found class; % of the class"
+                if few
+                else f"the {LARGEST} largest of either arm"
+            )
             head(figure, "Confusion of classes", f"{', '.join(_settings(shown))}; {n}; mean over seeds; {what}", told)
         limited = "" if few else f" Of more than {FEW_CLASSES} classes the {LARGEST} largest confusions of either arm."
         yield Plot(

@@ -182,7 +182,7 @@ def filter_change(setting: Setting, name: str) -> Plot | None:
         for ax, shown in zip(axes, parts, strict=True):
             for i, arch in enumerate(shown):
                 runs, style = points[arch], look(i)
-                area = 12 + 60 * runs["train_size"].clip(upper=1.0).astype(float)
+                area = 12 + 60 * runs["train_size"].astype(float) / sizes[-1]
                 dots = {"color": style["color"], "marker": style["marker"], "alpha": 0.65, "linewidth": 0}
                 x, y = metric_of(runs, "filter_delta_relative"), metric_of(runs, "finetune_gain")
                 ax.scatter(x, y, s=area, label=arch, **dots)

@@ -33,7 +33,12 @@ def refresh(location: str, live: str = "") -> Path:
     page, changed = ledger.folder / PAGE, last_change(ledger.folder)
     may_change_unseen = time.time_ns() - changed < JUST_NOW
     if not _replace_section(ledger, page, changed, live.encode(errors="replace")):
-        _write_page(ledger, live)
+        try:
+            _write_page(ledger, live)
+        except BaseException:  # the next refresh makes the pages of runs that lack
+            if page.exists():
+                os.utime(page, ns=(0, 0))
+            raise
         os.utime(page, ns=(changed - may_change_unseen,) * 2)
     return page
 

@@ -50,6 +50,8 @@ def markdown_report(
         lines += [out_of_reach(absent), ""]
     lines += [text for line in footnotes(answers) for text in (line, "")]
     lines += ["## Tables", "", *(table.markdown() for table in tables if 0 < table.n_shown <= MOST_ROWS)]
+    if long := [f"tables/{table.name}.csv ({table.n_shown:,} rows)" for table in tables if table.n_shown > MOST_ROWS]:
+        lines += [f"Longer ones: {', '.join(long)}.", ""]
     lines += ["## Plots", ""]
     for plot in plots:
         lines += [f"![{plot.title}](plots/{plot.name}.png)", "", plot.caption, ""]

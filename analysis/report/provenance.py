@@ -2,10 +2,11 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 
 import pandas as pd
 
+from analysis.citing import software
 from analysis.numbers import count
 from analysis.reading.results import Results, searched
 from analysis.verdicts.verdict import OPEN, Verdict
@@ -59,14 +60,7 @@ def provenance(results: Results) -> Iterator[tuple[str, str]]:
     hashes = [asked.hash for asked in results.questions]
     if hashes:
         yield "questions", f"{len(hashes)} written down: {', '.join(hashes[:4])}{', ...' * (len(hashes) > 4)}"
-    yield "analysis", f"raysweep {_own_version()}, scipy {version('scipy')}, pandas {pd.__version__}"
-
-
-def _own_version() -> str:
-    try:
-        return version("raysweep")
-    except PackageNotFoundError:  # run from a checkout that nobody installed
-        return "of a checkout"
+    yield "analysis", f"raysweep {software()[1]}, scipy {version('scipy')}, pandas {pd.__version__}"
 
 
 def _ended(ended: pd.DataFrame) -> Iterator[str]:

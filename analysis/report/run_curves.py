@@ -43,7 +43,10 @@ def _figure(name: str, unit: str, own: Mapping[str, Any], others: Sequence[tuple
     ]
     series.append({"label": name, "color": COLOUR, "points": points})
     chart = {"title": f"{name} by epoch", "x": "epoch", "y": unit, "series": series, "marks": marks}
-    told = [*(["grey: other seeds"] * (len(series) > 1)), *(["dotted: the next phase begins"] * bool(marks))]
+    told = [
+        *([f"grey: {len(series) - 1} other seeds"] * (len(series) > 1)),
+        *(["dotted: the next phase begins"] * bool(marks)),
+    ]
     caption = f"{name} ({'; '.join(told)})" if told else name
     data = html.escape(json.dumps(chart, separators=(",", ":"), allow_nan=False))
     return f'<figure class="chart" data-chart="{data}"><figcaption>{html.escape(caption)}</figcaption></figure>'
@@ -59,12 +62,13 @@ def points_of(curves: Mapping[str, Any], name: str) -> tuple[Points, list[float]
         values = [point.get(name) for point in curve]
         if any(value is not None for value in values):
             marks += [done + 0.5] * bool(points)
-            points += [[done + i + 1, _rounded(value)] for i, value in enumerate(values)]
+            points += [[done + i + 1, rounded(value)] for i, value in enumerate(values)]
         done += len(curve)
     return points, marks
 
 
-def _rounded(value: Any) -> float | None:
+def rounded(value: Any) -> float | None:
+    """A finite number with six digits, which JSON can hold; else None."""
     known = isinstance(value, int | float) and math.isfinite(value)
     return float(f"{value:.6g}") if known else None
 

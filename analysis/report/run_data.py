@@ -1,7 +1,6 @@
 """All runs as data in the page: what its table of every run, the way from a number to its runs, and the comparison of
 any two of them are made of."""
 
-import html
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -98,5 +97,5 @@ def runs_section(results: Results) -> str:
         '<label>one <input list="arms" id="compare-one" autocomplete="off"></label> '
         '<label>the other <input list="arms" id="compare-other" autocomplete="off"></label></p>'
         f'<datalist id="arms"></datalist><div id="differences" aria-live="polite"></div></details>'
-        f"<noscript>{html.escape('All runs stand in tables/results.csv.')}</noscript>"
+        "<noscript>python -m analysis RESULTS --out DIR leaves all runs in tables/results.csv.</noscript>"
     )

@@ -4,7 +4,7 @@ import html
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -50,28 +50,48 @@ class _Context:
     """What the pages of a setting have in common."""
 
     location: str
-    arms: Mapping[str, Sequence[Run]]
-    """The finished runs of each experiment, by seed."""
-    beside: Mapping[str, Sequence[Neighbour]]
-    """The neighbours of each experiment."""
-    answers: Mapping[str, Sequence[Verdict]]
-    """The answers that a run takes part in, by its name."""
-    reasons: Mapping[str, str]
-    """Why to look at a run twice, by its name."""
     config: set[str]
-    cosmetic: set[str]
+    """The columns that are fields of configurations."""
+    cosmetic: set[str] = field(default_factory=set)
+    """Those of them that cannot have changed the numbers."""
+    arms: Mapping[str, Sequence[Run]] = field(default_factory=dict)
+    """The finished runs of each experiment, by seed."""
+    beside: Mapping[str, Sequence[Neighbour]] = field(default_factory=dict)
+    """The neighbours of each experiment."""
+    answers: dict[str, list[Verdict]] = field(default_factory=dict)
+    """The answers that a run takes part in, by its name."""
+    notes: dict[str, list[str]] = field(default_factory=dict)
+    """What people noted on a run, by its name."""
+    reasons: dict[str, str] = field(default_factory=dict)
+    """Why to look at a run twice, by its name."""
 
 
 def write_run_pages(results: Results, answers: Sequence[Verdict], suspicions: Sequence[Suspicion], folder: Path) -> int:
     """Write FOLDER/pages/RUN.html of each run that has ended, beside FOLDER/report.html. Returns how many have changed;
     the files of others are left as they are."""
     pages = folder / PAGES
-    taking_part: dict[str, list[Verdict]] = {}
+    known = _Context(location=results.location, config=set(results.config))
     for v in answers:
         for name in v.runs:
-            taking_part.setdefault(name, []).append(v)
-    reasons = {s.run: s.reason for s in suspicions}
-    changed = 0
+            known.answers.setdefault(name, []).append(v)
+    for note in results.notes:
+        known.notes.setdefault(note.run, []).append(str(note))
+    known.reasons |= {s.run: s.reason for s in suspicions}
+    changed = sum(
+        write_if_changed(pages / page_file(run["run"]), _page(run, context))
+        for rows, context in _parts(results, known)
+        for run in _runs(rows)
+    )
+    if len(results.frame):
+        write_if_changed(pages / "page.css", style())
+        write_if_changed(pages / "page.js", script())
+    return changed
+
+
+def _parts(results: Results, known: _Context) -> Iterator[tuple[pd.DataFrame, _Context]]:
+    """The runs of each setting with what they have in common; then those of none, such as the older one of a seed that
+    is there twice, and those that notes leave out."""
+    apart = results.frame if results.excluded is None else pd.concat([results.frame, results.excluded])
     for setting in results.settings:
         rows = pd.concat([setting.runs, setting.ended])
         if rows.empty:
@@ -80,21 +100,11 @@ def write_run_pages(results: Results, answers: Sequence[Verdict], suspicions: Se
         for run in _runs(setting.runs):
             arms.setdefault(str(run["experiment"]), []).append(run)
         neighbours = Neighbours.of(setting)
-        context = _Context(
-            location=results.location,
-            arms=arms,
-            beside={name: list(neighbours.beside(name)) for name in arms},
-            answers=taking_part,
-            reasons=reasons,
-            config=set(results.config),
-            cosmetic=without_effect(rows),
-        )
-        for run in _runs(rows):
-            changed += write_if_changed(pages / page_file(run["run"]), _page(run, context))
-    if changed:
-        write_if_changed(pages / "page.css", style())
-        write_if_changed(pages / "page.js", script())
-    return changed
+        beside = {name: list(neighbours.beside(name)) for name in arms}
+        yield rows, replace(known, arms=arms, beside=beside, cosmetic=without_effect(rows))
+        apart = apart[~apart["run"].isin(rows["run"])]
+    if len(apart):
+        yield apart, replace(known, cosmetic=without_effect(apart))
 
 
 def _runs(rows: pd.DataFrame) -> list[Run]:
@@ -113,9 +123,9 @@ def _page(run: Run, context: _Context) -> str:
     return template("run").substitute(
         title=html.escape(f"{run['experiment']}{seed}"),
         location=html.escape(context.location),
-        report="../report.html",
         overview=html.escape(_overview(run)),
         error=f'<ul class="notices"><li>{html.escape(error)}</li></ul>' if error else "",
+        notes="".join(f"<li>{html.escape(note)}</li>" for note in context.notes.get(run["run"], ())),
         suspicious=f'<ul class="notices"><li>to look at twice: {html.escape(reason)}</li></ul>' if reason else "",
         results=_facts(parts["results"], context) or "<p>It has none.</p>",
         curves=curves_html(run, context.arms.get(str(run["experiment"]), ())),
@@ -209,10 +219,14 @@ def _again(run: Run) -> str:
 
 
 def _files(run: Run, location: str) -> Iterator[tuple[str, str]]:
-    """Where its record and its checkpoint lie."""
+    """Where its record, its attempts and its checkpoint lie; those of a run that was trained under another name."""
+    trained = run["same_as"] if isinstance(run.get("same_as"), str) else run["run"]
     yield "record", f"{location}/records/{run['run']}.json"
-    if not run.get("imported") or is_missing(run.get("imported")):
-        yield "checkpoint", f"{location}/runs/{run['run']}/best.pt"
+    if trained != run["run"]:
+        yield "trained as", trained
+    if is_missing(run.get("imported")):
+        yield "attempts", f"{location}/attempts/{trained}"
+        yield "checkpoints", f"{location}/runs/{trained}"
 
 
 def _story(run: Run) -> Iterator[tuple[str, Any]]:

@@ -9,6 +9,7 @@ from analysis.plots.curve_series import CurveSeries, Points, curve_series
 from analysis.plots.curves import curve_panels, phases_of
 from analysis.plots.style import COLORS
 from analysis.reading.results import Setting
+from analysis.report.run_curves import rounded
 
 MOST_POINTS = 100_000
 """Points of a setting beyond which the page has no single seeds, but their means alone."""
@@ -59,5 +60,5 @@ def _points(points: Points, one: CurveSeries) -> list[list[float | None]]:
     for part in phases_of(points, one.boundaries):
         if found and part:
             found.append([part[0][0], None])
-        found += [[x, float(f"{y:.5g}")] for x, y in part]
+        found += [[x, rounded(y)] for x, y in part]
     return found

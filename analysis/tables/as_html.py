@@ -28,7 +28,8 @@ def as_html(
     head = "".join(f"<th{_side(c)}>{html.escape(c.heading)}</th>" for c in columns)
     body = "".join(_row(columns, row, used, pages) for row, used in zip(rows, runs, strict=True))
     below = f'<p class="note">{html.escape(note)}</p>' if note else ""
-    element = f'<table class="data" data-name="{name}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+    parts = f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
+    element = f'<table class="data" data-name="{html.escape(name)}">{parts}</table>'
     return f'<div class="table">{element}</div>{below}'
 
 

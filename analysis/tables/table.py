@@ -103,7 +103,11 @@ class Table:
         rows = self._values(most)
         runs = [str(used) for used in self.rows["runs"].head(len(rows))] if "runs" in self.rows else [""] * len(rows)
         left_out = len(self.rows) - len(rows)
-        note = self.note + (f" {left_out:,} more rows in tables/{self.name}.csv." if left_out else "")
+        note = self.note + (
+            f" {left_out:,} more rows in tables/{self.name}.csv of `python -m analysis RESULTS --out DIR`."
+            if left_out
+            else ""
+        )
         title = f"<h3>{html.escape(self.title)}</h3>" if with_title else ""
         return title + as_html(self.columns, rows, runs, note, name=self.name, pages=pages)
 

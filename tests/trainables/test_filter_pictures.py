@@ -100,4 +100,10 @@ def test_of_very_many_filters_movements_are_kept_by_rank(tmp_path):
     assert len(psi_real) == 3 * 16**3 * 15 > MOST_MOVEMENTS == len(moved)
     assert (np.diff(moved) <= 0).all()
     assert moved[-1] == 0 < moved[0]
+    assert left["block4_psi_n"] == len(psi_real)
+    before = initial_blocks(config)[3].psi_real
+    exact = ((psi_real - before).square().sum((1, 2, 3)) / 1).sqrt()
+    whole = (before.square().sum((1, 2, 3)) + net.blocks[3].psi_imag.square().sum((1, 2, 3))).sqrt()
+    shown = left["block4_psi_shown"]
+    assert left["block4_psi_moved_shown"] == pytest.approx((exact / whole).detach().numpy()[shown], rel=1e-3)
     assert (tmp_path / FILTERS).stat().st_size < 300_000

@@ -3,8 +3,10 @@
 With C input channels, L orientations and horizon c, a block has psi [C L, c, K, K], complex, and phi [C, c, K, K]. Of
 block B (from 1 on) the file holds, for both names,
 
+    blockB_NAME_n           how many filters there are
     blockB_NAME_moved       how far each filter moved, over its norm before, float32 [n] (see `MOST_MOVEMENTS`)
     blockB_NAME_shown       which filters are shown, [m]: all of block 1; of deeper ones the most moved, then the least
+    blockB_NAME_moved_shown how far these moved, [m]
     blockB_NAME_before      their taps, [m, c, K, K] in block 1; in deeper ones on their own input channel, [m, K, K]
     blockB_NAME_after
     blockB_L                the orientations, 0 where the block is low-pass only
@@ -63,6 +65,7 @@ def _filters(name: str, block: ScatteringBlock, before: ScatteringBlock, *, whol
     squares = torch.stack([_squares(p, p0) for p, p0 in pairs]).sum(0)
     norms = torch.stack([_squares(p0) for _, p0 in pairs]).sum(0)
     moved = (squares / norms).sqrt_()
+    yield "n", len(moved)
     yield "moved", _thinned(moved).float().numpy()
     taps = pairs[0][1]
     order = torch.argsort(moved, descending=True, stable=True)
@@ -71,6 +74,7 @@ def _filters(name: str, block: ScatteringBlock, before: ScatteringBlock, *, whol
     if not whole and len(shown) * taps[0, 0].numel() > MOST_TAPS:
         shown = shown[:0]
     yield "shown", shown.numpy()
+    yield "moved_shown", moved[shown].float().numpy()
     for when, side in (("after", 0), ("before", 1)):
         values = [pair[side] if whole else _own_taps(pair[side], block) for pair in pairs]
         parts = [value[shown.to(value.device)].cpu().numpy() for value in values]

@@ -20,9 +20,8 @@ const drawChart = (figure) => {
   const [W, H, L, R, T, B] = [720, 330, 56, 14, 10, 38];
   const points = chart.series.flatMap((series) => series.points).filter((p) => p[1] !== null);
   if (!points.length) return;
-  const span = (values) => [Math.min(...values), Math.max(...values)];
-  const reduce = (i) => points.reduce(([lo, hi], p) => [Math.min(lo, p[i]), Math.max(hi, p[i])], [Infinity, -Infinity]);
-  const whole = reduce(0);
+  const span = (values) => values.reduce(([lo, hi], v) => [Math.min(lo, v), Math.max(hi, v)], [Infinity, -Infinity]);
+  const whole = span(points.map((p) => p[0]));
   let view = whole;
   const svg = shape("svg", { viewBox: `0 0 ${W} ${H}`, role: "img", tabindex: 0, "aria-label": chart.title }, figure);
   const x = (v) => L + ((v - view[0]) / (view[1] - view[0] || 1)) * (W - L - R);

@@ -4,7 +4,8 @@ const data = source && JSON.parse(source.textContent);
 const pageOf = (run) => "pages/" + encodeURIComponent(data && data.files[run] ? data.files[run] : run + ".html");
 const column = {};
 if (data) for (const c of data.columns) column[c.name] = { ...c, at: (i) => (c.of ? c.of[c.codes[i]] : c.values[i]) };
-const inMillions = (v) => (v >= 999500 ? (v / 1e6).toPrecision(3).replace(/\.?0+$/, "") + "M" : (v / 1e3).toPrecision(3).replace(/\.?0+$/, "") + "K");
+const threeDigits = (v) => String(parseFloat(v.toPrecision(3)));
+const inMillions = (v) => (v >= 999500 ? threeDigits(v / 1e6) + "M" : threeDigits(v / 1e3) + "K");
 const written = (v, form) => {
   if (v === null || v === undefined) return "";
   if (typeof v !== "number") return String(v);

@@ -11,8 +11,13 @@ if (state.y !== undefined) { scrollTo(0, state.y); delete state.y; keep(); } els
 
 const RELOAD_MS = 20000;
 const reload = () => { state.y = scrollY; keep(); location.reload(); };
+// What a sweep has not written for so long, it no longer writes: it was killed, or its machine is gone.
+const STALE_MS = 3600000;
+const isStale = (section) => Date.now() - Date.parse(section.dataset.written) > STALE_MS;
 let live = $("live");
-if (live && live.dataset.alive === "true") {
+if (live && live.dataset.alive === "true" && isStale(live)) {
+  live.querySelector("h2")?.append(" an hour ago or more, when this was written: it may be over");
+} else if (live && live.dataset.alive === "true") {
   const busy = () => /^(INPUT|TEXTAREA)$/.test(document.activeElement.tagName) || String(getSelection());
   const again = () => (busy() ? setTimeout(again, 2000) : reload());
   setTimeout(again, RELOAD_MS);

@@ -20,7 +20,9 @@ const reveal = (target) => {
   target.scrollIntoView();
 };
 const follow = () => {
-  const target = location.hash.length > 1 && $(decodeURIComponent(location.hash.slice(1)));
+  let name = location.hash.slice(1);
+  try { name = decodeURIComponent(name); } catch { /* it is no name of ours */ }
+  const target = name && $(name);
   if (target) reveal(target);
 };
 addEventListener("hashchange", follow);

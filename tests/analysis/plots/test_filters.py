@@ -1,5 +1,6 @@
 """Pictures of filters, from runs that a small training leaves; what older or damaged folders show in their place."""
 
+import shutil
 from dataclasses import asdict
 
 import numpy as np
@@ -83,3 +84,19 @@ def test_folders_without_filters_and_imported_runs_have_no_pictures(trained, tmp
     assert drawn(read((tmp_path, trained[1]))) == []
     assert drawn(read(trained, imported="results.json")) == []
     assert not any(tmp_path.iterdir())
+
+
+def test_filters_too_large_to_be_kept_leave_their_movements_alone(trained, tmp_path):
+    """As of a kernel of 47 pixels and more, of which the file holds no pictures."""
+    location, row = trained
+    shutil.copytree(location, tmp_path / "results")
+    file = tmp_path / "results" / "runs" / RUN / "filters.npz"
+    with np.load(file) as left:
+        arrays = {name: left[name] for name in left.files}
+    for i in (1, 2, 3):
+        for part in ("shown", "moved_shown", "before", "after"):
+            if (name := f"block{i}_psi_{part}") in arrays:
+                arrays[name] = arrays[name][:0]
+    np.savez(file, **arrays)
+    (plot,) = drawn(Results(frame=frame(row), location=str(tmp_path / "results")))
+    assert [ax.get_title(loc="left") for ax in plot.figure.axes] == ["How far each filter moved"]

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from analysis.numbers import written
 from analysis.plots import all_plots
 from analysis.reading.original import import_results
 from analysis.reading.results import Results
+from analysis.report import templates
 from analysis.report.page import html_report, write_page
 from analysis.tables.overall import all_tables
 from analysis.verdicts.answers import verdicts
@@ -155,6 +157,34 @@ def test_a_curve_is_zoomed_by_dragging_and_by_keys(watched, report):
     assert svg.evaluate("svg => [...svg.querySelectorAll('text')].map(text => text.textContent)") == whole
     page.keyboard.press("+")
     assert svg.evaluate("svg => [...svg.querySelectorAll('text')].map(text => text.textContent)") != whole
+
+
+def test_numbers_are_written_as_the_tables_write_them(watched):
+    """The script's own way of writing against `analysis.numbers`, by a page of its own."""
+    values = (
+        0.0,
+        0.00004,
+        0.6,
+        3.14159,
+        59.6,
+        3600.0,
+        120_000.0,
+        151_234.0,
+        500_000.0,
+        999_499.0,
+        999_500.0,
+        250e6,
+        1.38e6,
+    )
+    forms = (0, 2, "M", "s", "p", "+", "n")
+    source = (templates.FOLDER / "every_run.js").read_text()
+    start, end = source.index("const threeDigits"), source.index("const SOME")
+    for form in forms:
+        found = watched.page.evaluate(
+            "([code, values, form]) => values.map(new Function('form', code + '; return v => written(v, form)')(form))",
+            [source[start:end], list(values), form],
+        )
+        assert found == [written(value, form) for value in values], form
 
 
 def test_the_curves_of_all_runs_are_drawn_when_they_are_unfolded(watched, results):

@@ -8,6 +8,7 @@ from urllib.parse import unquote
 
 import pytest
 
+from analysis.reading.notes import Note
 from analysis.reading.results import Results
 from analysis.report.page import write_page
 from analysis.tables.pages import page_file
@@ -159,3 +160,36 @@ def test_the_page_holds_all_runs_with_what_is_the_same_said_once(page, results):
     assert found == pytest.approx(expected, rel=1e-6)
     assert data["common"]["status"] == "finished"
     assert "status" not in columns
+
+
+def test_a_seed_that_is_there_twice_has_two_pages(tmp_path):
+    rows = [record("C", 0, run="C-s0-old", final_acc=1.0), record("C", 0, run="C-s0-new", final_acc=2.0)]
+    file = write_page(Results(frame=frame(*rows)), [], tmp_path)
+    data = json.loads(re.search(r'id="run-data">(.*?)</script>', file.read_text(), re.S)[1])
+    assert {(tmp_path / "pages" / page_file(run)).is_file() for run in data["runs"]} == {True}
+
+
+def test_values_of_curves_that_are_no_numbers_leave_gaps(tmp_path):
+    row = record("C", 0, final_acc=1.0)
+    points = [
+        {"epoch": 1, "val_acc": 1.0},
+        {"epoch": 2, "val_acc": float("nan")},
+        {"epoch": 3, "val_acc": float("inf")},
+    ]
+    file = write_page(Results(frame=frame({**row, "curves": {"phase_b": points}})), [], tmp_path)
+    (data,) = re.findall(r'data-chart="([^"]+)"', file.read_text())
+    assert json.loads(data.replace("&quot;", '"'))["series"][0]["points"] == [[1, 1.0], [2, None], [3, None]]
+
+
+def test_style_and_script_of_pages_are_renewed_though_no_page_is(results, tmp_path):
+    write_page(results, [], tmp_path)
+    (tmp_path / "pages" / "page.js").write_text("old")
+    write_page(results, [], tmp_path)
+    assert (tmp_path / "pages" / "page.js").read_text() != "old"
+
+
+def test_the_page_of_a_run_shows_what_was_noted_on_it(tmp_path):
+    note = Note(run="C-s0-digits", reason="the disk <was> full", time="2026-01-02T00:00:00+00:00")
+    write_page(Results(frame=frame(record("C", 0, final_acc=1.0)), notes=[note]), [], tmp_path)
+    page = (tmp_path / "pages" / page_file("C-s0-digits")).read_text()
+    assert "note on C-s0-digits (2026-01-02): the disk &lt;was&gt; full" in page
