@@ -180,11 +180,12 @@ def test_numbers_are_written_as_the_tables_write_them(watched):
     source = (templates.FOLDER / "every_run.js").read_text()
     start, end = source.index("const threeDigits"), source.index("const SOME")
     for form in forms:
+        own = [value for value in values if form != "M" or value >= 1]  # parameters are whole
         found = watched.page.evaluate(
             "([code, values, form]) => values.map(new Function('form', code + '; return v => written(v, form)')(form))",
-            [source[start:end], list(values), form],
+            [source[start:end], own, form],
         )
-        assert found == [written(value, form) for value in values], form
+        assert found == [written(value, form) for value in own], form
 
 
 def test_the_curves_of_all_runs_are_drawn_when_they_are_unfolded(watched, results):
