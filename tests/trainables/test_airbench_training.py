@@ -57,6 +57,7 @@ def test_the_clock_leaves_out_loading_and_warm_up(tmp_path):
     assert 0.8 * results["train_seconds"] < named <= results["train_seconds"]
 
 
+@pytest.mark.slow
 def test_a_cut_off_series_runs_the_seeds_that_are_missing(tmp_path):
     flags = (*FLAGS, "--ablation", "whiten", "--epochs", "0.5", "--save-dir", tmp_path)
     first = run(*flags, "--seed", "1")
@@ -69,6 +70,7 @@ def test_a_cut_off_series_runs_the_seeds_that_are_missing(tmp_path):
     assert "n = 2" in series.stdout
 
 
+@pytest.mark.slow
 def test_two_workers_share_the_batch(tmp_path):
     flags = (*FLAGS, "--ablation", "mirror", "--epochs", "2.5", "--freeze-epochs", "1", "--lookahead-epochs", "1")
     losses = []
