@@ -12,7 +12,7 @@ from tests.raysweep.sweeps import background, gone_within, wait_for
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 NOISY = ("--space", ROOT / "tests" / "noisy_space.py", "--group", "noisy", "--until-answered")
-PAIR = (*NOISY, "--only", "base,costly", "--set", "seconds=3")
+PAIR = (*NOISY, "--only", "base,better", "--set", "seconds=3")
 
 
 def rounds(folder) -> list[list[tuple[str, int, str]]]:
@@ -27,7 +27,7 @@ def answer(said: str) -> str:
 def test_a_sweep_killed_twice_within_rounds_chooses_and_answers_as_one_that_was_not(tmp_path):
     calm = run_sweep(*PAIR, "--results", tmp_path / "calm", timeout=600)
     assert calm.returncode == 0, calm.stdout + calm.stderr
-    assert answer(calm.stdout).startswith("answered: 1 of 1 question: is_costly (yes, n = ")
+    assert answer(calm.stdout).startswith("answered: 1 of 1 question: is_better (yes, n = ")
     for begun in ("round 2:", "round 3:"):
         with background(*PAIR, "--results", tmp_path / "killed") as (process, lines):
             wait_for(lines, begun)
