@@ -41,7 +41,7 @@ def test_a_sweep_killed_twice_within_rounds_chooses_and_answers_as_one_that_was_
     assert "goes on with what was begun: " in again.stdout
     assert answer(again.stdout) == answer(calm.stdout)
     assert rounds(tmp_path / "killed") == rounds(tmp_path / "calm")
-    assert len(rounds(tmp_path / "calm")) > 3
+    assert len(rounds(tmp_path / "calm")) >= 3  # so that both kills were within rounds
     runs = [load_results(tmp_path / name).set_index("run")["score"].to_dict() for name in ("calm", "killed")]
     assert runs[0] == runs[1]
 
