@@ -51,3 +51,8 @@ def is_missing(value: Any) -> bool:
 def with_unit(text: str, unit: str) -> str:
     """The text with a unit behind it, but for those that a reader of accuracies takes for granted."""
     return text if unit in ("", "%", "points") else f"{text} {unit}"
+
+
+def size_told(size: float) -> str:
+    """A train size: `10 %` of the training images for a fraction, `5000 images` for a number."""
+    return f"{100 * size:g} %" if size <= 1 else f"{size:g} images"

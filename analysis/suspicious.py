@@ -16,6 +16,7 @@ import pandas as pd
 
 from analysis.comparison.neighbours import Neighbours
 from analysis.comparison.runs import metric_of
+from analysis.reading.phases import PHASES
 from analysis.reading.results import Results, searched
 
 METRIC = "final_acc"
@@ -31,8 +32,6 @@ EARLY = 0.4
 
 RECIPE = ("epochs", "patience")
 """Ends of the names of fields that say how long to train."""
-
-PHASES = (("phase_a", "head training"), ("phase_b", "fine-tuning"), ("joint", "joint training"), ("train", "training"))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -131,7 +130,7 @@ def _ended_early(runs: pd.DataFrame, neighbours: Neighbours) -> Iterator[tuple[A
         others = [lengths.get(index, {}) for other in alike for index in neighbours.runs[other].index]
         for index in rows.index.intersection(runs.index):
             siblings = [lengths.get(other, {}) for other in rows.index if other != index]
-            for phase, spoken in PHASES:
+            for phase, spoken in PHASES.items():
                 n = lengths[index].get(phase, 0)
                 usual = _usual(siblings, phase) or _usual(others, phase)
                 if n and usual and n < EARLY * usual:

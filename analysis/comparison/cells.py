@@ -185,7 +185,6 @@ class Place:
     label: str
     value: float | None
     """The value of `over`; None where the question is about all of them."""
-    over: str
 
 
 Places = Mapping[str, Mapping[str, Place]]
@@ -205,5 +204,5 @@ def _places(setting: Setting) -> dict[str, Place]:
                 if template:
                     name = _worded(template, implied, cell).name
                     text = template.text.format_map({"label": "...", "value": "...", "spoken": "..."})
-                    found[name] = Place(template=text, label=cell.label, value=value, over=implied.over)
+                    found[name] = Place(template=text, label=cell.label, value=value)
     return found

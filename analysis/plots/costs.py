@@ -11,9 +11,10 @@ from matplotlib.lines import Line2D
 
 from analysis.comparison.cells import labels_by_run
 from analysis.comparison.runs import metric_of
+from analysis.numbers import size_told
 from analysis.ordering import natural
 from analysis.plots.labels import Named, place_names
-from analysis.plots.said import accuracy_told, runs_told, size_told
+from analysis.plots.said import accuracy_told, runs_told
 from analysis.plots.style import PUBLISHED, Plot, cost_axis, head, legend_below, look, panels
 from analysis.published import AIRBENCH, AIRBENCH_DATA
 from analysis.reading.results import Setting, searched

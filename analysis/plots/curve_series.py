@@ -9,10 +9,8 @@ from analysis.comparison.cells import labels_by_run
 from analysis.numbers import is_missing
 from analysis.ordering import natural
 from analysis.plots.said import accuracy_told
+from analysis.reading.phases import PHASES
 from analysis.reading.results import Setting, searched
-
-ORDER = ("phase_a", "phase_b", "joint", "train")
-"""Curves of a run in the order in which they were trained."""
 
 Points = tuple[tuple[float, float], ...]
 """Epochs, counted over all phases, and the values after them."""
@@ -56,7 +54,7 @@ def curve_series(setting: Setting) -> list[CurveSeries]:
     runs = runs[~searched(runs) & runs["curves"].map(lambda curves: isinstance(curves, dict) and any(curves.values()))]
     if runs.empty:
         return []
-    validated = any("val_acc" in point for run in runs["curves"] for name in ORDER for point in run.get(name) or ())
+    validated = any("val_acc" in point for run in runs["curves"] for name in PHASES for point in run.get(name) or ())
     metric, measured = ("val_acc", f"{accuracy_told(runs)}, %") if validated else ("train_loss", "training loss")
     labels = labels_by_run(setting)[runs.index]
     sizes = runs["train_size"] if "train_size" in runs else pd.Series(None, index=runs.index, dtype=object)
@@ -82,7 +80,7 @@ def _series(names: tuple[str, str], size: float | None, rows: pd.DataFrame, metr
     mean: list[tuple[float, float]] = []
     boundaries = []
     done = 0
-    for name in ORDER:
+    for name in PHASES:
         values = [[point.get(metric) for point in run.get(name) or ()] for run in curves]
         lengths = [len(curve) for curve in values if curve]
         if not lengths:

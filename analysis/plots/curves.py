@@ -8,9 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.lines import Line2D
 
+from analysis.numbers import size_told
 from analysis.ordering import natural
 from analysis.plots.curve_series import CurveSeries, Points, curve_series
-from analysis.plots.said import n_told, named_once, size_told
+from analysis.plots.said import n_told, named_once
 from analysis.plots.style import MOST_LINES, MOST_PANELS, Plot, chunks, head, legend_below, look, page_name, page_told
 from analysis.plots.style import panels as new_panels
 from analysis.reading.results import Setting

@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from analysis.comparison.cells import labels_by_run
+from analysis.numbers import size_told
 from analysis.ordering import natural
-from analysis.plots.said import size_told
 from analysis.plots.style import Plot, chunks, head, legend_below, page_name, page_told, panels
 from analysis.reading.results import Results
 from analysis.verdicts.beside import n_of

@@ -11,9 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.comparison.cells import labels_by_run
-from analysis.numbers import count
+from analysis.numbers import count, size_told
 from analysis.ordering import natural
-from analysis.plots.said import size_told
 from analysis.plots.style import STYLE, Plot, head, legend_right, look
 from analysis.reading.results import Results, Setting
 from raysweep.ledger import FiltersError, LedgerError, UnreadableError, open_ledger, read_filters

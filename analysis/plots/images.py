@@ -77,11 +77,8 @@ def confusions(arms: Sequence[ArmOnImages], comparisons: Sequence[Comparison]) -
 
 def _shares(arms: Sequence[ArmOnImages], compared: Comparison, label: str) -> "Matrix":
     """The confusion of an arm in percent of each true class, [K, K]; zero for classes without images."""
-    right = 100 * float((compared.right_arm if label == compared.arm else compared.right_baseline).mean())
-    own = min(
-        (arm for arm in arms if (arm.setting, arm.label) == (compared.setting, label)),
-        key=lambda arm: abs(100 * float((arm.classes == arm.labels).mean()) - right),
-    )  # an arm may be compared by fewer of its seeds elsewhere
+    which = compared.setting, label, compared.runs[label]  # elsewhere an arm may be compared by fewer of its seeds
+    own = next(arm for arm in arms if (arm.setting, arm.label, arm.runs) == which)
     counts = own.confusion()
     n = _n_classes(compared)
     whole = np.zeros((max(n, len(counts)),) * 2)

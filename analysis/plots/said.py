@@ -27,11 +27,6 @@ def n_told(runs: pd.DataFrame) -> str:
     return f"n = {n} seed{'s' * (most != 1)}"
 
 
-def size_told(size: float) -> str:
-    """`10 %` of the training images for a fraction, `5000 images` for a number."""
-    return f"{100 * size:g} %" if size <= 1 else f"{size:g} images"
-
-
 def accuracy_told(runs: pd.DataFrame) -> str:
     """On which images accuracies were measured: `test accuracy`, or where some were held out `validation accuracy`."""
     if "validation" in runs and runs["validation"].notna().any():

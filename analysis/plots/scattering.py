@@ -9,8 +9,9 @@ from matplotlib.lines import Line2D
 
 from analysis.comparison.cells import Cell
 from analysis.comparison.runs import metric_of
+from analysis.numbers import size_told
 from analysis.ordering import natural
-from analysis.plots.said import BAND, accuracy_told, runs_told, size_told
+from analysis.plots.said import BAND, accuracy_told, runs_told
 from analysis.plots.style import (
     MOST_PANELS,
     PUBLISHED,

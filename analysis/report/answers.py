@@ -5,10 +5,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from analysis.numbers import size_told
 from analysis.ordering import natural
 from analysis.report.clauses import Clause, clause, shared
 from analysis.report.links import anchor
-from analysis.report.placing import Placed, spoken_size
+from analysis.report.placing import Placed
 from analysis.verdicts.beside import n_of
 from analysis.verdicts.verdict import OPEN, Verdict
 from analysis.verdicts.wording import (
@@ -120,5 +121,5 @@ def _told_apart(p: Placed, members: Sequence[Placed]) -> str:
     """The architecture, or the arms, and the size where there are several."""
     v = p.verdict
     arms = f"{v.arm} against {v.baseline}" if v.baseline and v.answer != OPEN else v.arm
-    size = spoken_size(p.value) if p.value is not None and len({other.value for other in members}) > 1 else ""
+    size = size_told(p.value) if p.value is not None and len({other.value for other in members}) > 1 else ""
     return ", ".join(filter(None, [p.row if p.is_implied else arms, size]))

@@ -4,9 +4,10 @@ import html
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from analysis.numbers import size_told
 from analysis.ordering import natural
 from analysis.report.links import anchor
-from analysis.report.placing import Placed, spoken_size
+from analysis.report.placing import Placed
 from analysis.verdicts.beside import n_of
 from analysis.verdicts.scale import bounds, signed
 from analysis.verdicts.verdict import OPEN, Verdict
@@ -73,11 +74,11 @@ def _of_setting(title: str, answers: Sequence[Placed]) -> Iterator[Matrix]:
 
 def _by_size(title: str, about: str, answers: Sequence[Placed], *, with_metric: bool = False) -> Matrix:
     sizes = sorted({p.value for p in answers if p.value is not None})
-    columns = [*map(spoken_size, sizes), *([OVER] * any(p.value is None for p in answers))]
+    columns = [*map(size_told, sizes), *([OVER] * any(p.value is None for p in answers))]
     cells = (
         (
             f"{p.row} {p.verdict.metric}" if with_metric else p.row,
-            OVER if p.value is None else spoken_size(p.value),
+            OVER if p.value is None else size_told(p.value),
             p.verdict,
         )
         for p in answers

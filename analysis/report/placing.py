@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from analysis.comparison.cells import Places
+from analysis.numbers import size_told
 from analysis.reading.results import Results
 from analysis.verdicts.verdict import Verdict
 
@@ -46,14 +47,9 @@ def placed(results: Results, answers: Sequence[Verdict], places: Places) -> Iter
         yield Placed(verdict=v, row=row, value=value, template=text, is_implied=False)
 
 
-def spoken_size(size: float) -> str:
-    """`10 %`, or a number of images."""
-    return f"{100 * size:g} %" if size <= 1 else f"{size:g} images"
-
-
 def _without(text: str, size: float | None) -> str:
     """The question without its train size, as far as it says it."""
-    return text if size is None else text.replace(f" {spoken_size(size)}", " ...", 1)
+    return text if size is None else text.replace(f" {size_told(size)}", " ...", 1)
 
 
 def _sizes(results: Results) -> pd.Series:

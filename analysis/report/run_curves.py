@@ -6,8 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-PHASES = ("phase_a", "phase_b", "joint", "train")
-"""In the order in which they were trained."""
+from analysis.reading.phases import PHASES
 
 SHOWN = (
     ("val_acc", "accuracy, %"),

@@ -12,9 +12,8 @@ from analysis.numbers import is_missing
 from analysis.ordering import run_order
 from analysis.reading.results import Results
 from analysis.tables.column import Column
+from analysis.tables.overall import STRUCTURED
 from analysis.tables.pages import page_file
-
-STRUCTURED = ("curves", "block_summary", "no_effect", "facts")
 
 DIGITS = 7
 """Significant digits of numbers in the page; files and pages of runs have all."""

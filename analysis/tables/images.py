@@ -1,6 +1,6 @@
 """Tables of what the compared runs find single test images to be: by class, confusions, and where two arms disagree."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +51,8 @@ class Comparison:
     arm: str
     baseline: str
     labels: "NDArray[Any]"
+    runs: Mapping[str, tuple[str, ...]]
+    """The names of the runs that are compared, by the label of their arm."""
     right_arm: "NDArray[np.floating[Any]]"
     right_baseline: "NDArray[np.floating[Any]]"
     """How often the runs of a seed get an image right, [S, I]."""
@@ -87,8 +89,9 @@ def arms_on_images(answers: Sequence[Verdict]) -> tuple[list[ArmOnImages], list[
 
 
 def _arm(setting: str, label: str, over: OverImages) -> ArmOnImages:
-    names = tuple(run.name for run in over.runs[label])
-    return ArmOnImages(setting=setting, label=label, runs=names, labels=over.labels(), classes=over.classes(label))
+    return ArmOnImages(
+        setting=setting, label=label, runs=_names(label, over), labels=over.labels(), classes=over.classes(label)
+    )
 
 
 def _comparison(setting: str, arm: str, baseline: str, over: OverImages) -> Comparison:
@@ -97,9 +100,14 @@ def _comparison(setting: str, arm: str, baseline: str, over: OverImages) -> Comp
         arm=arm,
         baseline=baseline,
         labels=over.labels(),
+        runs={label: _names(label, over) for label in (arm, baseline)},
         right_arm=over.right(arm),
         right_baseline=over.right(baseline),
     )
+
+
+def _names(label: str, over: OverImages) -> tuple[str, ...]:
+    return tuple(run.name for run in over.runs[label])
 
 
 def classes_table(arms: Sequence[ArmOnImages]) -> Table:

@@ -27,7 +27,8 @@ from raysweep.experiment import Metric
 MOST_LABELS = 40
 """Runs above which the terminal shows one row for each experiment."""
 
-NOT_IN_CSV = ("curves", "block_summary", "no_effect", "facts")
+STRUCTURED = ("curves", "block_summary", "no_effect", "facts")
+"""Columns whose values are lists or objects, which no table shows."""
 
 
 def all_tables(results: Results, answers: Sequence[Verdict]) -> list[Table]:
@@ -52,7 +53,7 @@ def all_tables(results: Results, answers: Sequence[Verdict]) -> list[Table]:
 def results_table(results: Results) -> Table:
     """One row for each finished run, with every field of its configuration, every result and its provenance."""
     runs = results.finished
-    kept = runs[[name for name in runs if name not in NOT_IN_CSV]]
+    kept = runs[[name for name in runs if name not in STRUCTURED]]
     families = Families.of(runs, results.families)
     columns = _columns(runs, ("dataset", "experiment", "seed"), families)
     return Table(

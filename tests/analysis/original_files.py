@@ -8,6 +8,11 @@ from typing import Any
 
 import pytest
 
+from analysis.reading.original import import_results
+from analysis.reading.results import Results
+from raysweep.ledger.opening import open_ledger
+from search_spaces import cifar_scattering
+from tests.analysis.sweeps import all_written
 from tests.conftest import DATA, REAL_DATA
 
 SAMPLE: dict[str, Any] = json.loads((DATA / "original_results.json").read_text())
@@ -33,3 +38,10 @@ def archive(name: str, folder: Path) -> Path:
     with tarfile.open(file) as tar:
         tar.extractall(folder, filter="data")
     return folder / name
+
+
+def results_of_sample(folder: Path) -> Results:
+    """The authors' runs of the sample, taken in below a folder, with our family's questions."""
+    import_results(open_ledger(folder / "results"), [write_files(SAMPLE, folder / "files")])
+    read = Results.read(folder / "results")
+    return Results(frame=read.frame, questions=all_written(cifar_scattering.FAMILY), location="results")

@@ -14,26 +14,21 @@ import pytest
 from matplotlib.image import imread
 
 from analysis.plots import all_plots
-from analysis.reading.original import import_results
 from analysis.reading.results import Results
 from analysis.report.page import html_report, write_report
 from analysis.suspicious import suspicious_runs
 from analysis.tables.overall import all_tables
 from analysis.verdicts.answers import verdicts
-from raysweep.ledger.opening import open_ledger
 from raysweep.ledger.records import FAILED
 from search_spaces import airbench, cifar_scattering
-from tests.analysis.original_files import SAMPLE, write_files
+from tests.analysis.original_files import SAMPLE, results_of_sample
 from tests.analysis.sweeps import all_written, frame, question, record, runs_of, ten_thousand_runs
 
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
     """The authors' runs of the sample, with our family's questions."""
-    folder = tmp_path_factory.mktemp("results")
-    import_results(open_ledger(folder / "results"), [write_files(SAMPLE, folder / "files")])
-    read = Results.read(folder / "results")
-    return Results(frame=read.frame, questions=all_written(cifar_scattering.FAMILY), location="results")
+    return results_of_sample(tmp_path_factory.mktemp("results"))
 
 
 @pytest.fixture(scope="module")

@@ -17,9 +17,8 @@ from analysis.tables.table import Table
 from analysis.terminal import print_results
 from analysis.verdicts.answers import verdicts
 from raysweep.ledger.opening import open_ledger
-from search_spaces import cifar_scattering
-from tests.analysis.original_files import SAMPLE, archive, write_files
-from tests.analysis.sweeps import TIME, all_written, frame, question, record, runs_of, timed
+from tests.analysis.original_files import archive, results_of_sample
+from tests.analysis.sweeps import TIME, frame, question, record, runs_of, timed
 
 WIDTHS = (60, 80, 120, 160)
 
@@ -53,10 +52,7 @@ def require_whole(table: Table, width: int) -> None:
 @pytest.fixture(scope="module")
 def original(tmp_path_factory):
     """The authors' runs of the sample, with our family's questions."""
-    folder = tmp_path_factory.mktemp("results")
-    import_results(open_ledger(folder / "results"), [write_files(SAMPLE, folder / "files")])
-    read = Results.read(folder / "results")
-    return Results(frame=read.frame, questions=all_written(cifar_scattering.FAMILY), location="results")
+    return results_of_sample(tmp_path_factory.mktemp("results"))
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ def compared(n_classes, n_images=400, seeds=3):
         for arm, found in classes.items()
     ]
     right = {arm: (found == labels).astype(float) for arm, found in classes.items()}
-    sides = {"right_arm": right["A"], "right_baseline": right["B"]}
+    sides = {"right_arm": right["A"], "right_baseline": right["B"], "runs": {arm.label: arm.runs for arm in arms}}
     return arms, Comparison(setting="digits", arm="A", baseline="B", labels=labels, **sides), labels, classes
 
 
