@@ -2,7 +2,6 @@
 
 import html
 import json
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -113,7 +112,7 @@ def _runs(rows: pd.DataFrame) -> list[Run]:
 
 def _page(run: Run, context: _Context) -> str:
     seed = "" if is_missing(run["seed"]) else f" seed {run['seed']}"
-    values = {name: value for name, value in run.items() if not _is_none(value)}
+    values = {name: value for name, value in run.items() if not is_missing(value)}
     parts: dict[str, list[tuple[str, Any]]] = {"configuration": [], "results": [], "provenance": []}
     for name, value in values.items():
         if name not in NEVER_SHOWN:
@@ -232,7 +231,7 @@ def _files(run: Run, location: str) -> Iterator[tuple[str, str]]:
 def _story(run: Run) -> Iterator[tuple[str, Any]]:
     """What happened to it: its log, as far as a record keeps it."""
     for name in ("started", "finished", "attempt", "restarts", "trial", "kind", "error"):
-        if not _is_none(run.get(name)) and run.get(name) != "":
+        if not is_missing(run.get(name)) and run.get(name) != "":
             yield name, run[name]
 
 
@@ -244,10 +243,6 @@ def _spoken(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:,.0f}" if value.is_integer() and abs(value) >= 1e4 else f"{value:.6g}"
     return written(value, None)
-
-
-def _is_none(value: Any) -> bool:
-    return value is None or (isinstance(value, float) and not math.isfinite(value))
 
 
 def _jsonable(value: Any) -> Any:
