@@ -96,7 +96,8 @@ class UntilAnswered:
     def outcome(self, allocation: Allocation) -> Iterator[str]:
         """Which questions are answered, and what those that are not would cost."""
         yield from spoken_outcome(allocation.prospects, self.costs(), self.unit)
-        if any(prospect.outcome == "undecided" or prospect.pairs for prospect in allocation.prospects):
+        may_be = any(prospect.outcome == "undecided" or prospect.pairs for prospect in allocation.prospects)
+        if may_be or self._unsettled():  # the budget may have ended before there was a result
             words = without(self._argv, {"--max-seeds": 1, "--budget-hours": 1, "--redo": 1, "--preempt": 0})
             seeds = seeds_to_go_on(allocation.prospects, self._most_seeds)
             more = [f"--max-seeds {seeds}"] * (seeds != MOST_SEEDS)
