@@ -21,13 +21,11 @@ from analysis.reading.results import Results
 from analysis.tables.overall import all_tables
 from analysis.tables.table import Table
 from analysis.verdicts.answers import verdicts
+from analysis.verdicts.colours import COLOURS
 from analysis.verdicts.looks import looked_at
-from analysis.verdicts.verdict import EQUIVALENT, NO, OPEN, REFUSED, UNDECIDED, YES, Verdict
+from analysis.verdicts.verdict import Verdict
 from analysis.verdicts.wording import answer, basis, by_question, estimate, footnotes, remarks, what_would_settle
 from raysweep.ledger import open_ledger
-
-COLOURS = {YES: "#0072b2", NO: "#b34700", EQUIVALENT: "#007a59", UNDECIDED: "#5f6368", REFUSED: "#a0457d", OPEN: "#999"}
-"""As in the report."""
 
 _last: list[Results] = []
 

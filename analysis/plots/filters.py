@@ -41,13 +41,17 @@ class ShownRun:
 
 
 def filter_plots(results: Results, setting: Setting, suffix: str) -> Iterator[Plot]:
-    """For each label the filters of one run; damaged files are named in the notices of the results."""
-    for i, shown in enumerate(_shown_runs(results, setting)):
+    """For each label the filters of one run; the notices of the results name damaged files, and labels that have no
+    filters where others have some."""
+    without: list[str] = []
+    drawn = 0
+    for i, shown in enumerate(_shown_runs(results, setting, without)):
         try:
             figure = _figure(setting, shown)
         except (KeyError, IndexError, ValueError, TypeError) as error:
             _notice(results, f"runs/{shown.run}/filters.npz holds no filters that can be shown ({error})")
             continue
+        drawn += 1
         yield Plot(
             name=f"filters{suffix}_{i + 1}",
             title=f"Filters of {shown.label}",
@@ -57,10 +61,16 @@ def filter_plots(results: Results, setting: Setting, suffix: str) -> Iterator[Pl
             "on their own channel, with the numbers below them.",
             figure=figure,
         )
+    if drawn and without:
+        tried = f"none of their first {MOST_TRIED} runs has left runs/RUN/filters.npz"
+        _notice(results, f"no filters are shown of {', '.join(without)}: {tried}")
 
 
-def _shown_runs(results: Results, setting: Setting) -> Iterator[ShownRun]:
-    """Of each label the run with the most training images and the first seed that has left its filters."""
+def _shown_runs(results: Results, setting: Setting, without: list[str]) -> Iterator[ShownRun]:
+    """Of each label the run with the most training images and the first seed that has left its filters.
+
+    Labels of which no run was found that has are added to `without`.
+    """
     runs = setting.runs
     if runs.empty or "modulus_type" not in runs:
         return
@@ -88,6 +98,8 @@ def _shown_runs(results: Results, setting: Setting) -> Iterator[ShownRun]:
                 which = f"{run}{at}, one of {count(len(own), 'run')}"
                 yield ShownRun(label=label, run=run, told=which, arrays=arrays)
                 break
+        else:
+            without.append(label)
 
 
 def _notice(results: Results, line: str) -> None:

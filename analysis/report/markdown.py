@@ -1,35 +1,24 @@
 """The report as Markdown, for a place that shows no pages: a pull request, a wiki."""
 
-from collections.abc import Sequence
-
-from analysis.plots import Plot
-from analysis.reading.results import Results
 from analysis.report.answers import clauses_of, groups
 from analysis.report.clauses import shared
+from analysis.report.content import Content
 from analysis.report.links import anchor
-from analysis.report.placing import Placed
 from analysis.report.provenance import missing, overview, provenance
-from analysis.tables.table import Table
-from analysis.verdicts.verdict import Verdict
 from analysis.verdicts.wording import Answered, answer, basis, estimate, footnotes, out_of_reach, what_would_settle
 
 MOST_ROWS = 400
 """Tables with more rows are left to their files."""
 
 
-def markdown_report(
-    results: Results,
-    answers: Sequence[Verdict],
-    tables: Sequence[Table],
-    plots: Sequence[Plot],
-    placed: Sequence[Placed],
-) -> str:
+def markdown_report(content: Content) -> str:
     """What report.html says, with the plots as links to their files."""
+    results, answers, tables = content.results, content.answers, content.tables
     lines = [f"# Results of {results.location}", "", overview(results), ""]
     lines += [f"- {notice}" for notice in results.notices]
     lines += ["", "## Answers", ""]
     setting = ""
-    for group in groups(placed):
+    for group in groups(content.placed):
         said = {anchor(v): clauses_of(v) for _, v in group.members}
         common = shared(list(said.values()))
         lines += [f"### {group.text}", ""]
@@ -53,7 +42,7 @@ def markdown_report(
     if long := [f"tables/{table.name}.csv ({table.n_shown:,} rows)" for table in tables if table.n_shown > MOST_ROWS]:
         lines += [f"Longer ones: {', '.join(long)}.", ""]
     lines += ["## Plots", ""]
-    for plot in plots:
+    for plot in content.plots:
         lines += [f"![{plot.title}](plots/{plot.name}.png)", "", plot.caption, ""]
     lines += ["## Missing", "", *(f"- {line}" for line in missing(results, answers) or ["nothing"])]
     lines += ["", "## Provenance", "", *(f"- {name}: {value}" for name, value in provenance(results)), ""]

@@ -5,21 +5,19 @@ import html
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from analysis.comparison.cells import places_of
-from analysis.plots import Plot, all_plots
+from analysis.plots import Plot
 from analysis.reading.results import Results
 from analysis.report.answers import answers_html
+from analysis.report.content import Content
 from analysis.report.files import write_if_changed
 from analysis.report.markdown import markdown_report
 from analysis.report.matrix import Matrix, matrices, matrix_html
-from analysis.report.placing import placed
 from analysis.report.provenance import missing, overview, provenance
 from analysis.report.run_data import run_data, runs_section
 from analysis.report.run_pages import write_run_pages
 from analysis.report.templates import script, style, template
 from analysis.report.zoomable import zoomable_curves
 from analysis.suspicious import Suspicion, suspicious_runs
-from analysis.tables.overall import all_tables
 from analysis.tables.pages import PAGES, page_link
 from analysis.tables.table import Table
 from analysis.verdicts.verdict import EQUIVALENT, NO, REFUSED, UNDECIDED, YES, Verdict
@@ -42,18 +40,15 @@ def write_report(results: Results, answers: Sequence[Verdict], out: Path) -> Pat
 
     Returns report.html.
     """
-    tables, plots = all_tables(results, list(answers)), all_plots(results, answers)
+    content = Content.of(results, answers)
     for name in ("tables", "plots"):
         (out / name).mkdir(parents=True, exist_ok=True)
-    for table in tables:
+    for table in content.tables:
         table.write(out / "tables")
-    for plot in plots:
+    for plot in content.plots:
         plot.write(out / "plots")
-    (out / "report.md").write_text(
-        markdown_report(results, answers, tables, plots, list(placed(results, answers, places_of(results)))),
-        encoding="utf-8",
-    )
-    return _written(results, answers, tables, plots, out, "")
+    (out / "report.md").write_text(markdown_report(content), encoding="utf-8")
+    return _written(content, out, "")
 
 
 def write_page(results: Results, answers: Sequence[Verdict], folder: Path, live: str = "") -> Path:
@@ -61,38 +56,24 @@ def write_page(results: Results, answers: Sequence[Verdict], folder: Path, live:
 
     `live` is the HTML of a section on what runs now. Returns report.html.
     """
-    return _written(results, answers, all_tables(results, list(answers)), all_plots(results, answers), folder, live)
+    return _written(Content.of(results, answers), folder, live)
 
 
-def _written(
-    results: Results,
-    answers: Sequence[Verdict],
-    tables: Sequence[Table],
-    plots: Sequence[Plot],
-    folder: Path,
-    live: str,
-) -> Path:
-    suspicions = suspicious_runs(results)
+def _written(content: Content, folder: Path, live: str) -> Path:
+    suspicions = suspicious_runs(content.results)
     page = folder / "report.html"
-    write_if_changed(page, html_report(results, answers, tables, plots, suspicions, live))
-    write_run_pages(results, answers, suspicions, folder)  # last, as there may be thousands
+    write_if_changed(page, html_report(content, suspicions, live))
+    write_run_pages(content.results, content.answers, suspicions, folder)  # last, as there may be thousands
     return page
 
 
-def html_report(
-    results: Results,
-    answers: Sequence[Verdict],
-    tables: Sequence[Table],
-    plots: Sequence[Plot],
-    suspicions: Sequence[Suspicion] = (),
-    live: str = "",
-) -> str:
+def html_report(content: Content, suspicions: Sequence[Suspicion] = (), live: str = "") -> str:
     """The page: matrix, answers, tables, plots, provenance, and what is missing."""
+    results, answers = content.results, content.answers
     notices = "".join(f"<li>{html.escape(line)}</li>" for line in results.notices)
-    shown = [table for table in tables if len(table.rows) and table.name not in NOT_SHOWN]
-    columns = next((table.columns for table in tables if table.name == "results"), ())
-    standing = list(placed(results, answers, places_of(results)))
-    found = matrices(standing)
+    shown = [table for table in content.tables if len(table.rows) and table.name not in NOT_SHOWN]
+    columns = next((table.columns for table in content.tables if table.name == "results"), ())
+    found = matrices(content.placed)
     return template("report").substitute(
         style=style(),
         script=script(),
@@ -103,10 +84,10 @@ def html_report(
         live=live,
         matrices=_matrices(found),
         suspicious=_suspicious(suspicions),
-        answers=answers_html(standing, answers),
+        answers=answers_html(content.placed, answers),
         tables="".join(_table(table) for table in shown),
         runs=runs_section(results),
-        plots=zoomable_curves(results.settings) + "".join(_figures(plots)) or "<p>Nothing to draw yet.</p>",
+        plots=zoomable_curves(results.settings) + "".join(_figures(content.plots)) or "<p>Nothing to draw yet.</p>",
         missing=_listed(missing(results, answers)),
         provenance="".join(
             f"<tr><th>{html.escape(name)}</th><td>{html.escape(value)}</td></tr>" for name, value in provenance(results)

@@ -166,7 +166,8 @@ def _beside(run: Run, context: _Context) -> str:
     if rows := "".join(_neighbour_row(run, other, context.arms[other.experiment]) for other in beside[:MOST_BESIDE]):
         head = f"<tr><th>experiment</th><th>differs in</th><th>{METRIC}</th><th>n</th></tr>"
         said = f"<p>The first {MOST_BESIDE} of {len(beside)}.</p>" if len(beside) > MOST_BESIDE else ""
-        parts.append(f'<div class="table"><table><thead>{head}</thead><tbody>{rows}</tbody></table></div>{said}')
+        table = f'<table class="data" data-name="beside"><thead>{head}</thead><tbody>{rows}</tbody></table>'
+        parts.append(f'<div class="table">{table}</div>{said}')
     return "".join(parts) or "<p>No other run of these results is the same but for the seed or one field.</p>"
 
 

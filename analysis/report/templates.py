@@ -4,6 +4,8 @@ from functools import cache
 from pathlib import Path
 from string import Template
 
+from analysis.verdicts.colours import COLOURS
+
 FOLDER = Path(__file__).parent / "assets"
 
 SCRIPTS = ("state", "tables", "every_run", "unfolding", "comparison", "charts", "reloading")
@@ -12,8 +14,9 @@ SCRIPTS = ("state", "tables", "every_run", "unfolding", "comparison", "charts", 
 
 @cache
 def style() -> str:
-    """The style of all pages."""
-    return (FOLDER / "page.css").read_text(encoding="utf-8")
+    """The style of all pages, in which --yes, --no and so on are the colours of the answers."""
+    colours = "".join(f" --{answer}: {colour};" for answer, colour in COLOURS.items())
+    return f":root {{{colours} }}\n" + (FOLDER / "page.css").read_text(encoding="utf-8")
 
 
 @cache

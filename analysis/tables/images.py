@@ -57,6 +57,11 @@ class Comparison:
     right_baseline: "NDArray[np.floating[Any]]"
     """How often the runs of a seed get an image right, [S, I]."""
 
+    @property
+    def names(self) -> str:
+        """The names of the runs of both arms, as a row of a table names those that it rests on."""
+        return " ".join(name for names in self.runs.values() for name in names)
+
 
 def image_tables(answers: Sequence[Verdict]) -> list[Table]:
     """The tables; without rows where no comparison has predictions of both arms."""
@@ -180,6 +185,7 @@ def _confusions(arm: ArmOnImages) -> Iterator[dict[str, Any]]:
             **{"setting": arm.setting, "arm": arm.label, "n": len(arm.runs), "label": label, "predicted": predicted},
             "images": confusion[label, predicted],
             "share": 100 * confusion[label, predicted] / images[label],
+            "runs": " ".join(arm.runs),
         }
 
 
@@ -193,7 +199,7 @@ def agreement_table(comparisons: Sequence[Comparison]) -> Table:
             {
                 **{"setting": compared.setting, "arm": compared.arm, "baseline": compared.baseline},
                 **{"n": len(difference), "images": len(compared.labels), "disagree": for_arm + for_baseline},
-                **{"arm_right": for_arm, "baseline_right": for_baseline},
+                **{"arm_right": for_arm, "baseline_right": for_baseline, "runs": compared.names},
             }
         )
     return Table.of(
@@ -245,7 +251,7 @@ def _disagreements(compared: Comparison) -> Iterator[dict[str, Any]]:
         yield {
             **{"setting": compared.setting, "arm": compared.arm, "baseline": compared.baseline, "image": image},
             **{"label": int(compared.labels[image]), "right_arm": arm[image], "right_baseline": baseline[image]},
-            "difference": difference[image],
+            **{"difference": difference[image], "runs": compared.names},
         }
 
 

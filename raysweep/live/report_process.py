@@ -42,7 +42,7 @@ class LiveReport:
     ) -> None:
         self._ledger, self._command, self._every, self._say = ledger, command, every, say
         self._asked = threading.Event()
-        self._has_warned = False
+        self._has_said = False
 
     def report(self, run: PlannedRun, report: Mapping[str, Any]) -> None:
         """Do nothing: what runs report is in the live table."""
@@ -56,6 +56,8 @@ class LiveReport:
     def refreshed(self) -> Iterator[None]:
         """Within this context the report is refreshed as runs end, and its live table about once a minute."""
         if self._ledger.store.is_remote:
+            where = self._ledger.location
+            self._say_once(f"no report is refreshed at {where}; python -m analysis {where} --out DIR writes one")
             yield
             return
         one = Refreshes(self._command, self._ledger.location)
@@ -110,10 +112,13 @@ class LiveReport:
             self._warn(reason_of(error))
 
     def _warn(self, why: str) -> None:
-        """Say why the report is not up to date, but only the first time."""
-        if not self._has_warned:
-            self._has_warned = True
-            self._say(f"report.html is not up to date ({why}); the results are recorded all the same")
+        self._say_once(f"report.html is not up to date ({why}); the results are recorded all the same")
+
+    def _say_once(self, line: str) -> None:
+        """Say a line, but no second one in the course of a sweep."""
+        if not self._has_said:
+            self._has_said = True
+            self._say(line)
 
 
 class Refreshes:

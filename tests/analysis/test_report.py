@@ -15,6 +15,7 @@ from matplotlib.image import imread
 
 from analysis.plots import all_plots
 from analysis.reading.results import Results
+from analysis.report.content import Content
 from analysis.report.page import html_report, write_report
 from analysis.suspicious import suspicious_runs
 from analysis.tables.overall import all_tables
@@ -223,7 +224,6 @@ def test_the_page_of_ten_thousand_runs_is_made_in_twenty_seconds():
     started = time.perf_counter()
     results = Results(frame=table, questions=all_written(cifar_scattering.FAMILY))
     answers = verdicts(results)
-    tables, plots = all_tables(results, answers), all_plots(results, answers)
-    page = html_report(results, answers, tables, plots, suspicious_runs(results))
+    page = html_report(Content.of(results, answers), suspicious_runs(results))
     assert time.perf_counter() - started < 20
     assert len(page.encode()) < 15_000_000

@@ -86,6 +86,16 @@ def test_folders_without_filters_and_imported_runs_have_no_pictures(trained, tmp
     assert not any(tmp_path.iterdir())
 
 
+def test_a_label_without_filters_beside_one_that_has_them_is_named(trained):
+    location, row = trained
+    older = record("X_s20", 42, config={**row["config"], "modulus_type": "phase_relu"}, final_acc=1.0)
+    found = Results(frame=frame(row, older), location=str(location))
+    (plot,) = drawn(found)
+    (line,) = found.notices
+    assert line.startswith("no filters are shown of 2b_prelu_L4: none of their first 5 runs has left")
+    assert "cmod" in plot.title
+
+
 def test_filters_too_large_to_be_kept_leave_their_movements_alone(trained, tmp_path):
     """As of a kernel of 47 pixels and more, of which the file holds no pictures."""
     location, row = trained

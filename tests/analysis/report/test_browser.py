@@ -9,12 +9,11 @@ from pathlib import Path
 import pytest
 
 from analysis.numbers import written
-from analysis.plots import all_plots
 from analysis.reading.original import import_results
 from analysis.reading.results import Results
 from analysis.report import templates
+from analysis.report.content import Content
 from analysis.report.page import html_report, write_page
-from analysis.tables.overall import all_tables
 from analysis.verdicts.answers import verdicts
 from raysweep.ledger.opening import open_ledger
 from search_spaces import cifar_scattering
@@ -206,7 +205,7 @@ def test_the_page_is_no_wider_than_the_screen(report, width):
 def test_the_page_of_ten_thousand_runs_opens_in_three_seconds_and_shows_any_of_them(tmp_path):
     results = Results(frame=ten_thousand_runs(), questions=all_written(cifar_scattering.FAMILY))
     answers = verdicts(results)
-    page = html_report(results, answers, all_tables(results, answers), all_plots(results, answers))
+    page = html_report(Content.of(results, answers))
     (tmp_path / "report.html").write_text(page)
     with browser.opened("about:blank") as watched:
         started = time.monotonic()

@@ -207,10 +207,14 @@ def test_beside_training_a_refresh_has_the_lowest_priority_and_at_last_its_own(t
     assert (tmp_path / "said").read_text() == repr(own)
 
 
-def test_in_an_object_store_nothing_is_refreshed(tmp_path):
+def test_in_an_object_store_nothing_is_refreshed_and_a_line_says_how_a_report_is_made(tmp_path):
+    said = []
     ledger = open_ledger(f"memory://{tmp_path.name}", tmp_path)
-    report = LiveReport(ledger, command(NOTES), every=0.1)
-    with report.refreshed(), report.refreshed_at_last(interrupted=False):
-        report.ended(RUN, FINISHED)
-        time.sleep(0.3)
+    report = LiveReport(ledger, command(NOTES), every=0.1, say=said.append)
+    for _ in range(2):  # the rounds of a sweep
+        with report.refreshed(), report.refreshed_at_last(interrupted=False):
+            report.ended(RUN, FINISHED)
+            time.sleep(0.3)
     assert started(tmp_path) == []
+    (line,) = said
+    assert line.endswith(f"python -m analysis memory://{tmp_path.name} --out DIR writes one")
