@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: sweep test test-slow check format clean
+.PHONY: sweep test test-slow test-gpu check format clean
 
 sweep: $(VENV)/installed
 	$(BIN)/python run_sweep.py --group depth
@@ -13,6 +13,9 @@ test: check
 
 test-slow: $(VENV)/installed-test
 	$(BIN)/python -m pytest -m slow
+
+test-gpu: $(VENV)/installed-test
+	$(BIN)/python -m pytest -m gpu
 
 check: $(VENV)/installed-test
 	$(BIN)/ruff format --check .

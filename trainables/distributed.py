@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from trainables.device import cpu_name
+from trainables.graphs import most_bytes_held
 from trainables.memory import peak_resident_bytes
 
 
@@ -102,7 +103,9 @@ class Workers:
         On a GPU the memory of the GPU is meant, else the resident memory of the process.
         """
         on_gpu = self.device.type == "cuda"
-        own = torch.cuda.max_memory_allocated(self.device) if on_gpu else peak_resident_bytes()
+        # What graphs keep is free for PyTorch while they are not replayed, and for nobody else.
+        held_on_gpu = torch.cuda.max_memory_allocated(self.device) + most_bytes_held() if on_gpu else 0
+        own = held_on_gpu or peak_resident_bytes()
         peak = {"peak_memory_bytes": int(max(held for (held,) in self.gather(own)))}
         if on_gpu:
             peak["device_memory_bytes"] = torch.cuda.get_device_properties(self.device).total_memory

@@ -11,7 +11,7 @@ from torch import nn
 
 from tests.conftest import real_data
 from trainables.airbench import ABLATIONS, AirbenchConfig, make_net
-from trainables.airbench.augmentation import augmented, epoch_flips, epoch_shifts
+from trainables.airbench.augmentation import _by_choice, _gathered, epoch_flips, epoch_shifts
 from trainables.airbench.evaluation import views
 from trainables.airbench.layers import conv_pool, whitened
 from trainables.airbench.optimizers import Lookahead, make_optimizers, orthogonalised, set_rates
@@ -249,13 +249,14 @@ def test_alternating_flip_over_four_epochs():
     assert not epoch_flips(10, "none", seed=3, epoch=1).any()
 
 
-def test_augmentation_is_numpys_reflected_crop():
+@pytest.mark.parametrize("form", [_by_choice, _gathered])
+def test_augmentation_is_numpys_reflected_crop(form):
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (60, 3, 32, 32), dtype=np.uint8)
     flips, shifts = epoch_flips(60, "random", seed=1, epoch=2), epoch_shifts(60, 2, seed=1, epoch=2)
     assert shifts.min() == -2
     assert shifts.max() == 2
-    out = augmented(torch.from_numpy(pixels).contiguous(memory_format=torch.channels_last), flips, shifts)
+    out = form(torch.from_numpy(pixels).contiguous(memory_format=torch.channels_last), flips, shifts)
     for i in range(60):
         image = pixels[i][:, :, ::-1] if flips[i] else pixels[i]
         padded = np.pad(image, ((0, 0), (2, 2), (2, 2)), mode="reflect")
@@ -285,6 +286,13 @@ def test_orthogonalised_updates_have_singular_values_near_one():
     assert values.max() < 1.4
     tall = orthogonalised(torch.randn(200, 64))
     assert tall.shape == (200, 64)
+
+
+@pytest.mark.parametrize("shape", [(3, 40, 90), (2, 90, 40)])
+def test_matrices_of_one_shape_are_orthogonalised_together_as_each_alone(shape):
+    matrices = torch.randn(shape, generator=torch.Generator().manual_seed(3))
+    alone = torch.stack([orthogonalised(matrix) for matrix in matrices])
+    torch.testing.assert_close(orthogonalised(matrices), alone, rtol=0, atol=0.02)
 
 
 def test_muon_keeps_the_filters_norm_and_steps_by_its_rate():

@@ -100,6 +100,27 @@ def test_batches_are_the_images_cropped_mirrored_and_normalised():
         assert labels[row] == images.labels[i]
 
 
+@pytest.mark.parametrize("flip", [False, True])
+def test_small_images_that_stay_on_a_device_are_those_read_on_the_cpu_bit_by_bit(flip):
+    info = replace(locate("digits", None), flip=flip)
+    images = load(info, train_size=0.5, val_split=0.0, seed=1)[0]
+    images = replace(images, pixels=torch.randint(0, 256, images.pixels.shape, dtype=torch.uint8))
+    source = batches.Batches(info, images, global_batch_size=64, workers=ALONE, augment=True, seed=7)
+    usual = [(x.clone(), labels, size) for x, labels, size in source.training("head", 2)]
+    source._source = batches._DeviceSource(images, ALONE.device, flip=flip)
+    for first in (0, 3, len(usual)):
+        found = list(source.training("head", 2, first))
+        assert len(found) == len(usual) - first
+        for (x, labels, size), (expected, their_labels, their_size) in zip(found, usual[first:], strict=True):
+            assert torch.equal(x, expected)
+            assert torch.equal(labels, their_labels)
+            assert size == their_size
+    (expected, _), *_ = usual_validation = list(source.validation())
+    source._source = batches._TensorSource(images)
+    assert len(usual_validation) == len(list(source.validation()))
+    assert torch.equal(next(source.validation())[0], expected)
+
+
 def test_random_resized_crop_draws_torchvisions_areas():
     seen = []
     for i in range(1500):

@@ -17,6 +17,7 @@ from trainables.airbench.step import Step
 from trainables.costing import PROCESS_BYTES, Buckets, at_exit, count_flops, data_bytes, parts_of, shapes_only
 from trainables.data.catalog import locate
 from trainables.data.info import DataInfo
+from trainables.device import on_cpu
 from trainables.distributed import Workers
 
 
@@ -94,7 +95,7 @@ def _flops(step: Step, images: _Images, share: int, bias_learns: bool) -> dict[s
     step.net.train()
     return {
         "flops_forward": count_flops(lambda: step.model(x, bias_learns)) / share,
-        "flops_train": count_flops(lambda: step(x, labels, 0)) / share,
+        "flops_train": count_flops(lambda: step(x, labels)) / share,
     }
 
 
@@ -102,9 +103,11 @@ def _train(step: Step, images: _Images, share: int) -> None:
     """Train for a step within an epoch, after the first one with lookahead."""
     lookahead = Lookahead(step.net) if step.config.lookahead else None
     images.made = [torch.empty_like(images.train)]
+    if not on_cpu(images.train):  # where graphs of steps find an epoch's images
+        images.made.append(torch.empty_like(images.train))
     if lookahead:
         lookahead.after_step(Lookahead.EVERY, step.total_steps)
-    step(*images.batch(share), 0)
+    step(*images.batch(share))
     images.made = []
 
 

@@ -48,14 +48,16 @@ def accuracy(net: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], tta: str,
     The network is left in evaluation mode.
     """
     net.eval()
-    correct, classes = [0.0, 0.0, 0.0], []
+    correct = torch.zeros(
+        2, dtype=torch.int64, device=workers.device
+    )  # is read at the end, to wait for the device once
+    count, classes = 0, []
     for x, labels in batches:
         logits = [(net(view), weight) for view, weight in views(x, tta)]
         averaged = sum(weight * part for part, weight in logits)
         found = [scores.argmax(1) for scores in (averaged, logits[0][0])]
-        for i, of_images in enumerate(found):
-            correct[i] += (of_images == labels).sum().item()
+        correct += torch.stack([(of_images == labels).sum() for of_images in found])
         classes.append(found[0])
-        correct[2] += len(labels)
-    with_views, alone, count = workers.sum(*correct)
-    return Evaluation(100 * with_views / count, 100 * alone / count, torch.cat(classes))
+        count += len(labels)
+    with_views, alone, of_all = workers.sum(*correct.tolist(), count)
+    return Evaluation(100 * with_views / of_all, 100 * alone / of_all, torch.cat(classes))

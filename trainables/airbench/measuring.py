@@ -3,6 +3,8 @@
 import time
 from dataclasses import replace
 
+import torch
+
 from trainables.airbench.augmentation import augmented, epoch_flips, epoch_shifts
 from trainables.airbench.config import AirbenchConfig
 from trainables.airbench.evaluation import TEST_BATCH, accuracy
@@ -36,18 +38,24 @@ def measure(config: AirbenchConfig, num_workers: int) -> dict[str, float]:
 
 def _training_seconds(setup: WarmSetup, config: AirbenchConfig) -> float:
     """Seconds for each image: of the augmentation of an epoch, and of some steps."""
-    n = len(setup.labels)
+    n = len(setup.images)
     started = time.perf_counter()
     flips = epoch_flips(n, config.flip, seed=config.seed, epoch=0)
-    pixels = augmented(setup.pixels, flips, epoch_shifts(n, config.translate, seed=config.seed, epoch=0))
+    pixels = augmented(setup.images.pixels, flips, epoch_shifts(n, config.translate, seed=config.seed, epoch=0))
     for_each_image = (time.perf_counter() - started) / n
-    step, steps, started = setup.step(config, total_steps=10**6), 0, time.perf_counter()
-    while steps < LEAST_STEPS or time.perf_counter() - started < TRAINING_SECONDS:
-        first = steps % (n // config.batch_size) * config.batch_size
-        own = slice(first, first + config.batch_size)
-        step(setup.normalised(pixels[own]), setup.labels[own], 0).item()
-        steps += 1
-    return for_each_image + (time.perf_counter() - started) / (steps * config.batch_size)
+    order = torch.arange(n, device=pixels.device)
+    taken, started = 0, time.perf_counter()
+    while taken < LEAST_STEPS or time.perf_counter() - started < TRAINING_SECONDS:
+        in_run = taken % config.total_steps(n)
+        in_epoch = in_run % (n // config.batch_size)
+        if in_run == 0:
+            steps = setup.steps(config)
+        if in_epoch == 0:
+            steps.begin_epoch(pixels, order)
+        steps.take(in_epoch, in_run, stem_learns=True)
+        steps.loss()  # waits for the device
+        taken += 1
+    return for_each_image + (time.perf_counter() - started) / (taken * config.batch_size)
 
 
 def _evaluated_per_second(setup: WarmSetup, config: AirbenchConfig) -> float:
@@ -55,8 +63,8 @@ def _evaluated_per_second(setup: WarmSetup, config: AirbenchConfig) -> float:
 
     A whole batch of them is measured, as smaller ones are faster.
     """
-    images = min(TEST_BATCH, len(setup.test_labels))
+    images = min(TEST_BATCH, len(setup.images.test_labels))
     started = time.perf_counter()
-    batch = setup.normalised(setup.test_pixels[:images]), setup.test_labels[:images]
+    batch = setup.images.normalised(setup.images.test_pixels[:images]), setup.images.test_labels[:images]
     accuracy(setup.model, [batch], config.tta, setup.workers)
     return images / (time.perf_counter() - started)

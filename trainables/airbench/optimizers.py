@@ -52,33 +52,50 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self) -> None:
-        """Update the filters once, from their gradients."""
+        """Update the filters once, from their gradients. Banks of one shape are orthogonalised together."""
         for group in self.param_groups:
+            of_one_shape: dict[torch.Size, list[Tensor]] = {}
             for p in group["params"]:
-                if not self.state[p]:
-                    self.state[p]["momentum_buffer"] = torch.zeros_like(p)
-                buffer = self.state[p]["momentum_buffer"]
-                buffer.mul_(group["momentum"]).add_(p.grad)
-                update = p.grad.add(buffer, alpha=group["momentum"])
-                p.mul_(len(p) ** 0.5 / p.norm())
-                p.add_(orthogonalised(update.flatten(1)).view(p.shape), alpha=-group["lr"])
+                of_one_shape.setdefault(p.shape, []).append(p)
+            for banks in of_one_shape.values():
+                updates = torch.stack([self._momentum(p, group["momentum"]).flatten(1) for p in banks])
+                for p, update in zip(banks, orthogonalised(updates), strict=True):
+                    p.mul_(len(p) ** 0.5 / p.norm())
+                    _add_scaled(p, update.view(p.shape), -group["lr"])
+
+    def _momentum(self, p: Tensor, momentum: float) -> Tensor:
+        """The update of Nesterov momentum for a bank, whose state takes in the present gradient."""
+        if not self.state[p]:
+            self.state[p]["momentum_buffer"] = torch.zeros_like(p)
+        buffer: Tensor = self.state[p]["momentum_buffer"]
+        buffer.mul_(momentum).add_(p.grad)
+        return p.grad.add(buffer, alpha=momentum)
 
 
-def orthogonalised(matrix: Tensor, steps: int = 3) -> Tensor:
-    """An approximation of U V^T for a matrix U S V^T [m, n].
+def _add_scaled(p: Tensor, update: Tensor, factor: float | Tensor) -> None:
+    """p += factor * update, for a number or a tensor of one element on the device."""
+    if isinstance(factor, Tensor):
+        p.addcmul_(update, factor)
+    else:
+        p.add_(update, alpha=factor)
+
+
+def orthogonalised(matrices: Tensor, steps: int = 3) -> Tensor:
+    """An approximation of U V^T for each matrix U S V^T of [..., m, n].
 
     Steps of Newton-Schulz's iteration bring the singular values to 0.5 .. 1.5.
     """
-    X = matrix.bfloat16()
-    X = X / (X.norm() + 1e-7)
-    if matrix.shape[0] > matrix.shape[1]:
-        X = X.T
+    X = matrices.bfloat16()
+    X = X / (X.norm(dim=(-2, -1), keepdim=True) + 1e-7)
+    is_tall = X.shape[-2] > X.shape[-1]
+    if is_tall:
+        X = X.mT
     for _ in range(steps):
-        A = X @ X.T
+        A = X @ X.mT
         X = 3.4445 * X + (-4.7750 * A + 2.0315 * A @ A) @ X
-    if matrix.shape[0] > matrix.shape[1]:
-        X = X.T
-    return X.to(matrix.dtype)
+    if is_tall:
+        X = X.mT
+    return X.to(matrices.dtype)
 
 
 class Lookahead:
@@ -115,15 +132,25 @@ class Lookahead:
             torch._foreach_copy_(self._states, self._average)
 
 
-def set_rates(optimizers: list[torch.optim.Optimizer], config: AirbenchConfig, step: int, total: int) -> None:
-    """Set the rates of a step counted from 0.
+def groups_of(optimizers: list[torch.optim.Optimizer]) -> list[dict[str, Any]]:
+    """The groups of parameters of all optimisers, the stem's bias first."""
+    return [group for optimizer in optimizers for group in optimizer.param_groups]
+
+
+def rates(optimizers: list[torch.optim.Optimizer], config: AirbenchConfig, step: int, total: int) -> list[float]:
+    """The rate of each group in a step counted from 0.
 
     With Muon, the rate of the stem's bias falls to 0 until the bias is frozen, as in the author's code.
     """
-    for optimizer in optimizers:
-        for group in optimizer.param_groups:
-            group["lr"] = group["initial_lr"] * config.lr_factor(step, total)
+    groups = groups_of(optimizers)
+    found = [group["initial_lr"] * config.lr_factor(step, total) for group in groups]
     if config.muon and config.freeze:
-        stem: dict[str, Any] = optimizers[0].param_groups[0]
         frozen_at = total * min(1.0, config.freeze_epochs / config.epochs)
-        stem["lr"] = stem["initial_lr"] * max(0.0, 1 - step / max(1.0, frozen_at))
+        found[0] = groups[0]["initial_lr"] * max(0.0, 1 - step / max(1.0, frozen_at))
+    return found
+
+
+def set_rates(optimizers: list[torch.optim.Optimizer], config: AirbenchConfig, step: int, total: int) -> None:
+    """Set the rates of a step counted from 0."""
+    for group, rate in zip(groups_of(optimizers), rates(optimizers, config, step, total), strict=True):
+        group["lr"] = rate

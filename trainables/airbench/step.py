@@ -7,7 +7,7 @@ from torch.nn.parallel import DistributedDataParallel
 from trainables.airbench.clock import Clock
 from trainables.airbench.config import AirbenchConfig
 from trainables.airbench.network import AirbenchNet
-from trainables.airbench.optimizers import make_optimizers, set_rates
+from trainables.airbench.optimizers import groups_of, make_optimizers, set_rates
 from trainables.distributed import Workers
 
 
@@ -47,8 +47,26 @@ class Step:
                 self.model, forward_sync_buffers=False, init_sync=False, gradient_as_bucket_view=True
             )
 
-    def __call__(self, x: Tensor, labels: Tensor, step: int) -> Tensor:
-        """Update the weights from this worker's part of a batch ([B, 3, 32, 32], [B]) in a step counted from 0.
+    def set_rates(self, step: int) -> None:
+        """Set the learning rates to those of a step counted from 0."""
+        set_rates(self.optimizers, self.config, step, self.total_steps)
+
+    def take_rates_from(self, rates: Tensor) -> None:
+        """Let the learning rates be what `rates`, on the device, holds in each step, one for each group."""
+        for group, rate in zip(groups_of(self.optimizers), rates.unbind(), strict=True):
+            group["lr"] = rate
+
+    def forget(self) -> None:
+        """Let the stem learn again, and the optimisers start afresh with the tensors that they have: momentum of zeros
+        is none."""
+        self._stem_learns = None
+        self.stem_learns(True)
+        for optimizer in self.optimizers:
+            for state in optimizer.state.values():
+                state["momentum_buffer"].zero_()
+
+    def __call__(self, x: Tensor, labels: Tensor) -> Tensor:
+        """Update the weights from this worker's part of a batch ([B, 3, 32, 32], [B]), at the present rates.
 
         Returns the sum of its losses.
         """
@@ -60,7 +78,6 @@ class Step:
             # The loss is summed over the whole batch, but DistributedDataParallel averages gradients over workers.
             (loss * self.workers.world_size).backward()
         with self.clock.part("optimizer"):
-            set_rates(self.optimizers, self.config, step, self.total_steps)
             for optimizer in self.optimizers:
                 optimizer.step()
             self.net.zero_grad()

@@ -23,7 +23,7 @@ from trainables.airbench.config import AirbenchConfig
 from trainables.airbench.evaluation import Evaluation, accuracy
 from trainables.airbench.optimizers import Lookahead
 from trainables.airbench.preflight import NUMERICS
-from trainables.airbench.step import Step
+from trainables.airbench.steps import CapturedSteps, SingleSteps
 from trainables.airbench.warm_setup import WarmSetup
 from trainables.control import RunControl
 from trainables.data.batches import hashed_generator
@@ -72,8 +72,8 @@ class _Run:
     def __init__(self, config: AirbenchConfig, setup: WarmSetup, control: RunControl) -> None:
         self.config, self.setup, self.workers, self.control = config, setup, setup.workers, control
         self.clock = Clock(setup.workers.device)
-        self.steps_per_epoch = len(setup.labels) // config.batch_size
-        self.total_steps = config.total_steps(len(setup.labels))
+        self.steps_per_epoch = len(setup.images) // config.batch_size
+        self.total_steps = config.total_steps(len(setup.images))
         self.curve: list[dict[str, float]] = []
         """What was measured in each epoch."""
         self.evaluation: Evaluation | None = None
@@ -83,45 +83,43 @@ class _Run:
 
     def reports(self) -> Iterator[Report]:
         """Train and evaluate."""
-        yield {"event": "start", "resumed_at": None, "actual_train_samples": len(self.setup.labels)}
+        yield {"event": "start", "resumed_at": None, "actual_train_samples": len(self.setup.images)}
         with self.clock.running():
             net = self.setup.fresh_net(self.config, self.clock)
-            step = self.setup.step(self.config, total_steps=self.total_steps, clock=self.clock)
+            steps = self.setup.steps(self.config, clock=self.clock)
             self.lookahead = Lookahead(net) if self.config.lookahead else None
         for epoch in range(math.ceil(self.total_steps / self.steps_per_epoch)):
-            yield self._epoch(step, epoch)
+            yield self._epoch(steps, epoch)
             if self.stopped:
                 return
         yield {"event": "result", "results": self._evaluate(), "curves": {"train": self.curve}}
 
-    def _epoch(self, step: Step, epoch: int) -> Report:
+    def _epoch(self, steps: SingleSteps | CapturedSteps, epoch: int) -> Report:
         """Train an epoch counted from 0, and report on it."""
         before = self.clock.seconds
         with self.clock.running():
-            loss, steps = self._train_epoch(step, epoch)
+            loss, taken = self._train_epoch(steps, epoch)
         if self.stopped:
             return {"event": "stopped"}
         seconds = self.clock.seconds - before
         (total,) = self.workers.sum(loss)
         if not math.isfinite(total):
             raise FloatingPointError(f"the loss is {total} in epoch {epoch + 1}")
-        images = steps * self.config.batch_size
+        images = taken * self.config.batch_size
         trained = {"epoch": epoch + 1, "train_loss": total / images, "images_per_second": images / seconds}
         self.curve.append(trained)
         return {"event": "epoch", "phase": "train", "epochs": self.config.epochs, "seconds": seconds, **trained}
 
-    def _train_epoch(self, step: Step, epoch: int) -> tuple[float, int]:
+    def _train_epoch(self, steps: SingleSteps | CapturedSteps, epoch: int) -> tuple[float, int]:
         """Train an epoch, or what is left of the run. Returns this worker's sum of losses and the number of steps."""
-        config, setup = self.config, self.setup
-        pixels, order = self._augmented(epoch)
+        config = self.config
+        steps.begin_epoch(*self._augmented(epoch))
         first = epoch * self.steps_per_epoch
         last = min(first + self.steps_per_epoch, self.total_steps)
-        loss = torch.zeros((), device=pixels.device)
-        for number, batch in zip(range(first, last), order.split(config.batch_size), strict=False):
+        for number in range(first, last):
             epochs_done = number / self.steps_per_epoch
-            step.stem_learns(not config.freeze or epochs_done < config.freeze_epochs)
-            own = batch.tensor_split(self.workers.world_size)[self.workers.rank]
-            loss += step(setup.normalised(pixels[own]), setup.labels[own], number)
+            stem_learns = not config.freeze or epochs_done < config.freeze_epochs
+            steps.take(number - first, number, stem_learns=stem_learns)
             if self.lookahead and epochs_done >= config.lookahead_epochs:
                 self.lookahead.after_step(number + 1, self.total_steps)
             if self.control.after_step() == "stop":
@@ -129,15 +127,15 @@ class _Run:
                 break
         if self.lookahead:
             self.lookahead.after_epoch()
-        return loss.item(), last - first
+        return steps.loss(), last - first
 
     def _augmented(self, epoch: int) -> tuple[torch.Tensor, torch.Tensor]:
         """The images of an epoch, augmented, and the order in which they are trained on."""
-        config, n = self.config, len(self.setup.labels)
+        config, n = self.config, len(self.setup.images)
         with self.clock.part("augmentation"):
             flips = epoch_flips(n, config.flip, seed=config.seed, epoch=epoch)
             shifts = epoch_shifts(n, config.translate, seed=config.seed, epoch=epoch)
-            pixels = augmented(self.setup.pixels, flips, shifts)
+            pixels = augmented(self.setup.images.pixels, flips, shifts)
             order = torch.randperm(n, generator=hashed_generator(config.seed, epoch, "order")).to(pixels.device)
         return pixels, order
 
@@ -147,9 +145,9 @@ class _Run:
         with self.clock.running(), self.clock.part("evaluation"):
             # Each worker has the running statistics of its own parts of the batches: those of the main one are taken.
             self.workers.broadcast(list(setup.net.buffers()))
-            batches = self.control.with_heartbeats(setup.test_batches())
+            batches = self.control.with_heartbeats(setup.images.test_batches())
             self.evaluation = accuracy(setup.model, batches, config.tta, self.workers)
-        views_per_second = config.views * setup.n_test / (self.clock.seconds - before)
+        views_per_second = config.views * len(setup.images.all_test_labels) / (self.clock.seconds - before)
         return self._results(self.evaluation) | {
             "train_images_per_second": statistics.median(row["images_per_second"] for row in self.curve),
             "train_validation_images_per_second": views_per_second,
@@ -158,9 +156,9 @@ class _Run:
     def save_predictions(self, folder: Path) -> None:
         """Leave what the final evaluation found. All workers of a run that has ended have to call it."""
         assert self.evaluation, "the run has ended"
-        classes = self.workers.interleaved(self.evaluation.classes, self.setup.n_test)
+        classes = self.workers.interleaved(self.evaluation.classes, len(self.setup.images.all_test_labels))
         if self.workers.is_main:
-            labels = self.setup.all_test_labels
+            labels = self.setup.images.all_test_labels
             metrics = ["final_acc", *["acc_single_view"] * (self.config.tta == "none")]
             save_predictions(folder, classes, labels, images="test set", metrics=metrics)
 
@@ -172,14 +170,15 @@ class _Run:
             "acc_single_view": evaluation.single_view,
             "train_seconds": self.clock.seconds,
             **{f"{part}_seconds": seconds for part, seconds in self.clock.parts.items()},
-            "pflop": config.pflop(len(setup.labels), setup.n_test, setup.num_classes),
+            "pflop": config.pflop(len(setup.images), len(setup.images.all_test_labels), setup.num_classes),
             "steps": self.total_steps,
-            "actual_train_samples": len(setup.labels),
+            "actual_train_samples": len(setup.images),
             **setup.data,
             "n_params_total": sum(p.numel() for p in setup.net.parameters()),
             "world_size": self.workers.world_size,
             "batch_norm_images": config.batch_size // self.workers.world_size,
             "computed_in": str(setup.dtype).removeprefix("torch."),
+            **({"launched": setup.launched} if device.type == "cuda" else {}),
             "device": device.type,
             "device_name": self.workers.device_name(),
             **self.workers.arithmetic(),

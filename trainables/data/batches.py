@@ -32,7 +32,8 @@ IMAGES_PER_JOB = 8
 EpochKey = tuple[int | str, ...]
 """Seed, phase and epoch, from which an epoch's augmentation is drawn; None stands for no augmentation."""
 RawBatch = tuple[Tensor, Tensor, Tensor | None]
-"""Pixels uint8 [B, 3, H, W], labels int64 [B], and which images to mirror, bool [B], all on the CPU."""
+"""Pixels uint8 [B, 3, H, W] and labels int64 [B], on the CPU or already on the device that trains, and which images are
+still to be mirrored, bool [B] on the CPU."""
 
 
 def hashed_seed(*parts: int | str) -> int:
@@ -66,8 +67,10 @@ class Batches:
     ) -> None:
         self.images, self.global_batch_size, self.workers = images, global_batch_size, workers
         self.augment, self.seed, self.flip = augment, seed, info.flip
+        self._source: _TensorSource | _DeviceSource | _FileSource
         if isinstance(images, TensorImages):
-            self._source: _TensorSource | _FileSource = _TensorSource(images)
+            on_gpu = workers.device.type == "cuda"
+            self._source = _DeviceSource(images, workers.device, flip=info.flip) if on_gpu else _TensorSource(images)
         else:
             loaders = torch.get_num_threads() if num_loaders is None else num_loaders
             self._source = _FileSource(images, image_size=info.image_size, num_loaders=loaders, device=workers.device)
@@ -126,17 +129,56 @@ class _TensorSource:
         self.images = images
 
     def read(self, parts: list[Tensor], key: EpochKey | None) -> Iterator[RawBatch]:
-        shifts, flips = self._draw(key) if key else (None, None)
+        shifts, flips = drawn(len(self.images), key) if key else (None, None)
         for part in parts:
             pixels = self.images.pixels.index_select(0, self.images.index[part])
             if shifts is not None:
                 pixels = padded_crop(pixels, shifts[part])
             yield pixels, self.images.labels[part], None if flips is None else flips[part]
 
-    def _draw(self, key: EpochKey) -> tuple[Tensor, Tensor]:
-        n, generator = len(self.images), hashed_generator(*key, "augmentation")
-        shifts = torch.randint(0, 2 * CROP_PADDING + 1, (n, 2), generator=generator)
-        return shifts, torch.rand(n, generator=generator) < 0.5
+
+def drawn(n: int, key: EpochKey) -> tuple[Tensor, Tensor]:
+    """Shifts, int64 [n, 2] in 0 .. 8, and flips, bool [n], of an epoch's images, on the CPU."""
+    generator = hashed_generator(*key, "augmentation")
+    shifts = torch.randint(0, 2 * CROP_PADDING + 1, (n, 2), generator=generator)
+    return shifts, torch.rand(n, generator=generator) < 0.5
+
+
+class _DeviceSource:
+    """Keeps small images on the device that trains; an epoch's are cropped and mirrored there in one pass.
+
+    The draws are those of `_TensorSource`, and so are the images, bit by bit. `flip` says that images are mirrored at
+    all.
+    """
+
+    def __init__(self, images: TensorImages, device: torch.device, *, flip: bool) -> None:
+        self._pixels = images.pixels.index_select(0, images.index).to(device)
+        self._labels = images.labels.to(device)
+        self._flip = flip
+
+    def read(self, parts: list[Tensor], key: EpochKey | None) -> Iterator[RawBatch]:
+        if not parts:
+            return
+        pixels = self._pixels
+        if key:
+            shifts, flips = (draws.to(pixels.device) for draws in drawn(len(pixels), key))
+            pixels = cropped_and_mirrored(pixels, shifts, flips if self._flip else torch.zeros_like(flips))
+        order = torch.cat(parts).to(pixels.device)  # all at once, as each transfer waits for the processor
+        for part in order.split([len(part) for part in parts]):
+            yield pixels.index_select(0, part), self._labels.index_select(0, part), None
+
+
+def cropped_and_mirrored(pixels: Tensor, shifts: Tensor, flips: Tensor) -> Tensor:
+    """Cut uint8 [N, C, H, W] out of its zero-padded self at `shifts` (row, column) [N, 2] in 0 .. 8, and mirror images
+    where `flips` [N], all on one device."""
+    N, C, H, W = pixels.shape
+    rows = torch.arange(H, device=pixels.device) + shifts[:, :1] - CROP_PADDING
+    columns = torch.arange(W, device=pixels.device) + shifts[:, 1:] - CROP_PADDING
+    columns = torch.where(flips[:, None], columns.flip(1), columns)
+    is_inside = ((rows >= 0) & (rows < H))[:, :, None] & ((columns >= 0) & (columns < W))[:, None, :]
+    rows, columns = rows.clamp(0, H - 1)[:, None, :, None], columns.clamp(0, W - 1)[:, None, None, :]
+    image, channel = (torch.arange(n, device=pixels.device) for n in (N, C))
+    return pixels[image[:, None, None, None], channel[:, None, None], rows, columns].mul_(is_inside[:, None])
 
 
 def padded_crop(pixels: Tensor, shifts: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from trainables.data.info import DataError
+from trainables.messages import first_line
 
 IMAGE_COLUMNS = ("img", "image")
 """Names that the column of images may have."""
@@ -54,7 +55,7 @@ def _labels(file: Path, column: str, num_classes: int, size: int, mtime_ns: int)
     try:
         found: np.ndarray = values.cast(pa.int64()).to_numpy()
     except (pa.ArrowException, ValueError) as error:
-        raise DataError(f"{where} holds {values.type}, not numbers of classes ({_first_line(error)})") from None
+        raise DataError(f"{where} holds {values.type}, not numbers of classes ({first_line(error)})") from None
     wrong = np.flatnonzero((found < 0) | (found >= num_classes))
     if len(wrong):
         raise DataError(
@@ -108,9 +109,5 @@ def _opened(file: Path) -> Iterator[pq.ParquetFile]:
     except DataError:
         raise
     except Exception as error:
-        reason = getattr(error, "strerror", None) or _first_line(error)
+        reason = getattr(error, "strerror", None) or first_line(error)
         raise DataError(f"{file} is not a readable parquet file ({reason})") from None
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

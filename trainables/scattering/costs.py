@@ -37,7 +37,7 @@ def cost(config: ScatteringConfig, num_workers: int, device: str = "cpu") -> dic
     ValueError where the blocks use up the image.
     """
     info = locate(config.dataset, config.data_dir, config.image_size)
-    around = _around_tensors(config, info, num_workers) if device == "cpu" else {}
+    around = _around_tensors(config, info, num_workers) if device == "cpu" else {"data": data_on_gpu(info)}
     phases, moments, most_small = [], [], 0
     for phase in config.phases:
         costs = _Phase.of(config, info, phase, num_workers, device).costs(most_small)
@@ -54,6 +54,11 @@ def cost(config: ScatteringConfig, num_workers: int, device: str = "cpu") -> dic
         "memory_bytes": sum(highest.values()),
         "memory": highest,
     }
+
+
+def data_on_gpu(info: DataInfo) -> int:
+    """Bytes of small images on a GPU: all of them, and those of an epoch, augmented."""
+    return (2 * info.n_train + info.n_test) * 3 * info.image_size**2 if info.in_memory else 0
 
 
 def _around_tensors(config: ScatteringConfig, info: DataInfo, num_workers: int) -> dict[str, int]:

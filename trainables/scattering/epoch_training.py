@@ -16,7 +16,7 @@ class StopRequested(Exception):  # noqa: N818
 
 
 class EpochTraining:
-    """Trains one epoch at each call of `reports`; only the first step of all may be slow, as one that compiles."""
+    """Trains one epoch at each call of `reports`; only the first steps of all may be slow, as one that compiles."""
 
     def __init__(self, run: RunState, step: Step, phase: str) -> None:
         self.run, self.step, self.phase = run, step, phase
@@ -46,10 +46,11 @@ class EpochTraining:
             if every and step % every == 0:
                 progress = self._report("progress", epoch, loss_sum.item() / seen, speed)
                 yield {**progress, "step": step, "steps": steps}
-            if not self._warm and step < steps:  # an epoch of a single step has no other to compare it with
-                loss_sum.item()  # waits for the device
-                speed.end_first_step()
-            self._warm = True
+            if not self._warm and not self.step.is_settling:
+                if step < steps:  # an epoch of a single step has no other to compare it with
+                    loss_sum.item()  # waits for the device
+                    speed.end_first_steps()
+                self._warm = True
         if (seconds := speed.warm_up_seconds()) is not None:
             run.timings.add(f"{self.phase}_warm_up_seconds", seconds)
         self.step.optimizer.zero_grad()  # gives back the gradients' memory before validation and checkpoint
@@ -68,13 +69,13 @@ class EpochTraining:
 
 
 class _Speed:
-    """Images per second of an epoch, without its first step where that one is slower than the others."""
+    """Images per second of an epoch, without its first steps where these are slower than the others."""
 
     def __init__(self) -> None:
         self.images, self._started = 0, time.perf_counter()
         self._first_seconds, self._first_images = 0.0, 0
 
-    def end_first_step(self) -> None:
+    def end_first_steps(self) -> None:
         """Count anew from here on."""
         self._first_seconds, self._first_images = time.perf_counter() - self._started, self.images
         self.images, self._started = 0, time.perf_counter()
@@ -84,7 +85,7 @@ class _Speed:
         return self.images / (time.perf_counter() - self._started)
 
     def warm_up_seconds(self) -> float | None:
-        """By how much the first step took longer than the others; None where it was not counted apart."""
+        """By how much the first steps took longer than the others; None where they were not counted apart."""
         if not self._first_images:
             return None
         usual_seconds = (time.perf_counter() - self._started) / self.images * self._first_images

@@ -146,7 +146,7 @@ def _modulus(re: Tensor, im: Tensor, collapse: float | None, *, out: Tensor) -> 
     elif out.dtype == torch.float16:  # see lowpass_and_modulus
         out.copy_(re.float().square_().addcmul_(im.float(), im.float()).add_(EPSILON).sqrt_())
     else:
-        torch.addcmul(re.new_tensor(EPSILON), re, re, out=out)
+        torch.addcmul(re.new_full((), EPSILON), re, re, out=out)  # a number from the CPU could not be captured
         out.addcmul_(im, im).sqrt_()
 
 
@@ -161,7 +161,7 @@ class _LowpassAndModulus(torch.autograd.Function):
         out = torch.empty(y.shape[0], C * (1 + L), *y.shape[2:], dtype=y.dtype, device=y.device, memory_format=layout)
         out[:, :C].unflatten(1, low.shape[1:3]).copy_(low)
         modulus = out[:, C:].unflatten(1, re.shape[1:3])
-        torch.addcmul(y.new_tensor(EPSILON), re, re, out=modulus)
+        torch.addcmul(y.new_full((), EPSILON), re, re, out=modulus)
         modulus.addcmul_(im, im).sqrt_()
         ctx.save_for_backward(y, out)
         ctx.groups, ctx.L = groups, L

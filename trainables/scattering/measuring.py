@@ -78,23 +78,25 @@ class _TimedWorker:
         self.config, self.info, self.net, self.workers, self.control = config, info, net, workers, control
 
     def train(self, step: Step, images: Images, phase: str) -> tuple[float, float]:
-        """Images per second of all steps but the first, and by how many seconds the first one takes longer."""
+        """Images per second of all steps but the first ones, and by how many seconds these take longer."""
         self.net.train()
-        seen = done = 0
+        seen = done = settling = 0
         first = 0.0
         started = time.perf_counter()
         for x, labels, size in self._training_batches(images, phase):
             step(x, labels, size).item()
             self.control.after_step()
             if not first:
-                first, started = time.perf_counter() - started, time.perf_counter()
+                settling += size
+                if not step.is_settling:
+                    first, started = time.perf_counter() - started, time.perf_counter()
                 continue
             seen, done = seen + size, done + 1
             if done >= LEAST_STEPS and time.perf_counter() - started >= TRAINING_SECONDS:
                 break
         rate = seen / (time.perf_counter() - started)
         step.optimizer.zero_grad()
-        return rate, max(0.0, first - self.config.global_batch_size / rate)
+        return rate, max(0.0, first - settling / rate)
 
     def _training_batches(self, images: Images, phase: str) -> Iterator[tuple[Tensor, Tensor, int]]:
         """Batches of one epoch after another, without end."""

@@ -20,7 +20,7 @@ class PhaseTraining:
         self.step = begin_phase(run.net, run.config, run.workers, phase)
         self.training = EpochTraining(run, self.step, phase)
         self.epochs = run.config.head_epochs if phase == "head" else run.config.epochs
-        self.rates = [group["lr"] for group in self.step.optimizer.param_groups]
+        self.rates = [float(group["lr"]) for group in self.step.optimizer.param_groups]
         self.epoch = 0
         """Epochs that are done."""
         self.best: Report = {"epoch": 0, "val_acc": -1.0, "val_acc5": -1.0}
@@ -52,7 +52,7 @@ class PhaseTraining:
     def _go_on(self, resumed: Report) -> Report | None:
         """Take over a checkpoint. Returns its position within the next epoch, None if it was written between epochs."""
         self.run.net.load_learnt_state(resumed["model"])
-        self.step.optimizer.load_state_dict(resumed["optimizer"])
+        self.step.load_optimizer(resumed["optimizer"])
         self.step.load_state(resumed["step"])
         self.epoch, self.best = resumed["epoch"], resumed["best"]
         saved = self.run.read(checkpoint.BEST)
@@ -63,7 +63,7 @@ class PhaseTraining:
     def _train_epoch(self, within: Report | None) -> Iterator[Report]:
         """Train, validate, write checkpoints and report."""
         run, phase, epoch = self.run, self.phase, self.epoch
-        self._set_rates()
+        self.step.set_rates(self._rates())
         started = time.perf_counter()
         trained: Report = {}
         save = partial(run.save_last, phase, epoch - 1, self.best, self.step)
@@ -86,17 +86,16 @@ class PhaseTraining:
             "phase": phase,
             "epoch": epoch,
             "epochs": self.epochs,
-            "lr": self.step.optimizer.param_groups[0]["lr"],
+            "lr": self._rates()[0],
             **measured,
             "best_acc": self.best["val_acc"],
             "images_per_second": trained["images_per_second"],
             "seconds": time.perf_counter() - started,
         }
 
-    def _set_rates(self) -> None:
-        """Set the learning rates of the present epoch: half a cosine from their initial values to zero."""
-        for group, rate in zip(self.step.optimizer.param_groups, self.rates, strict=True):
-            group["lr"] = 0.5 * rate * (1 + math.cos(math.pi * (self.epoch - 1) / self.epochs))
+    def _rates(self) -> list[float]:
+        """The learning rates of the present epoch: half a cosine from their initial values to zero."""
+        return [0.5 * rate * (1 + math.cos(math.pi * (self.epoch - 1) / self.epochs)) for rate in self.rates]
 
     def _end(self) -> None:
         """Load the best network and note its accuracies. Raises OSError where best.pt is not there any more."""
@@ -112,4 +111,5 @@ class PhaseTraining:
             f"{phase}_acc5": self.best["val_acc5"],
             f"{phase}_best_epoch": self.best["epoch"],
             f"{phase}_epochs": self.epoch,
+            **({f"{phase}_launched": self.step.captured.launched} if self.step.captured else {}),
         }

@@ -151,7 +151,7 @@ class RunState:
                 epoch=epoch,
                 within=within,
                 best=best,
-                optimizer=step.optimizer.state_dict(),
+                optimizer=step.optimizer_state(),
                 step=step.state(),
                 results=self.results,
                 curves=self.curves,

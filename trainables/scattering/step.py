@@ -1,5 +1,7 @@
 """One step of the optimiser: forward and backward over the micro-batches of all workers, then the update."""
 
+import warnings
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -9,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from trainables.distributed import Workers
+from trainables.scattering.captured import CapturedStep
 from trainables.scattering.config import ScatteringConfig, micro_batches
 from trainables.scattering.network import ScatteringNet
 
@@ -60,9 +63,35 @@ class Step:
         if config.compile and any(p.requires_grad for p in net.extractor_parameters()):
             # A frozen extractor is a chain of library calls; around it, compiled code was slower (docs/log.md).
             self.model = torch.compile(self.model, dynamic=False)
+        self.captured: CapturedStep | None = None
+        """What replays steps; None where each kernel is launched by itself, as on CPUs and by several processes."""
+        if workers.device.type == "cuda" and workers.world_size == 1:
+            self.captured = CapturedStep(self._take, workers.device)
+            self._let_be_captured()
+        self._is_settling = True
 
     def __call__(self, x: Tensor, labels: Tensor, batch_size: int) -> Tensor:
-        """Train by this worker's share ([B, 3, H, W], [B]) of a global batch. Returns the sum of its losses."""
+        """Train by this worker's share ([B, 3, H, W], [B]) of a global batch.
+
+        Returns the sum of its losses, which holds until the next call.
+        """
+        self._is_settling = False
+        return (self.captured or self._take)(x, labels, batch_size)
+
+    @property
+    def is_settling(self) -> bool:
+        """Whether further steps will be slower than the ones after them, as a first one that chooses kernels."""
+        return self.captured.is_settling if self.captured else self._is_settling
+
+    def set_rates(self, rates: Sequence[float]) -> None:
+        """Set the learning rate of each group of parameters; graphs read it from the tensor in which it stands."""
+        for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(rate)
+            else:
+                group["lr"] = rate
+
+    def _take(self, x: Tensor, labels: Tensor, batch_size: int) -> Tensor:
         config = self.config
         parts = micro_batches(batch_size, self.workers.world_size, config.micro_batch, config.batch_parts)
         self.optimizer.zero_grad()
@@ -75,6 +104,17 @@ class Step:
         self._scaler.step(self.optimizer)
         self._scaler.update()
         return total
+
+    def optimizer_state(self) -> dict[str, Any]:
+        """The state of the optimiser, the same whether its steps are captured or not."""
+        state = self.optimizer.state_dict()
+        groups = [{**group, "lr": float(group["lr"]), "capturable": False} for group in state["param_groups"]]
+        return {**state, "param_groups": groups}
+
+    def load_optimizer(self, state: dict[str, Any]) -> None:
+        """Load what `optimizer_state` returned."""
+        self.optimizer.load_state_dict(state)
+        self._let_be_captured()
 
     def state(self) -> dict[str, Any]:
         """What the next step depends on beside weights and optimiser, which is the scale of float16's gradients."""
@@ -93,12 +133,23 @@ class Step:
 
     def _pull_to_anchor(self) -> Tensor:
         """Add the gradient of l2_penalty * sum ||theta - theta_0||^2 over the extractor. Returns that sum."""
-        scale = self._scaler.get_scale() if self._scaler.is_enabled() else 1.0
         penalty = self.config.l2_penalty
         total = torch.zeros((), device=self.workers.device)
         with torch.no_grad():
+            factor = self._scaler.scale(torch.full_like(total, 2 * penalty)) if self._scaler.is_enabled() else None
             for p, p0 in zip(self.net.extractor_parameters(), self.anchor or [], strict=True):
                 distance = p - p0
                 total += penalty * distance.square().sum()
-                p.grad.add_(distance, alpha=2 * penalty * scale)
+                if factor is None:
+                    p.grad.add_(distance, alpha=2 * penalty)
+                else:  # without waiting for the scale
+                    p.grad.addcmul_(distance, factor)
         return total
+
+    def _let_be_captured(self) -> None:
+        """Keep the learning rates in tensors on the device, as graphs need it."""
+        if self.captured:
+            warnings.filterwarnings("ignore", message="This instance was constructed with capturable=True")
+            for group in self.optimizer.param_groups:
+                group["lr"] = torch.tensor(float(group["lr"]), device=self.workers.device)
+                group["capturable"] = True

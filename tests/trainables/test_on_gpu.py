@@ -1,0 +1,151 @@
+"""What a GPU computes, against the same on the CPU and against steps that are launched one by one.
+
+They need torch >= 2.11 and neither Ray nor data: `python -m pytest -m gpu` from the checkout.
+"""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from tests.trainables.training import SMALL, results
+from trainables.airbench import ABLATIONS
+from trainables.airbench import train as train_airbench
+from trainables.airbench.augmentation import augmented, epoch_flips, epoch_shifts
+from trainables.airbench.steps import SingleSteps
+from trainables.airbench.warm_setup import WarmSetup
+from trainables.data import batches
+from trainables.data.catalog import locate
+from trainables.data.loading import load
+from trainables.distributed import Workers
+from trainables.scattering import ScatteringConfig, ScatteringNet
+from trainables.scattering.phases import begin_phase
+
+pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU on this machine")]
+
+GPU = torch.device("cuda", 0)
+ON_GPU = Workers(rank=0, world_size=1, device=GPU)
+STEPS = 100
+
+
+@pytest.fixture
+def deterministic():
+    """Kernels that give the same bits each time."""
+    before = torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
+    torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
+    yield
+    torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = before
+
+
+@pytest.fixture
+def exact():
+    """Products and convolutions of float32 in float32."""
+    before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    yield
+    torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = before
+
+
+def after_steps(config, phase, *, captured):
+    """The state after 100 steps, some of them of a smaller batch, and how they were launched."""
+    net = ScatteringNet(config, image_size=32, num_classes=10).to(GPU)
+    step = begin_phase(net, config, ON_GPU, phase)
+    if not captured:
+        step.captured = None
+    net.train()
+    generator = torch.Generator().manual_seed(1)
+    for i in range(STEPS):
+        size = 10 if i % 10 == 9 else 32
+        x = torch.randn(size, 3, 32, 32, generator=generator).to(GPU)
+        step(x, torch.randint(10, (size,), generator=generator).to(GPU), size)
+    return net.state_dict(), step.captured.launched if captured else ""
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
+@pytest.mark.parametrize("phase", ["head", "finetune"])
+@pytest.mark.usefixtures("deterministic")
+def test_captured_scattering_steps_have_the_bits_of_steps_one_by_one(phase, precision):
+    config = ScatteringConfig(**SMALL, global_batch_size=32, precision=precision, l2_penalty=0.1)
+    state, launched = after_steps(config, phase, captured=True)
+    assert launched == "as graphs"
+    expected, _ = after_steps(config, phase, captured=False)
+    for name, value in expected.items():
+        assert torch.equal(state[name], value), name
+
+
+@pytest.mark.parametrize("phase", ["head", "finetune"])
+@pytest.mark.usefixtures("exact")
+def test_a_gpu_has_the_gradients_of_the_cpu(phase):
+    config = ScatteringConfig(**SMALL, global_batch_size=16)
+    gradients = []
+    x, labels = torch.randn(16, 3, 32, 32), torch.randint(10, (16,))
+    for device in (torch.device("cpu"), GPU):
+        net = ScatteringNet(config, image_size=32, num_classes=10).to(device)
+        begin_phase(net, config, Workers(rank=0, world_size=1, device=device), phase)
+        torch.nn.functional.cross_entropy(net(x.to(device)), labels.to(device)).backward()
+        gradients.append({name: p.grad.cpu() for name, p in net.named_parameters() if p.grad is not None})
+    assert gradients[0].keys() == gradients[1].keys()
+    for name, expected in gradients[0].items():
+        assert (gradients[1][name] - expected).norm() <= 1e-4 * expected.norm() + 1e-7, name
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_small_images_on_the_gpu_are_those_of_the_cpu_bit_by_bit(flip):
+    info = replace(locate("digits", None), flip=flip)
+    images = load(info, train_size=1.0, val_split=0.0, seed=0)[0]
+    images = replace(images, pixels=torch.randint(0, 256, images.pixels.shape, dtype=torch.uint8))
+    found = []
+    for workers in (Workers(rank=0, world_size=1, device=torch.device("cpu")), ON_GPU):
+        source = batches.Batches(info, images, global_batch_size=64, workers=workers, augment=True, seed=7)
+        found.append([(x.cpu(), labels.cpu()) for x, labels, _ in source.training("head", 2)])
+    for (x, labels), (expected, their_labels) in zip(*reversed(found), strict=True):
+        assert torch.equal(x, expected)
+        assert torch.equal(labels, their_labels)
+
+
+def test_airbench_augments_on_the_gpu_as_on_the_cpu():
+    pixels = torch.randint(0, 256, (500, 3, 32, 32), dtype=torch.uint8).contiguous(memory_format=torch.channels_last)
+    flips, shifts = epoch_flips(500, "random", seed=1, epoch=2), epoch_shifts(500, 2, seed=1, epoch=2)
+    found = augmented(pixels.to(GPU), flips, shifts)
+    assert found.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(found.cpu(), augmented(pixels, flips, shifts))
+
+
+@pytest.mark.parametrize("name", ["mirror", "muon", "baseline", "compile"])
+def test_captured_airbench_steps_learn_as_steps_one_by_one(name):
+    config = replace(ABLATIONS[name], batch_size=128, epochs=2.5, freeze_epochs=1.0, lookahead_epochs=1.0)
+    setup = WarmSetup(replace(config, seed=0), locate("digits", None), ON_GPU)
+    assert setup.launched == "as graphs"
+    n, total = len(setup.images), config.total_steps(len(setup.images))
+    losses = []
+    for captured in (True, False):
+        setup.fresh_net(config)
+        steps = setup.steps(config) if captured else SingleSteps(setup.images, setup._step(config))
+        of_epochs = []
+        for epoch in range(2):
+            steps.begin_epoch(setup.images.pixels, torch.arange(n, device=GPU))
+            first = epoch * (n // 128)
+            for number in range(first, min(first + n // 128, total)):
+                steps.take(number - first, number, stem_learns=epoch < 1 or not config.freeze)
+            of_epochs.append(steps.loss())
+        losses.append(of_epochs)
+    assert losses[0] == pytest.approx(losses[1], rel=0.02)
+
+
+def test_seeds_one_after_the_other_in_one_process_start_afresh(tmp_path):
+    config = replace(ABLATIONS["mirror"], batch_size=128, epochs=2.0)
+    accuracies = {}
+    for seed, folder in ((0, "a"), (1, "b"), (0, "c")):
+        *_, last = train_airbench(replace(config, seed=seed, save_dir=str(tmp_path / folder)))
+        assert last["results"]["launched"] == "as graphs"
+        accuracies[folder] = last["results"]["final_acc"], last["curves"]["train"][0]["train_loss"]
+    assert accuracies["a"] == pytest.approx(accuracies["c"], rel=0.02)
+    assert accuracies["a"] != accuracies["b"]
+
+
+def test_a_network_that_was_trained_on_a_gpu_is_loaded_on_a_cpu(tmp_path):
+    config = ScatteringConfig(**SMALL, lr_epochs=2, epochs=2, save_dir=str(tmp_path))
+    last = results(config)
+    assert last["results"]["finetune_launched"] == "as graphs"
+    net = ScatteringNet.load(tmp_path)
+    assert net(torch.randn(2, 3, 32, 32)).shape == (2, 10)
