@@ -1,0 +1,40 @@
+"""What of the comparison on a GPU can be tried without one."""
+
+import pytest
+import torch
+
+from benchmarks.gpu import scattering_steps
+from benchmarks.gpu.ceilings import Ceilings
+from benchmarks.gpu.table import COLUMNS, line, slowest_ratio
+from tests.conftest import run
+from trainables.scattering import ScatteringConfig
+
+CASES = {case.label: case for case in scattering_steps.cases()}
+
+
+def test_operations_are_those_worked_out_by_hand():
+    """GFLOP for an image in a step of fine-tuning: 22.4 of C, 138 of A (the exact formulation at a quarter of the
+    positions, forward, and two gradients but that of the images)."""
+    for name, expected in (("ImageNet C", 22.4e9), ("ImageNet A", 138e9)):
+        assert abs(CASES[f"{name} finetune"].operations(1) / expected - 1) < 0.01
+
+
+def test_the_forms_of_a_small_network_are_timed_in_turns_on_a_cpu():
+    config = ScatteringConfig(dataset="cifar10", n_blocks=2, L=2, kernel_size=3)
+    case = scattering_steps.Case(name="small", config=config, work="finetune")
+    device = torch.device("cpu")
+    rows = scattering_steps.measure(case, device, Ceilings.of(device), repeats=2, batch=4)
+    assert [row["form"] for row in rows] == ["plain", "float32", "bfloat16", "float16"]
+    for row in rows:
+        assert len(row["seconds"]) == 2
+        assert line(row).count("|") == len(COLUMNS) + 1
+        assert ("ratios" in row) == ("of_floor" in row) == (row["form"] != "plain")
+        assert 0 < row.get("of_floor", 0.5) < 1
+    assert slowest_ratio(rows) > 0
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_without_a_gpu_there_is_one_line():
+    ran = run("-m", "benchmarks.gpu")
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert ran.stderr == "error: python -m benchmarks.gpu needs a GPU, and PyTorch finds none here\n"
