@@ -2,7 +2,8 @@
 
 python -m analysis RESULTS [--out DIR]
 python -m analysis RESULTS --cite               a paragraph for the methods of a paper, and a BibTeX entry
-python -m analysis import RESULTS SOURCE...     take in results_*.json files of the original train.py
+python -m analysis import RESULTS SOURCE...     take in results_*.json of the original train.py, and results.json
+                                                  of runs without Ray (python -m trainables.airbench)
 python -m analysis note RESULTS [RUN] [REASON]  note something on a run, leave it out, or list what was noted
 """
 
@@ -98,12 +99,15 @@ def show(arguments: Sequence[str]) -> int:
 
 
 def take_in(arguments: Sequence[str]) -> int:
-    """Import the original's result files."""
-    parser = _Parser(prog="python -m analysis import", description="Take in results_*.json of the original train.py.")
+    """Import result files of runs that no sweep made."""
+    said = (
+        "Take in results_*.json of the original train.py, and results.json of `python -m trainables.airbench` and such."
+    )
+    parser = _Parser(prog="python -m analysis import", description=said)
     parser.add_argument("results", metavar="RESULTS", help="the results folder, which is made if need be")
     parser.add_argument("sources", metavar="SOURCE", nargs="+", help="result files, or folders that hold some")
     args = parser.parse_args(arguments)
-    from analysis.reading.original import import_results
+    from analysis.reading.importing import import_results
 
     done = import_results(open_ledger(args.results), args.sources)
     for line in done.skipped:
@@ -160,9 +164,9 @@ def require_results(location: str) -> None:
     there = sorted(path.name for path in folder.iterdir())
     if not there:
         raise FileNotFoundError(f"{location} is empty: no results of a sweep")
-    if any(folder.rglob("results_*.json")):
+    if any(folder.rglob("results_*.json")) or any(folder.rglob("results.json")):
         how = f"`python -m analysis import RESULTS {location}` takes them in"
-        raise FileNotFoundError(f"{location} holds result files of the original; {how}")
+        raise FileNotFoundError(f"{location} holds result files of runs that no sweep made; {how}")
     named = f"{', '.join(there[:3])}{', ...' * (len(there) > 3)}"
     raise FileNotFoundError(f"{location} holds no results of a sweep (no folder records/, but {named})")
 

@@ -21,6 +21,13 @@ def real_data(name: str) -> Path:
     return folder
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """`pytest -m gpu` reads the files alone that have such tests: what the others import need not be there."""
+    if config.option.markexpr == "gpu" and collection_path.suffix == ".py":
+        return "mark.gpu" not in collection_path.read_text(encoding="utf-8") or None
+    return None
+
+
 def pytest_collection_finish() -> None:
     """Ray must not have been imported by the tests' modules: what a cluster of our own sets is read at the import."""
     assert "ray" not in sys.modules, "a test imports Ray at its module's top; import it where it is used"

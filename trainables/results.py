@@ -17,9 +17,17 @@ Report = dict[str, Any]
 def save_results(folder: Path, config: Any, identity: dict[str, Any], report: Report) -> None:
     """Write the results of a finished run in the form of the original scattering code's result files.
 
-    `config` is a dataclass; `identity` has what else tells the run from others: data, number of workers, numerics.
+    `config` is a dataclass; `identity` has what else tells the run from others: data, number of workers, numerics. The
+    file says as well which trainable it is of, and which fields have no effect on its numbers, for who imports it.
     """
-    content = {"config": asdict(config), "identity": identity, "results": report["results"], "curves": report["curves"]}
+    content = {
+        "trainable": type(config).__module__.rpartition(".")[0],
+        "no_effect": [f.name for f in fields(config) if f.metadata.get("cosmetic")],
+        "config": asdict(config),
+        "identity": identity,
+        "results": report["results"],
+        "curves": report["curves"],
+    }
     text = json.dumps(content, indent=2).encode()
     write_atomically(folder / RESULTS, lambda stream: stream.write(text) and None)
 

@@ -4,22 +4,17 @@ A file holds a configuration (the script's flags), results in percent and curves
 version of the script knew: l2_penalty, joint and random_init may be missing (then they are off), and so may the seed.
 """
 
-import hashlib
-import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from analysis.reading.families import original
-from raysweep.ledger import FINISHED, Ledger, Record, write_declarations
+from analysis.reading.result_files import Fields, WrongFileError, digest_of
+from raysweep.ledger import FINISHED, Record
 
 PATTERN = "results_*.json"
-
-Fields = dict[str, Any]
 
 DATASETS = {"cifar10": (32, 10), "cifar100": (32, 100), "imagenet": (224, 1000)}
 """Side of the images in pixels and number of classes."""
@@ -52,74 +47,11 @@ RECIPE_EPOCHS = {False: 150, True: 180}
 PHASES = {"phase_a": "head", "phase_b": "finetune", "joint": "joint"}
 
 
-class NotOriginalError(ValueError):
-    """Raised for a file that is none of the original's results; the message is half a line."""
-
-
-@dataclass(kw_only=True, slots=True)
-class Imported:
-    """What an import did."""
-
-    records: int = 0
-    already_there: int = 0
-    skipped: list[str] = field(default_factory=list)
-    """A line for each file that was skipped, with the reason."""
-
-
-def import_results(ledger: Ledger, sources: Sequence[str | Path]) -> Imported:
-    """Add a record for each result file; the same file twice is one record.
-
-    Raises FileNotFoundError, in one line, for a source that does not exist or holds no results_*.json.
-    """
-    files = [file for source in sources for file in result_files(Path(source))]
-    there = {record["run"] for record in ledger.records()}
-    done = Imported()
-    for file in files:
-        try:
-            record = read_record(file)
-        except NotOriginalError as problem:
-            done.skipped.append(f"{file}: skipped, {problem}")
-            continue
-        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-            done.skipped.append(
-                f"{file}: skipped, it is not as the original writes it ({type(error).__name__}: {error})"
-            )
-            continue
-        if record["run"] in there:
-            done.already_there += 1
-        else:
-            ledger.write(record)
-            there.add(record["run"])
-            done.records += 1
-    if done.records:
-        ledger.write_frame()
-        write_declarations(ledger, [original()])
-    return done
-
-
-def result_files(source: Path) -> list[Path]:
-    """The result files at or below a path, in order of their names. Raises FileNotFoundError where there is none."""
-    if source.is_file():
-        return [source]
-    if not source.is_dir():
-        raise FileNotFoundError(f"{source} does not exist")
-    files = sorted(source.rglob(PATTERN))
-    if not files:
-        raise FileNotFoundError(f"{source} holds no {PATTERN} of the original train.py")
-    return files
-
-
-def read_record(file: Path) -> Record:
-    """A result file as a record. Raises NotOriginalError for one that is not what the original writes."""
-    try:
-        content = json.loads(file.read_bytes())
-    except OSError as error:
-        raise NotOriginalError(f"it cannot be read ({error.strerror})") from None
-    except ValueError:
-        raise NotOriginalError("it is not JSON") from None
+def original_record(file: Path, content: Any) -> Record:
+    """The content of a result file as a record. Raises WrongFileError for what the original does not write."""
     given, results, curves = _parts(content)
     config = _config(given)
-    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+    digest = digest_of(content)
     experiment = experiment_name(config)
     seed = config["seed"]
     return {
@@ -178,9 +110,9 @@ def _parts(content: Any) -> tuple[Fields, Fields, dict[str, list[Fields]]]:
     found = content if isinstance(content, dict) else {}
     config, results, curves = (found.get(name) or {} for name in ("config", "results", "curves"))
     if not (config and results and isinstance(config, dict) and isinstance(results, dict)):
-        raise NotOriginalError("it has no config and results")
+        raise WrongFileError("it has no config and results")
     if not isinstance(curves, dict) or not all(isinstance(curve, list) for curve in curves.values()):
-        raise NotOriginalError("its curves are none")
+        raise WrongFileError("its curves are none")
     return config, results, curves
 
 
@@ -188,11 +120,11 @@ def _config(given: Fields) -> Fields:
     """The script's flags as the fields of our configuration."""
     missing = [name for name in REQUIRED if given.get(name) is None]
     if missing:
-        raise NotOriginalError(f"its config has no {', '.join(missing)}")
+        raise WrongFileError(f"its config has no {', '.join(missing)}")
     if not isinstance(given["dataset"], str) or given["dataset"] not in DATASETS:
-        raise NotOriginalError(f"dataset {given['dataset']!r} is none of {', '.join(DATASETS)}")
+        raise WrongFileError(f"dataset {given['dataset']!r} is none of {', '.join(DATASETS)}")
     if given["modulus_type"] not in MODULUS:
-        raise NotOriginalError(f"modulus_type {given['modulus_type']!r} is none of {', '.join(MODULUS)}")
+        raise WrongFileError(f"modulus_type {given['modulus_type']!r} is none of {', '.join(MODULUS)}")
     batch = given.get("global_batch_size") or given.get("batch_size") or 128
     known = {name: given[name] for name in REQUIRED}
     more = {name: default if given.get(name) is None else given[name] for name, default in DEFAULTS.items()}
@@ -211,7 +143,7 @@ def _config(given: Fields) -> Fields:
     if seed is not None and not (isinstance(seed, int) and not isinstance(seed, bool) and 0 <= seed < 2**32):
         wrong.append("seed")
     if wrong:
-        raise NotOriginalError(f"{wrong[0]} is {config[wrong[0]]!r}")
+        raise WrongFileError(f"{wrong[0]} is {config[wrong[0]]!r}")
     return config
 
 
@@ -224,10 +156,10 @@ def _results(config: Fields, results: Fields, curves: Mapping[str, list[Fields]]
     accuracies = {name: value for name, value in results.items() if name.endswith("_acc")}
     for name, value in accuracies.items():
         if not _is_number(value) or not 0 <= value <= 100:
-            raise NotOriginalError(f"{name} is {value!r}, not a percentage")
+            raise WrongFileError(f"{name} is {value!r}, not a percentage")
     last = next((name for name in ("joint_acc", "finetune_acc", "head_acc") if name in accuracies), None)
     if last is None:
-        raise NotOriginalError("it has no accuracy")
+        raise WrongFileError("it has no accuracy")
     image_size, num_classes = DATASETS[config["dataset"]]
     workers = int(results.get("world_size") or 1)
     blocks = results.get("block_summary") or []

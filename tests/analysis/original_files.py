@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from analysis.reading.original import import_results
+from analysis.reading.importing import import_results
 from analysis.reading.results import Results
 from raysweep.ledger.opening import open_ledger
 from search_spaces import cifar_scattering

@@ -7,8 +7,8 @@ import pytest
 
 from analysis.__main__ import main
 from analysis.citing import citation, methods
+from analysis.reading.importing import import_results
 from analysis.reading.notes import add_note
-from analysis.reading.original import import_results
 from analysis.reading.results import Results
 from analysis.verdicts.answers import verdicts
 from raysweep.ledger import open_ledger

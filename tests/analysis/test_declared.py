@@ -11,7 +11,7 @@ from rich.console import Console
 
 from analysis.__main__ import main
 from analysis.reading.families import completed, undeclared
-from analysis.reading.original import import_results
+from analysis.reading.importing import import_results
 from analysis.reading.results import Results
 from analysis.tables.overall import summary_table
 from analysis.terminal import print_results

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.reading.original import import_results
+from analysis.reading.importing import import_results
 from analysis.reading.results import Results
 from analysis.tables.latex_text import breakable, latex_of, pieces_of, width_of
 from analysis.tables.overall import all_tables

@@ -8,7 +8,7 @@ import pytest
 from nbclient import NotebookClient
 
 from analysis.notebook import answers, compare, run
-from analysis.reading.original import import_results
+from analysis.reading.importing import import_results
 from analysis.reading.results import Results
 from raysweep.ledger.opening import open_ledger
 from tests.analysis.original_files import SAMPLE, write_files

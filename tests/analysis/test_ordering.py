@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from analysis.ordering import experiment_order, natural, run_order
-from analysis.reading.original import import_results
+from analysis.reading.importing import import_results
 from analysis.reading.results import Results
 from analysis.tables.overall import all_tables, results_table, runs_table, summary_table
 from analysis.verdicts.answers import verdicts

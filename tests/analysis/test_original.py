@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.reading.original import architecture, experiment_name, import_results, read_record
+from analysis.reading.importing import import_results, read_record
+from analysis.reading.original import architecture, experiment_name
 from analysis.reading.results import Results
 from analysis.tables.scattering import filter_change_table, significance_table
 from raysweep import load_results

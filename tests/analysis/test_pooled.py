@@ -11,7 +11,7 @@ from scipy import stats
 
 from analysis import anytime
 from analysis.comparison.contrasts import contrasts
-from analysis.reading.original import import_results
+from analysis.reading.importing import import_results
 from analysis.reading.results import Results
 from analysis.tables.comparisons import comparisons_table
 from analysis.verdicts.answers import verdicts

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from analysis import terminal
-from analysis.reading.original import import_results
+from analysis.reading.importing import import_results
 from analysis.reading.results import Results
 from analysis.tables.column import LABEL, Column
 from analysis.tables.fitting import broken, fitted

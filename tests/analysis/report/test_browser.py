@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from analysis.numbers import written
-from analysis.reading.original import import_results
+from analysis.reading.importing import import_results
 from analysis.reading.results import Results
 from analysis.report import templates
 from analysis.report.content import Content

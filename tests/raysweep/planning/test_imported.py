@@ -4,7 +4,7 @@ import copy
 
 import pytest
 
-from analysis.reading.original import import_results
+from analysis.reading.importing import import_results
 from raysweep import load_results
 from raysweep.ledger.opening import open_ledger
 from raysweep.planning.imported import accept_imported
