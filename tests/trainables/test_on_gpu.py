@@ -18,7 +18,7 @@ from trainables.data import batches
 from trainables.data.catalog import locate
 from trainables.data.loading import load
 from trainables.distributed import Workers
-from trainables.scattering import ScatteringConfig, ScatteringNet
+from trainables.scattering import ScatteringConfig, ScatteringNet, own_kernels
 from trainables.scattering.phases import begin_phase
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU on this machine")]
@@ -149,3 +149,21 @@ def test_a_network_that_was_trained_on_a_gpu_is_loaded_on_a_cpu(tmp_path):
     assert last["results"]["finetune_launched"] == "as graphs"
     net = ScatteringNet.load(tmp_path)
     assert net(torch.randn(2, 3, 32, 32)).shape == (2, 10)
+
+
+@pytest.mark.parametrize("modulus", ["complex_modulus", "phase_relu"])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
+@pytest.mark.usefixtures("exact")
+def test_frozen_wavelets_are_filtered_by_the_kernel_as_by_the_library(modulus, precision, monkeypatch, capsys):
+    config = ScatteringConfig(**{**SMALL, "n_blocks": 3}, modulus_type=modulus)
+    net = ScatteringNet(config, image_size=32, num_classes=10).to(GPU)
+    net.freeze_extractor()
+    x = torch.randn(16, 3, 32, 32, device=GPU)
+    found = []
+    for refusals in ([], ["not here"]):
+        monkeypatch.setattr(own_kernels, "_refusals", refusals)
+        with torch.no_grad(), torch.autocast("cuda", getattr(torch, precision), enabled=precision != "float32"):
+            found.append(net.features(x).float())
+    assert "PyTorch's convolutions" not in capsys.readouterr().err
+    tolerance = {"float32": 1e-5, "bfloat16": 3e-2, "float16": 4e-3}[precision]
+    assert (found[0] - found[1]).abs().max() <= tolerance * found[1].abs().max()

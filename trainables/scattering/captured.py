@@ -1,5 +1,6 @@
 """Replays the training step of a phase on a GPU as one CUDA graph."""
 
+from collections import deque
 from collections.abc import Callable
 
 import torch
@@ -14,6 +15,10 @@ optimiser are made. They are steps of the run as all others."""
 LARGEST_SHARE = 0.4
 """Of the GPU's memory. A step that needs more is never captured: the graph would keep that memory through validation,
 and the kernels of so large a step take longer than launching them."""
+
+MOST_QUEUED = 8
+"""Steps that the device may be behind. A graph is a single launch, of which it would take a thousand: heartbeats would
+run ahead of the work, and a request to stop would be seen a thousand steps late."""
 
 Work = Callable[[Tensor, Tensor, int], Tensor]
 """What trains by images [B, 3, H, W] and labels [B] of a global batch of so many, and returns the sum of losses."""
@@ -32,6 +37,7 @@ class CapturedStep:
         """Where the graph finds images, labels and the size of the global batch."""
         self._total = torch.zeros((), device=device)
         self._replayable = Replayable(self._work_in_place, device)
+        self._queued: deque[torch.cuda.Event] = deque()
         self.is_settling = True
         """Whether further steps will be slower than the ones after them."""
         self.launched = "one by one"
@@ -53,7 +59,17 @@ class CapturedStep:
         if self.is_settling:
             self._capture()
         self._replayable()
+        self._wait_for_others()
         return self._total
+
+    def _wait_for_others(self) -> None:
+        """Wait until the device is no more than so many steps behind."""
+        if self._device.type == "cuda":
+            event = torch.cuda.Event(blocking=True)  # without keeping a core busy, which loads images
+            event.record()
+            self._queued.append(event)
+            if len(self._queued) > MOST_QUEUED:
+                self._queued.popleft().synchronize()
 
     def _capture(self) -> None:
         self.is_settling = False

@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from trainables.device import on_cpu
+from trainables.scattering import own_kernels
 
 EPSILON = 1e-8
 """Added under the root of the modulus, as in the original."""
@@ -56,6 +57,8 @@ def shared_filters(x: Tensor, bank: Tensor, pool: Tensor, collapse: float | None
     fused = _fused(bank[:, None], pool).to(x.dtype)
     if on_cpu(x):
         return _shared_filters_on_cpu(x, fused, collapse)
+    if (out := own_kernels.filtered(x, _fused(bank[:, None], pool)[:, 0], collapse, EPSILON)) is not None:
+        return out
     B, C, M, N = x.shape
     L = len(bank) // 2
     y = F.conv2d(x.reshape(B * C, 1, M, N), fused, stride=2, padding=bank.shape[-1] // 2).unflatten(0, (B, C))

@@ -20,7 +20,6 @@ class PhaseTraining:
         self.step = begin_phase(run.net, run.config, run.workers, phase)
         self.training = EpochTraining(run, self.step, phase)
         self.epochs = run.config.head_epochs if phase == "head" else run.config.epochs
-        self.rates = [float(group["lr"]) for group in self.step.optimizer.param_groups]
         self.epoch = 0
         """Epochs that are done."""
         self.best: Report = {"epoch": 0, "val_acc": -1.0, "val_acc5": -1.0}
@@ -95,7 +94,7 @@ class PhaseTraining:
 
     def _rates(self) -> list[float]:
         """The learning rates of the present epoch: half a cosine from their initial values to zero."""
-        return [0.5 * rate * (1 + math.cos(math.pi * (self.epoch - 1) / self.epochs)) for rate in self.rates]
+        return [0.5 * rate * (1 + math.cos(math.pi * (self.epoch - 1) / self.epochs)) for rate in self.step.rates]
 
     def _end(self) -> None:
         """Load the best network and note its accuracies. Raises OSError where best.pt is not there any more."""

@@ -63,6 +63,8 @@ class Step:
         if config.compile and any(p.requires_grad for p in net.extractor_parameters()):
             # A frozen extractor is a chain of library calls; around it, compiled code was slower (docs/log.md).
             self.model = torch.compile(self.model, dynamic=False)
+        self.rates = [float(group["lr"]) for group in optimizer.param_groups]
+        """The learning rates that it began with, one for each group of parameters."""
         self.captured: CapturedStep | None = None
         """What replays steps; None where each kernel is launched by itself, as on CPUs and by several processes."""
         if workers.device.type == "cuda" and workers.world_size == 1:
