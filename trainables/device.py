@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 CPUINFO = Path("/proc/cpuinfo")
@@ -31,6 +32,12 @@ def cpu_as_gpu() -> Iterator[None]:
         yield
     finally:
         _cpu_as_gpu.reset(token)
+
+
+def let_kernels_be_chosen() -> None:
+    """Let a GPU's library try its convolutions for each shape and keep the fastest, unless they are to be the same in
+    each run."""
+    torch.backends.cudnn.benchmark = not torch.backends.cudnn.deterministic
 
 
 def cpu_name() -> str:

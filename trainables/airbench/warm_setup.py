@@ -15,6 +15,7 @@ from trainables.airbench.steps import WARM_UP_STEPS, CapturedSteps, SingleSteps
 from trainables.compiler import require_compiler
 from trainables.data.batches import hashed_seed
 from trainables.data.info import DataInfo
+from trainables.device import let_kernels_be_chosen
 from trainables.distributed import Workers
 from trainables.memory import keep_freed_memory
 
@@ -27,7 +28,7 @@ class WarmSetup:
         if config.compile:
             require_compiler(workers.device.type)
         keep_freed_memory()
-        torch.backends.cudnn.benchmark = True
+        let_kernels_be_chosen()
         self.workers = workers
         self.dtype = compute_dtype(config, workers.device)
         """What the network computes in."""

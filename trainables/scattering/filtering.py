@@ -21,6 +21,7 @@ from torch import Tensor
 
 from trainables.device import on_cpu
 from trainables.scattering import own_kernels
+from trainables.scattering.convolution import convolved
 
 EPSILON = 1e-8
 """Added under the root of the modulus, as in the original."""
@@ -37,14 +38,23 @@ def own_filters(x: Tensor, weight: Tensor, pool: Tensor, groups: int) -> Tensor:
     if on_cpu(x) or (groups == 1 and _compute_dtype(x) != torch.float32):
         x = x.contiguous(memory_format=torch.channels_last)
     if torch.is_grad_enabled() and weight.requires_grad and not x.requires_grad:  # x are images: u needs no gradient
-        return F.conv2d(x, _fused(weight, pool), stride=2, padding=weight.shape[-1] // 2, groups=groups)
+        half = weight.shape[-1] // 2
+        return _strided(x, _fused(weight, pool), (half, half), groups)
     C = x.shape[1]
     u = F.conv2d(x, pool.expand(C, 1, 2, 2), padding=1, groups=C)
     weight, padding = _used_taps(weight, u)
     if _backward_as_matrix_product(u, weight, groups):
         dtype = _compute_dtype(u)
         return _MatrixBackward.apply(u.to(dtype), weight.to(dtype), padding, groups)
-    return F.conv2d(u, weight, stride=2, padding=padding, groups=groups)
+    return _strided(u, weight, padding, groups)
+
+
+def _strided(u: Tensor, weight: Tensor, padding: tuple[int, int], groups: int) -> Tensor:
+    """A convolution of stride 2, on a GPU in the form that is fastest there."""
+    if not u.is_cuda or torch.compiler.is_compiling():
+        return F.conv2d(u, weight, stride=2, padding=padding, groups=groups)
+    dtype = _compute_dtype(u)
+    return convolved(u.to(dtype), weight.to(dtype), padding=padding, groups=groups)
 
 
 def shared_filters(x: Tensor, bank: Tensor, pool: Tensor, collapse: float | None) -> Tensor:

@@ -16,6 +16,7 @@ from trainables.data.batches import Batches
 from trainables.data.catalog import locate_here
 from trainables.data.info import DataInfo
 from trainables.data.loading import Images, load
+from trainables.device import let_kernels_be_chosen
 from trainables.distributed import Workers
 from trainables.files import write_atomically
 from trainables.memory import keep_freed_memory
@@ -41,6 +42,7 @@ def measure(config: ScatteringConfig, num_workers: int) -> dict[str, float]:
     torch.OutOfMemoryError for want of memory.
     """
     keep_freed_memory()
+    let_kernels_be_chosen()
     workers = Workers.current()
     share = replace(config, global_batch_size=config.global_batch_size // num_workers)
     info = locate_here(config.dataset, config.data_dir, config.image_size)

@@ -20,6 +20,7 @@ import torch._dynamo  # which torch's first optimiser would import, two seconds 
 from trainables.compiler import require_compiler
 from trainables.control import RunControl
 from trainables.data.catalog import locate
+from trainables.device import let_kernels_be_chosen
 from trainables.distributed import Workers
 from trainables.memory import keep_freed_memory
 from trainables.results import RESULTS, Report, read_results, save_results
@@ -39,6 +40,7 @@ def train(config: ScatteringConfig) -> Iterator[Report]:
     save_dir holds another run, or the network is to be compiled and there is no compiler.
     """
     keep_freed_memory()
+    let_kernels_be_chosen()
     workers, folder = Workers.current(), Path(config.save_dir)
     info = locate(config.dataset, config.data_dir, config.image_size)
     identity = {"data": info.fingerprint(), "world_size": workers.world_size, "numerics": NUMERICS}

@@ -17,22 +17,19 @@ def filter_and_modulus(
     C,
     M,
     N,
-    P,
-    Q,
-    collapse,
     L: tl.constexpr,
     L_PADDED: tl.constexpr,
     K: tl.constexpr,
-    PADDING: tl.constexpr,
-    HAS_MODULUS: tl.constexpr,
+    COLLAPSE: tl.constexpr,
     EPSILON: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
     """Work on a block of positions of one channel of one image.
 
-    `x` is [B, C, M, N], `taps` [1 + 2L, K, K] in float32, `out` [B, C (1 + L), P, Q]. The input is read through the
-    caches, each output is written once.
+    `x` is [B, C, M, N], `taps` [1 + 2L, K, K] in float32, `out` [B, C (1 + L), M // 2, N // 2]. The input is read
+    through the caches, each output is written once.
     """
+    P, Q = M // 2, N // 2
     plane = tl.program_id(0).to(tl.int64)
     at = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     is_inside = at < P * Q
@@ -43,8 +40,8 @@ def filter_and_modulus(
     im = tl.zeros([L_PADDED, BLOCK], dtype=tl.float32)
     source = x + plane * M * N
     for tap in tl.static_range(K * K):
-        row = 2 * i + tap // K - PADDING
-        column = 2 * j + tap % K - PADDING
+        row = 2 * i + tap // K - (K - 1) // 2
+        column = 2 * j + tap % K - (K - 1) // 2
         is_pixel = is_inside & (row >= 0) & (row < M) & (column >= 0) & (column < N)
         pixel = tl.load(source + row * N + column, mask=is_pixel, other=0.0).to(tl.float32)
         low += tl.load(taps + tap) * pixel
@@ -58,10 +55,7 @@ def filter_and_modulus(
     target = out + image * C * (1 + L) * P * Q
     tl.store(target + channel * P * Q + at, low.to(out.dtype.element_ty), mask=is_inside)
     if L > 0:
-        if HAS_MODULUS:  # noqa: SIM108  # is decided when the kernel is compiled
-            value = tl.sqrt(re * re + im * im + EPSILON)
-        else:
-            value = collapse * (tl.abs(re) + tl.abs(im))
+        value = tl.sqrt(re * re + im * im + EPSILON) if COLLAPSE is None else COLLAPSE * (tl.abs(re) + tl.abs(im))
         place = (C + channel * L + orientation)[:, None] * P * Q + at[None, :]
         known = (orientation < L)[:, None] & is_inside[None, :]
         tl.store(target + place, value.to(out.dtype.element_ty), mask=known)
@@ -74,20 +68,17 @@ def filtered(x: Tensor, taps: Tensor, collapse: float | None, epsilon: float) ->
     """
     B, C, M, N = x.shape
     L, K = len(taps) // 2, taps.shape[-1]
-    P, Q = M // 2, N // 2
-    out = x.new_empty(B, C * (1 + L), P, Q)
-    grid = (B * C, triton.cdiv(P * Q, BLOCK))
+    out = x.new_empty(B, C * (1 + L), M // 2, N // 2)
+    grid = (B * C, triton.cdiv((M // 2) * (N // 2), BLOCK))
     filter_and_modulus[grid](
         x.contiguous(),
         taps.to(torch.float32).contiguous(),
         out,
-        *(C, M, N, P, Q),
-        1.0 if collapse is None else collapse,
+        *(C, M, N),
         L=L,
         L_PADDED=triton.next_power_of_2(max(L, 1)),
         K=K,
-        PADDING=(K - 1) // 2,
-        HAS_MODULUS=collapse is None,
+        COLLAPSE=collapse,
         EPSILON=epsilon,
         BLOCK=BLOCK,
     )
