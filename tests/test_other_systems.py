@@ -3,6 +3,7 @@
 Processes of these tests lack `os.sched_getaffinity`, /proc, /dev/shm, and what glibc has alone.
 """
 
+import shutil
 import subprocess
 
 import pytest
@@ -58,11 +59,12 @@ def test_what_starts_nothing_works(flags, said):
     assert said in done.stdout
 
 
-def test_results_are_read():
-    done = elsewhere("analysis", RESULTS, how=MODULE)
+def test_results_are_read(tmp_path):
+    results = shutil.copytree(RESULTS, tmp_path / "results")  # that somebody looked is written down there
+    done = elsewhere("analysis", results, how=MODULE)
     assert (done.returncode, done.stderr) == (0, "")
     assert "Does a 5th block help?" in done.stdout
-    code = f"{WITHOUT}from raysweep import load_results; print(len(load_results({str(RESULTS)!r})))"
+    code = f"{WITHOUT}from raysweep import load_results; print(len(load_results({str(results)!r})))"
     assert run("-c", code).stdout == "2\n"
 
 
