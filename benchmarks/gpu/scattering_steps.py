@@ -4,7 +4,7 @@ The plain form is eager, with cudnn.benchmark and in float32 (whose convolutions
 default), as the authors train. In the head phase neither form computes gradients of the extractor.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
@@ -12,6 +12,7 @@ from typing import Any, Literal
 import torch
 import torch.nn.functional as F
 
+from benchmarks import scattering
 from benchmarks.gpu.ceilings import Ceilings
 from benchmarks.gpu.table import rows_of
 from benchmarks.gpu.timing import Step, in_turns, release
@@ -22,40 +23,24 @@ from trainables.scattering import ScatteringConfig, ScatteringNet
 from trainables.scattering.captured import WARM_UP_STEPS
 from trainables.scattering.phases import begin_phase
 
-PLAIN = "plain"
-PRECISIONS = ("float32", "bfloat16", "float16")
-BATCH = 128
 WEIGHT_BYTES = 36
 """That a step moves for each weight that learns: AdamW reads weight, gradient and two moments and writes all but the
 gradient; the gradient is written before, and the weight read forward."""
 
-Work = Literal["head", "finetune"]
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Case(scattering.Case):
+    """A network, the phase in which it is trained, and the size of its batch on a GPU."""
 
-@dataclass(frozen=True, kw_only=True)
-class Case:
-    """A network, the phase in which it is trained, and the size of its images."""
-
-    name: str
-    config: ScatteringConfig
-    work: Work
+    batch: int = 128
+    precisions: tuple[str, ...] = ("float32", "bfloat16", "float16")
 
     @property
     def label(self) -> str:
         """The network and the phase."""
         return f"{self.name} {self.work}"
 
-    @property
-    def image_size(self) -> int:
-        """The side of the images in pixels."""
-        return 32 if self.config.dataset == "cifar10" else 224
-
-    @property
-    def num_classes(self) -> int:
-        """The number of classes."""
-        return 10 if self.config.dataset == "cifar10" else 1000
-
-    def operations(self, batch: int) -> float:
+    def operations(self) -> float:
         """Of a step: two for each multiplication of the filters, at a quarter of the positions, and of the classifier.
 
         A frozen filter has one channel, a learning one all of its group's. What learns takes three products, forward
@@ -69,9 +54,9 @@ class Case:
             channels, products = (shape.mixing_horizon, 3 if i else 2) if learns else (1, 1)
             total += 2.0 * products * channels * filters * self.config.kernel_size**2 * side**2
         weights = self.config.n_classifier_weights(self.image_size, self.num_classes)
-        return batch * (total + 2.0 * weights * (3 if learns else 2))
+        return self.batch * (total + 2.0 * weights * (3 if learns else 2))
 
-    def nbytes(self, batch: int, itemsize: int) -> float:
+    def nbytes(self, itemsize: int) -> float:
         """That a step has to move at least: each block's input and output once for each pass, and what AdamW does."""
         maps, side = 0, self.image_size
         for shape in self.config.block_shapes():
@@ -80,7 +65,7 @@ class Case:
         weights = self.config.n_params_classifier(self.image_size, self.num_classes)
         if self.work == "finetune":
             weights += self.config.n_params_extractor()
-        return batch * maps * itemsize * (3 if self.work == "finetune" else 1) + WEIGHT_BYTES * weights
+        return self.batch * maps * itemsize * (3 if self.work == "finetune" else 1) + WEIGHT_BYTES * weights
 
 
 def cases() -> list[Case]:
@@ -97,53 +82,51 @@ def cases() -> list[Case]:
         **{f"ImageNet {name}": imagenet[name] for name in "BEF"},
         **{f"ImageNet {name} pooled": config for name, config in pooled.items()},
     }
-    works: tuple[Work, ...] = ("finetune", "head")
+    works: tuple[Literal["head", "finetune"], ...] = ("finetune", "head")
     return [Case(name=name, config=config, work=work) for name, config in networks.items() for work in works]
 
 
-def measure(
-    case: Case, device: torch.device, ceilings: Ceilings, *, repeats: int, batch: int = BATCH
-) -> list[dict[str, Any]]:
-    """Rows of all forms, at the batch given or the largest half, quarter ... of it that all of them bear."""
+def measure(case: Case, device: torch.device, ceilings: Ceilings, *, repeats: int) -> list[dict[str, Any]]:
+    """Rows of all forms, at the case's batch or the largest half, quarter ... of it that all of them bear."""
     torch.backends.cudnn.benchmark = True
     while True:
         forms: Mapping[str, Callable[[], Step]] = {
-            PLAIN: partial(plain_step, case, device, batch),
-            **{name: partial(own_step, case, device, batch, name) for name in PRECISIONS},
+            scattering.PLAIN: partial(plain_step, case, device),
+            **{name: partial(own_step, case, device, name) for name in case.precisions},
         }
         try:
             measured = in_turns(forms, device, repeats=repeats, warm_up=WARM_UP_STEPS + 1)
             break
         except torch.OutOfMemoryError:
-            if batch == 1:
+            if case.batch == 1:
                 raise
         release()
-        batch //= 2
-    floors = dict(_floors(case, ceilings, batch))
+        case = replace(case, batch=case.batch // 2)
+    floors = {name: _floor(case, ceilings, name) for name in case.precisions}
     release()
-    return rows_of(case.label, batch, "images/s", measured, dict.fromkeys(PRECISIONS, PLAIN), floors)
+    plain = dict.fromkeys(case.precisions, scattering.PLAIN)
+    return rows_of(case.label, case.batch, "images/s", measured, plain, floors)
 
 
-def _floors(case: Case, ceilings: Ceilings, batch: int) -> Iterator[tuple[str, float]]:
-    for name in PRECISIONS:
-        itemsize = getattr(torch, name).itemsize
-        yield name, ceilings.seconds(name, case.operations(batch), case.nbytes(batch, itemsize))
+def _floor(case: Case, ceilings: Ceilings, precision: str) -> float:
+    """The least seconds of a step."""
+    return ceilings.seconds(precision, case.operations(), case.nbytes(getattr(torch, precision).itemsize))
 
 
-def _batch(case: Case, device: torch.device, batch: int) -> tuple[torch.Tensor, torch.Tensor]:
+def _batch(case: Case, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
-    x = torch.randn(batch, 3, case.image_size, case.image_size, generator=generator)
-    return x.to(device), torch.randint(case.num_classes, (batch,), generator=generator).to(device)
+    x = torch.randn(case.batch, 3, case.image_size, case.image_size, generator=generator)
+    return x.to(device), torch.randint(case.num_classes, (case.batch,), generator=generator).to(device)
 
 
-def plain_step(case: Case, device: torch.device, batch: int) -> Step:
+def plain_step(case: Case, device: torch.device) -> Step:
     """A step of the definition."""
     net = PlainNet.of(case.config, image_size=case.image_size, num_classes=case.num_classes)
     own = ScatteringNet(case.config, image_size=case.image_size, num_classes=case.num_classes)
     net.load_state_dict(own.state_dict())
     net.to(device).blocks.requires_grad_(case.work == "finetune")
     optimizer = torch.optim.AdamW([p for p in net.parameters() if p.requires_grad])
-    x, labels = _batch(case, device, batch)
+    x, labels = _batch(case, device)
 
     def step() -> None:
         optimizer.zero_grad()
@@ -153,11 +136,11 @@ def plain_step(case: Case, device: torch.device, batch: int) -> Step:
     return step
 
 
-def own_step(case: Case, device: torch.device, batch: int, precision: str) -> Step:
+def own_step(case: Case, device: torch.device, precision: str) -> Step:
     """A step as runs take it, in a precision."""
-    config = replace(case.config, precision=precision, global_batch_size=batch)
+    config = replace(case.config, precision=precision, global_batch_size=case.batch)
     net = ScatteringNet(config, image_size=case.image_size, num_classes=case.num_classes).to(device)
     step = begin_phase(net, config, Workers(rank=0, world_size=1, device=device), case.work)
     net.train()
-    x, labels = _batch(case, device, batch)
-    return lambda: step(x, labels, batch)
+    x, labels = _batch(case, device)
+    return lambda: step(x, labels, case.batch)

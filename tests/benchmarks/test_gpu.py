@@ -16,14 +16,15 @@ def test_operations_are_those_worked_out_by_hand():
     """GFLOP for an image in a step of fine-tuning: 22.4 of C, 138 of A (the exact formulation at a quarter of the
     positions, forward, and two gradients but that of the images)."""
     for name, expected in (("ImageNet C", 22.4e9), ("ImageNet A", 138e9)):
-        assert abs(CASES[f"{name} finetune"].operations(1) / expected - 1) < 0.01
+        case = CASES[f"{name} finetune"]
+        assert abs(case.operations() / case.batch / expected - 1) < 0.01
 
 
 def test_the_forms_of_a_small_network_are_timed_in_turns_on_a_cpu():
     config = ScatteringConfig(dataset="cifar10", n_blocks=2, L=2, kernel_size=3)
-    case = scattering_steps.Case(name="small", config=config, work="finetune")
+    case = scattering_steps.Case(name="small", config=config, work="finetune", batch=4)
     device = torch.device("cpu")
-    rows = scattering_steps.measure(case, device, Ceilings.of(device), repeats=2, batch=4)
+    rows = scattering_steps.measure(case, device, Ceilings.of(device), repeats=2)
     assert [row["form"] for row in rows] == ["plain", "float32", "bfloat16", "float16"]
     for row in rows:
         assert len(row["seconds"]) == 2

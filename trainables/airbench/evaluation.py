@@ -48,9 +48,8 @@ def accuracy(net: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], tta: str,
     The network is left in evaluation mode.
     """
     net.eval()
-    correct = torch.zeros(
-        2, dtype=torch.int64, device=workers.device
-    )  # is read at the end, to wait for the device once
+    # These numbers are read at the end, to wait for the device once.
+    correct = torch.zeros(2, dtype=torch.int64, device=workers.device)
     count, classes = 0, []
     for x, labels in batches:
         logits = [(net(view), weight) for view, weight in views(x, tta)]

@@ -64,10 +64,11 @@ def shared_filters(x: Tensor, bank: Tensor, pool: Tensor, collapse: float | None
     of all phases of phase ReLU, None for the complex modulus. There are no gradients.
     """
     x = x.to(_compute_dtype(x))
-    fused = _fused(bank[:, None], pool).to(x.dtype)
+    taps = _fused(bank[:, None], pool)
+    fused = taps.to(x.dtype)
     if on_cpu(x):
         return _shared_filters_on_cpu(x, fused, collapse)
-    if (out := own_kernels.filtered(x, _fused(bank[:, None], pool)[:, 0], collapse, EPSILON)) is not None:
+    if (out := own_kernels.filtered(x, taps[:, 0], collapse, EPSILON)) is not None:
         return out
     B, C, M, N = x.shape
     L = len(bank) // 2
