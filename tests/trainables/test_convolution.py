@@ -9,11 +9,12 @@ from trainables.scattering import convolution
 
 @pytest.mark.parametrize("form", convolution.FORMS)
 @pytest.mark.parametrize(("c", "o", "groups", "padding"), [(3, 27, 1, (2, 2)), (5, 9, 3, (1, 1)), (8, 16, 1, (0, 1))])
+@pytest.mark.parametrize(("size", "taps"), [((11, 9), (5, 5)), ((8, 12), (4, 3)), ((10, 10), (8, 8))])
 @pytest.mark.parametrize("needs_input_gradient", [False, True])
-def test_each_form_is_the_librarys_convolution(form, c, o, groups, padding, needs_input_gradient):
+def test_each_form_is_the_librarys_convolution(form, c, o, groups, padding, size, taps, needs_input_gradient):
     torch.manual_seed(0)
-    u = torch.randn(4, c * groups, 11, 9, dtype=torch.float32, requires_grad=needs_input_gradient)
-    weight = torch.randn(o * groups, c, 5, 5, requires_grad=True)
+    u = torch.randn(4, c * groups, *size, dtype=torch.float32, requires_grad=needs_input_gradient)
+    weight = torch.randn(o * groups, c, *taps, requires_grad=True)
     learning = [part for part in (u, weight) if part.requires_grad]
     found = form(u, weight, padding, groups)
     expected = F.conv2d(u, weight, stride=2, padding=padding, groups=groups)
@@ -25,7 +26,7 @@ def test_each_form_is_the_librarys_convolution(form, c, o, groups, padding, need
 
 def test_the_fastest_form_is_found_once_for_each_shape(monkeypatch):
     tried = []
-    times = {convolution.as_it_is: 3.0, convolution.channels_last: 2.0, convolution.padded: 1.0}
+    times = dict(zip(convolution.FORMS, (3.0, 2.0, 1.0, 4.0), strict=True))
 
     def timed(form, u, weight, shape):
         tried.append((form, shape.needs_gradients))

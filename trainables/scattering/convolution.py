@@ -2,8 +2,9 @@
 
 The channels of these networks (3, 15, 75, 375, ...) are odd, and the kernels that use tensor cores want multiples of 8
 in half precision and of 4 in TF32. Channels of zeros that are added for the product, and left out of the result, change
-no number but the order of sums. Whether that, or another layout in memory, is worth its copies depends on card and
-shape: each form is timed forward and backward when a shape is first met, and the fastest is used from then on.
+no number but the order of sums. Whether that, another layout in memory, or a convolution of stride 1 over the parities
+of pixels is worth its copies depends on card and shape: each form is timed forward and backward when a shape is first
+met, and the fastest is used from then on.
 """
 
 from collections.abc import Callable
@@ -65,16 +66,38 @@ def channels_last(u: Tensor, weight: Tensor, padding: tuple[int, int], groups: i
 
 def padded(u: Tensor, weight: Tensor, padding: tuple[int, int], groups: int) -> Tensor:
     """With channels of zeros in each group, so that their numbers are multiples of what tensor cores take at a time."""
+    return _padded(u, weight, padding=padding, groups=groups, stride=2)
+
+
+def by_parities(u: Tensor, weight: Tensor, padding: tuple[int, int], groups: int) -> Tensor:
+    """As a convolution of stride 1 over the pixels of even and odd rows and columns, which are four times the channels.
+
+    With m = 2 a + r, y[i] = sum_m w[m] x[2i + m] is sum_r sum_a w_r[a] x_r[i + a] over the parities r of each axis.
+    """
+    K = weight.shape[-2:]
+    halves = [(side + 1) // 2 for side in K]
+    positions = [(n + 2 * p - side) // 2 + 1 for n, p, side in zip(u.shape[-2:], padding, K, strict=True)]
+    behind = [
+        2 * (count + half - 1) - n - p
+        for count, half, n, p in zip(positions, halves, u.shape[-2:], padding, strict=True)
+    ]
+    images = F.pixel_unshuffle(F.pad(u, (padding[1], behind[1], padding[0], behind[0])), 2)
+    filters = F.pixel_unshuffle(F.pad(weight, (0, 2 * halves[1] - K[1], 0, 2 * halves[0] - K[0])), 2)
+    return _padded(images, filters, padding=(0, 0), groups=groups, stride=1)
+
+
+FORMS: tuple[Form, ...] = (as_it_is, channels_last, padded, by_parities)
+
+
+def _padded(u: Tensor, weight: Tensor, *, padding: tuple[int, int], groups: int, stride: int) -> Tensor:
     multiple = MULTIPLES[u.dtype]
     c, o = weight.shape[1], len(weight) // groups
     more_c, more_o = -c % multiple, -o % multiple
     images = F.pad(u.unflatten(1, (groups, c)), (0, 0, 0, 0, 0, more_c)).flatten(1, 2)
     filters = F.pad(weight.unflatten(0, (groups, o)), (0, 0, 0, 0, 0, more_c, 0, more_o)).flatten(0, 1)
-    y = channels_last(images, filters, padding, groups)
+    images, filters = (part.contiguous(memory_format=torch.channels_last) for part in (images, filters))
+    y = F.conv2d(images, filters, stride=stride, padding=padding, groups=groups)
     return y.unflatten(1, (groups, o + more_o))[:, :, :o].flatten(1, 2)
-
-
-FORMS: tuple[Form, ...] = (as_it_is, channels_last, padded)
 
 
 def fastest(u: Tensor, weight: Tensor, shape: Shape) -> Form:
