@@ -160,10 +160,29 @@ def test_frozen_wavelets_are_filtered_by_the_kernel_as_by_the_library(modulus, p
     net.freeze_extractor()
     x = torch.randn(16, 3, 32, 32, device=GPU)
     found = []
-    for refusals in ([], ["not here"]):
-        monkeypatch.setattr(own_kernels, "_refusals", refusals)
+    for refused in (set(), {"frozen wavelets"}):
+        monkeypatch.setattr(own_kernels, "_refused", refused)
         with torch.no_grad(), torch.autocast("cuda", getattr(torch, precision), enabled=precision != "float32"):
             found.append(net.features(x).float())
-    assert "PyTorch's convolutions" not in capsys.readouterr().err
+    assert "PyTorch's own operations" not in capsys.readouterr().err
     tolerance = {"float32": 1e-5, "bfloat16": 3e-2, "float16": 4e-3}[precision]
     assert (found[0] - found[1]).abs().max() <= tolerance * found[1].abs().max()
+
+
+@pytest.mark.parametrize("modulus", ["complex_modulus", "phase_relu"])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
+@pytest.mark.usefixtures("exact")
+def test_learning_blocks_have_the_gradients_of_the_plain_modulus(modulus, precision, monkeypatch, capsys):
+    config = ScatteringConfig(**{**SMALL, "n_blocks": 3}, modulus_type=modulus)
+    net = ScatteringNet(config, image_size=32, num_classes=10).to(GPU)
+    x = torch.randn(16, 3, 32, 32, device=GPU)
+    found = []
+    for refused in (set(), {"moduli"}):
+        monkeypatch.setattr(own_kernels, "_refused", refused)
+        with torch.autocast("cuda", getattr(torch, precision), enabled=precision != "float32"):
+            loss = net.features(x).float().square().mean()
+        found.append(torch.autograd.grad(loss, list(net.extractor_parameters())))
+    assert "PyTorch's own operations" not in capsys.readouterr().err
+    tolerance = {"float32": 1e-4, "bfloat16": 5e-2, "float16": 1e-2}[precision]
+    for own, plain in zip(*found, strict=True):
+        assert (own - plain).abs().max() <= tolerance * plain.abs().max()

@@ -23,7 +23,7 @@ def test_in_the_interpreter_it_is_the_librarys_form():
 
 
 def test_on_a_cpu_it_is_not_tried(monkeypatch):
-    monkeypatch.setattr(own_kernels, "_module", None)
+    monkeypatch.setattr(own_kernels, "_wavelet_kernel", None)
     assert own_kernels.filtered(torch.ones(1, 1, 4, 4), torch.ones(1, 6, 6), None, 1e-8) is None
 
 
@@ -34,9 +34,23 @@ def test_what_keeps_it_from_being_used_is_said_once(monkeypatch, capsys):
     def broken():
         raise RuntimeError("Failed to find C compiler.\nPlease specify via CC")
 
-    monkeypatch.setattr(own_kernels, "_module", broken)
-    monkeypatch.setattr(own_kernels, "_refusals", [])
+    monkeypatch.setattr(own_kernels, "_wavelet_kernel", broken)
+    monkeypatch.setattr(own_kernels, "_refused", set())
     for _ in range(2):
         assert own_kernels.filtered(OnGpu(), torch.ones(1, 6, 6), None, 1e-8) is None
-    said = "frozen wavelets are filtered by PyTorch's convolutions (RuntimeError: Failed to find C compiler.)\n"
+    said = "frozen wavelets are worked out by PyTorch's own operations (RuntimeError: Failed to find C compiler.)\n"
     assert capsys.readouterr().err == said
+
+
+def test_too_little_memory_is_no_reason_to_do_without_it(monkeypatch):
+    class OnGpu:
+        is_cuda = True
+
+    def full():
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(own_kernels, "_wavelet_kernel", full)
+    monkeypatch.setattr(own_kernels, "_refused", set())
+    with pytest.raises(torch.OutOfMemoryError):
+        own_kernels.filtered(OnGpu(), torch.ones(1, 6, 6), None, 1e-8)
+    assert not own_kernels._refused

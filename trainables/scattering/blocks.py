@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from trainables.scattering import filters
 from trainables.scattering.config import BlockShape, ModulusType
-from trainables.scattering.filtering import lowpass_and_modulus, own_filters, shared_filters, split_groups
+from trainables.scattering.filtering import lowpass_and_modulus, own_filters, shared_filters
 
 
 class ScatteringBlock(nn.Module):
@@ -105,12 +105,7 @@ class ScatteringBlock(nn.Module):
         y = own_filters(x, weight, self.pool, g)
         if self.shape.lowpass_only:
             return y
-        if self.collapse is None:
-            return lowpass_and_modulus(y, g, L)
-        low, re, im = (part.flatten(1, 2) for part in split_groups(y, g, L))
-        phases = (re.relu(), im.relu(), (-re).relu(), (-im).relu())
-        weights = self.collapse[:, :, None, None].unbind(1)
-        return torch.cat([low, sum(w * phase for w, phase in zip(weights, phases, strict=True))], dim=1)
+        return lowpass_and_modulus(y, self.collapse, g, L)
 
 
 def own_channel(weight: Tensor, shape: BlockShape) -> Tensor:

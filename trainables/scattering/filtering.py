@@ -114,14 +114,26 @@ def _shared_filters_on_cpu(x: Tensor, fused: Tensor, collapse: float | None) -> 
     return out.transpose(0, 1)
 
 
-def lowpass_and_modulus(y: Tensor, groups: int, L: int) -> Tensor:
-    """Join phi and sqrt(re^2 + im^2 + epsilon) of [B, C (1 + 2L), M, N], which holds phi, re and im of each group.
+def lowpass_and_modulus(y: Tensor, weights: Tensor | None, groups: int, L: int) -> Tensor:
+    """Join phi and the modulus of re and im of [B, C (1 + 2L), M, N], which holds phi, re and im of each group.
 
-    Returns [B, C (1 + L), M, N]: the low-pass path of all channels, then the modulus of all channels and orientations.
+    The modulus is sqrt(re^2 + im^2 + epsilon), or that of phase ReLU by its `weights` [C L, 4]. Returns
+    [B, C (1 + L), M, N]: the low-pass path of all channels, then the modulus of all channels and orientations.
     """
+    if (out := own_kernels.collapsed(y, weights, groups, L, EPSILON)) is not None:
+        return out
+    if weights is not None:
+        return _lowpass_and_phases(y, weights, groups, L)
     if y.dtype == torch.float16:  # its range has neither the squares of large values nor epsilon
         y = y.float()
     return _LowpassAndModulus.apply(y, groups, L)
+
+
+def _lowpass_and_phases(y: Tensor, weights: Tensor, groups: int, L: int) -> Tensor:
+    low, re, im = (part.flatten(1, 2) for part in split_groups(y, groups, L))
+    phases = (re.relu(), im.relu(), (-re).relu(), (-im).relu())
+    of_phases = weights[:, :, None, None].unbind(1)
+    return torch.cat([low, sum(w * phase for w, phase in zip(of_phases, phases, strict=True))], dim=1)
 
 
 def split_groups(y: Tensor, groups: int, L: int) -> tuple[Tensor, Tensor, Tensor]:
