@@ -54,7 +54,12 @@ class Shape:
     def _from(cls, run: PlannedRun, record: Record) -> "Shape":
         names = run.facts.get("rate_fields") or settings_of(run.config)
         facts, config = record.get("facts") or {}, record["config"]
-        what = {**{name: config.get(name) for name in names}, **{name: facts.get(name) for name in DATA}}
+        known = (f for f in dataclasses.fields(run.config) if f.default is not dataclasses.MISSING)
+        defaults = {f.name: f.default for f in known}  # of fields younger than the record
+        what = {
+            **{name: config.get(name, defaults.get(name)) for name in names},
+            **{name: facts.get(name) for name in DATA},
+        }
         return cls(
             trainable=record["trainable"],
             num_workers=record["num_workers"],

@@ -11,6 +11,7 @@ from torchvision.transforms.functional import normalize
 from trainables.data import batches
 from trainables.data.catalog import locate
 from trainables.data.decoding import crop_box
+from trainables.data.draws import hashed_generator
 from trainables.data.loading import load
 from trainables.distributed import Workers
 
@@ -89,8 +90,8 @@ def test_batches_are_the_images_cropped_mirrored_and_normalised():
     source = batches.Batches(info, images, global_batch_size=64, workers=ALONE, augment=True, seed=7)
     x, labels, _ = next(source.training("head", 2))
     n = len(images)
-    order = torch.randperm(n, generator=batches.hashed_generator(7, "head", 2, "order"))
-    generator = batches.hashed_generator(7, "head", 2, "augmentation")
+    order = torch.randperm(n, generator=hashed_generator(7, "head", 2, "order"))
+    generator = hashed_generator(7, "head", 2, "augmentation")
     shifts, draws = torch.randint(0, 9, (n, 2), generator=generator), torch.rand(n, generator=generator)
     for row, (image, i) in enumerate(zip(x, order[:64].tolist(), strict=True)):
         top, left = shifts[i].tolist()

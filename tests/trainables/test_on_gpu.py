@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from PIL import Image
 
 from tests.trainables.training import SMALL, results
 from trainables.airbench import ABLATIONS
@@ -16,7 +17,9 @@ from trainables.airbench.steps import SingleSteps
 from trainables.airbench.warm_setup import WarmSetup
 from trainables.data import batches
 from trainables.data.catalog import locate
-from trainables.data.loading import load
+from trainables.data.file_source import FileSource
+from trainables.data.gpu_file_source import GpuFileSource
+from trainables.data.loading import FileImages, load
 from trainables.distributed import Workers
 from trainables.scattering import ScatteringConfig, ScatteringNet, own_kernels
 from trainables.scattering.phases import begin_phase
@@ -167,6 +170,27 @@ def test_frozen_wavelets_are_filtered_by_the_kernel_as_by_the_library(modulus, p
     assert "PyTorch's own operations" not in capsys.readouterr().err
     tolerance = {"float32": 1e-5, "bfloat16": 3e-2, "float16": 4e-3}[precision]
     assert (found[0] - found[1]).abs().max() <= tolerance * found[1].abs().max()
+
+
+@pytest.mark.parametrize("key", [None, (7, "head", 1)])
+def test_files_are_decoded_on_the_gpu_as_on_the_cpu(key, tmp_path):
+    pytest.importorskip("simplejpeg", reason="simplejpeg is not installed")
+    pytest.importorskip("nvidia.nvimgcodec", reason="nvImageCodec is not installed")
+    paths = []
+    for i, subsampling in enumerate((0, 1, 2) * 4):
+        small = torch.randint(0, 256, (9, 12, 3), generator=torch.Generator().manual_seed(i), dtype=torch.uint8)
+        image = Image.fromarray(small.numpy()).resize((300 + 9 * i, 260), Image.Resampling.BICUBIC)
+        paths.append(str(tmp_path / f"{i}.JPEG"))
+        image.save(paths[-1], quality=90, subsampling=subsampling)
+    images = FileImages(paths, torch.arange(len(paths)))
+    found = []
+    for kind, device in ((GpuFileSource, GPU), (FileSource, torch.device("cpu"))):
+        source = kind(images, image_size=224, num_loaders=2, device=device)
+        pixels, labels, flips = zip(*source.read(list(torch.arange(len(paths)).split(5)), key), strict=True)
+        found.append((torch.cat(pixels).cpu().int(), torch.cat(labels), flips))
+    assert all(torch.equal(*pair) for pair in zip(*(flips for *_, flips in found), strict=True) if key)
+    of_images = (found[0][0] - found[1][0]).abs().flatten(1).float().mean(1)
+    assert of_images.max() < (0.5 if key is None else 2)
 
 
 @pytest.mark.parametrize("modulus", ["complex_modulus", "phase_relu"])

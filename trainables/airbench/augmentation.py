@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from trainables.data.batches import hashed_generator
+from trainables.data.draws import hashed_generator
 from trainables.device import on_cpu
 
 

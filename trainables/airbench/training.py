@@ -26,8 +26,8 @@ from trainables.airbench.preflight import NUMERICS
 from trainables.airbench.steps import CapturedSteps, SingleSteps
 from trainables.airbench.warm_setup import WarmSetup
 from trainables.control import RunControl
-from trainables.data.batches import hashed_generator
 from trainables.data.catalog import locate
+from trainables.data.draws import hashed_generator
 from trainables.distributed import Workers
 from trainables.predictions import save_predictions
 from trainables.results import RESULTS, Report, read_results, save_results

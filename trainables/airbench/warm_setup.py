@@ -13,7 +13,7 @@ from trainables.airbench.network import WHITENING_IMAGES, AirbenchNet, compute_d
 from trainables.airbench.step import Step
 from trainables.airbench.steps import WARM_UP_STEPS, CapturedSteps, SingleSteps
 from trainables.compiler import require_compiler
-from trainables.data.batches import hashed_seed
+from trainables.data.draws import hashed_seed
 from trainables.data.info import DataInfo
 from trainables.device import let_kernels_be_chosen
 from trainables.distributed import Workers

@@ -6,44 +6,23 @@ on with the same numbers.
 """
 
 import contextlib
-import hashlib
-import random
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import torch
 from numpy.lib.stride_tricks import sliding_window_view
 from torch import Tensor
 
-from trainables.data.decoding import evaluation_crop, read_file, training_crop
+from trainables.data import gpu_file_source
+from trainables.data.draws import EpochKey, hashed_generator
+from trainables.data.file_source import FileSource, RawBatch
+from trainables.data.gpu_file_source import GpuFileSource
 from trainables.data.info import DataError, DataInfo
 from trainables.data.loading import FileImages, Images, TensorImages
 from trainables.distributed import Workers
 
 CROP_PADDING = 4
 """Pixels of zero padding around small images before the random crop."""
-BATCHES_AHEAD = 2
-"""Batches of files that are decoded while the model works on one."""
-IMAGES_PER_JOB = 8
-"""Files that one thread takes at a time."""
-
-EpochKey = tuple[int | str, ...]
-"""Seed, phase and epoch, from which an epoch's augmentation is drawn; None stands for no augmentation."""
-RawBatch = tuple[Tensor, Tensor, Tensor | None]
-"""Pixels uint8 [B, 3, H, W] and labels int64 [B], on the CPU or already on the device that trains, and which images are
-still to be mirrored, bool [B] on the CPU."""
-
-
-def hashed_seed(*parts: int | str) -> int:
-    """A 63-bit seed that depends on all parts."""
-    return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:8], "big") >> 1
-
-
-def hashed_generator(*parts: int | str) -> torch.Generator:
-    """A CPU generator seeded by `hashed_seed`."""
-    return torch.Generator().manual_seed(hashed_seed(*parts))
 
 
 class Batches:
@@ -64,16 +43,23 @@ class Batches:
         augment: bool,
         seed: int,
         num_loaders: int | None = None,
+        decode: str = "cpu",
     ) -> None:
+        """`decode` names what decodes files; where "gpu" cannot, the CPU does, and `decoded_on` says why."""
         self.images, self.global_batch_size, self.workers = images, global_batch_size, workers
         self.augment, self.seed, self.flip = augment, seed, info.flip
-        self._source: _TensorSource | _DeviceSource | _FileSource
+        self.decoded_on = ""
+        """What decodes the files; "" where images are in memory."""
+        self._source: _TensorSource | _DeviceSource | FileSource | GpuFileSource
         if isinstance(images, TensorImages):
             on_gpu = workers.device.type == "cuda"
             self._source = _DeviceSource(images, workers.device, flip=info.flip) if on_gpu else _TensorSource(images)
         else:
             loaders = torch.get_num_threads() if num_loaders is None else num_loaders
-            self._source = _FileSource(images, image_size=info.image_size, num_loaders=loaders, device=workers.device)
+            refusal = gpu_file_source.refusal(workers.device) if decode == "gpu" else ""
+            self.decoded_on = f"cpu ({refusal})" if refusal else decode
+            source = GpuFileSource if self.decoded_on == "gpu" else FileSource
+            self._source = source(images, image_size=info.image_size, num_loaders=loaders, device=workers.device)
         # Fresh pages of memory for a large batch cost more than its normalisation.
         self._reuse_memory = isinstance(images, FileImages) and workers.device.type == "cpu"
         # (pixels / 255 - mean) / std as one product and one sum
@@ -189,64 +175,6 @@ def padded_crop(pixels: Tensor, shifts: Tensor) -> Tensor:
     windows = sliding_window_view(padded, (H, W), axis=(2, 3)).transpose(0, 2, 3, 1, 4, 5)
     rows, columns = shifts.numpy().T
     return torch.from_numpy(windows[np.arange(B), rows, columns])
-
-
-class _FileSource:
-    """Reads images from files: threads decode, crop and resize those of the next batches while one is used.
-
-    Decoding and resizing release the interpreter's lock. A file that cannot be read is a DataError that names it.
-    """
-
-    def __init__(self, images: FileImages, *, image_size: int, num_loaders: int, device: torch.device) -> None:
-        self.images, self.image_size, self.num_loaders = images, image_size, max(1, num_loaders)
-        self.pin_memory = device.type == "cuda"
-
-    def read(self, parts: list[Tensor], key: EpochKey | None) -> Iterator[RawBatch]:
-        pool = ThreadPoolExecutor(self.num_loaders, thread_name_prefix="loader")
-        try:
-            started: deque[tuple[RawBatch, list[Future[None]]]] = deque()
-            for part in parts:
-                started.append(self._start(pool, part, key))
-                if len(started) > BATCHES_AHEAD:
-                    yield _finished(*started.popleft())
-            while started:
-                yield _finished(*started.popleft())
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-    def _start(
-        self, pool: ThreadPoolExecutor, part: Tensor, key: EpochKey | None
-    ) -> tuple[RawBatch, list[Future[None]]]:
-        B, size = len(part), self.image_size
-        pixels = torch.empty((B, size, size, 3), dtype=torch.uint8, pin_memory=self.pin_memory)
-        flips = None if key is None else torch.empty(B, dtype=torch.bool)
-        targets = pixels.numpy(), None if flips is None else flips.numpy()
-        indices = part.tolist()
-        jobs = [
-            pool.submit(self._fill, *targets, range(start, min(start + IMAGES_PER_JOB, B)), indices, key)
-            for start in range(0, B, IMAGES_PER_JOB)
-        ]
-        return (pixels.permute(0, 3, 1, 2), self.images.labels[part], flips), jobs
-
-    def _fill(
-        self, pixels: np.ndarray, flips: np.ndarray | None, at: range, indices: list[int], key: EpochKey | None
-    ) -> None:
-        """Fill in the images number `at` of a batch; numpy copies, since torch would wake its own threads for each."""
-        for i in at:
-            path = self.images.paths[indices[i]]
-            data = read_file(path)
-            if key is None or flips is None:
-                pixels[i] = evaluation_crop(data, self.image_size, name=path)
-            else:
-                draw = random.Random(hashed_seed(*key, indices[i]))
-                pixels[i] = training_crop(data, self.image_size, draw, name=path)
-                flips[i] = draw.random() < 0.5
-
-
-def _finished(part: RawBatch, jobs: list[Future[None]]) -> RawBatch:
-    for job in jobs:
-        job.result()
-    return part
 
 
 def mirror(x: Tensor, flips: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ _thread = threading.local()
 
 def training_crop(data: bytes, size: int, draw: random.Random, *, name: str) -> np.ndarray:
     """A crop by `crop_box`, resized to [size, size, 3]. Raises DataError for an unreadable file."""
-    shape = _plain_jpeg(data)
+    shape = plain_jpeg(data)
     whole = None if shape else _decode_whole(data, name)
     height, width = shape or whole.shape[:2]
     top, left, h, w = crop_box(width, height, draw)
@@ -39,14 +39,17 @@ def evaluation_crop(data: bytes, size: int, *, name: str) -> np.ndarray:
 
     Raises DataError for an unreadable file.
     """
-    shape = _plain_jpeg(data)
+    shape = plain_jpeg(data)
     pixels = _decode_rows(data, *shape, shape[0], name) if shape else _decode_whole(data, name)
-    height, width = pixels.shape[:2]
-    side = round(size * 256 / 224)
-    short = min(height, width)
-    h, w = int(side * height / short), int(side * width / short)
+    h, w = evaluation_shape(*pixels.shape[:2], size)
     top, left = round((h - size) / 2), round((w - size) / 2)
     return _resize(pixels, h, w)[top : top + size, left : left + size]
+
+
+def evaluation_shape(height: int, width: int, size: int) -> tuple[int, int]:
+    """Height and width to which an image is resized before its centre of [size, size] is cut out."""
+    side, short = round(size * 256 / 224), min(height, width)
+    return int(side * height / short), int(side * width / short)
 
 
 def crop_box(width: int, height: int, draw: random.Random) -> tuple[int, int, int, int]:
@@ -63,6 +66,19 @@ def crop_box(width: int, height: int, draw: random.Random) -> tuple[int, int, in
             return draw.randint(0, height - h), draw.randint(0, width - w), h, w
     w, h = min(width, round(height * 4 / 3)), min(height, round(width * 4 / 3))
     return (height - h) // 2, (width - w) // 2, h, w
+
+
+def plain_jpeg(data: bytes, colours: tuple[str, ...] = ("Gray", "YCbCr", "RGB")) -> tuple[int, int] | None:
+    """(height, width) of a complete JPEG of these colours, which fast decoders take; else None."""
+    import simplejpeg
+
+    if not (data.startswith(b"\xff\xd8") and data.endswith(b"\xff\xd9")):
+        return None
+    try:
+        height, width, own_colours, _ = simplejpeg.decode_jpeg_header(data)
+    except ValueError:
+        return None
+    return (height, width) if own_colours in colours else None
 
 
 def read_file(path: str) -> bytes:
@@ -101,19 +117,6 @@ def _reason(error: Exception, data: bytes) -> str:
 
 def _decode_whole(data: bytes, name: str) -> np.ndarray:
     return np.array(decode(data, name=name))
-
-
-def _plain_jpeg(data: bytes) -> tuple[int, int] | None:
-    """(height, width) of a JPEG that the fast decoder takes, a complete one in grey, YCbCr or RGB; else None."""
-    import simplejpeg
-
-    if not (data.startswith(b"\xff\xd8") and data.endswith(b"\xff\xd9")):
-        return None
-    try:
-        height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
-    except ValueError:
-        return None
-    return (height, width) if colours in ("Gray", "YCbCr", "RGB") else None
 
 
 def _decode_rows(data: bytes | bytearray, height: int, width: int, rows: int, name: str) -> np.ndarray:

@@ -10,6 +10,7 @@ from typing import Literal
 DatasetName = Literal["digits", "cifar10", "cifar100", "imagenet", "imagefolder"]
 ModulusType = Literal["complex_modulus", "phase_relu"]
 Precision = Literal["float32", "bfloat16", "float16"]
+Decode = Literal["cpu", "gpu"]
 
 MOST = 2**31 - 1
 """The largest value of a number that nothing else limits."""
@@ -52,6 +53,9 @@ class ScatteringConfig:
     """Side of the square network input in pixels, for folders of images; None: 224 for folders, else the data's own."""
     augment: bool = True
     """Whether training images are cropped and flipped at random."""
+    decode: Decode = "cpu"
+    """What decodes, crops and resizes the images of folders; gpu: nvImageCodec does, where it is installed. Its pixels
+    may differ by a level of 255."""
 
     n_blocks: int = 2
     """Number of scattering blocks, each of which halves the image."""

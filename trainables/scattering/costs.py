@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from trainables.costing import PROCESS_BYTES, Buckets, at_exit, count_flops, data_bytes, nbytes, parts_of, shapes_only
-from trainables.data.batches import BATCHES_AHEAD
 from trainables.data.catalog import DataInfo, locate
+from trainables.data.file_source import BATCHES_AHEAD
 from trainables.distributed import Workers
 from trainables.scattering import filtering
 from trainables.scattering import step as step_of

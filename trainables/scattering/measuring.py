@@ -139,6 +139,7 @@ class _TimedWorker:
             augment=augment,
             seed=self.config.seed,
             num_loaders=self.config.workers,
+            decode=self.config.decode,
         )
 
 

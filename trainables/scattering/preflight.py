@@ -13,7 +13,7 @@ NUMERICS = 2
 """Goes up when the same configuration starts to give other numbers, so that older runs do not count as new ones."""
 
 RATE_FIELDS = (
-    *("dataset", "image_size", "augment", "n_blocks", "L", "kernel_size", "modulus_type", "mixing_horizon"),
+    *("dataset", "image_size", "augment", "decode", "n_blocks", "L", "kernel_size", "modulus_type", "mixing_horizon"),
     *("global_avg_pool", "lowpass_last", "random_init", "joint", "global_batch_size", "sync_batch_norm", "precision"),
     *("compile", "micro_batch", "batch_parts", "half_cache", "workers"),
 )
@@ -59,6 +59,8 @@ def check(config: ScatteringConfig, num_workers: int) -> dict[str, Any]:
         raise DataError(
             f"train_size={config.train_size:g} is more than the {info.n_train} training images of {info.dataset}"
         )
+    if config.decode == "gpu" and info.in_memory:
+        raise ValueError(f"decode=gpu is for folders of images; those of {info.dataset} are in memory, so decode=cpu")
     _require_size(config, info, num_workers)
     return {
         "numerics": NUMERICS,

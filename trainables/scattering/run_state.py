@@ -44,6 +44,7 @@ class RunState:
             "workers": self.workers,
             "seed": config.seed,
             "num_loaders": config.workers,
+            "decode": config.decode,
         }
         self.train_batches = Batches(info, train_images, augment=config.augment, **options)
         self.val_batches = Batches(info, val_images, augment=False, **options)
@@ -73,6 +74,7 @@ class RunState:
             **self.workers.arithmetic(),
             "batch_norm_images": batch_norm_images(self.config, self.workers.world_size),
             "batch_parts": self.config.batch_parts,
+            **({"decoded_on": self.train_batches.decoded_on} if self.config.decode == "gpu" else {}),
             "validation_features": self.validation.features_come_from(),
             "block_summary": self.net.block_summary(),
         }
