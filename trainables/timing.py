@@ -1,4 +1,4 @@
-"""The rates and durations in a run's results, which are medians, so that a single slow epoch does not move them."""
+"""The rates, durations and shares in a run's results: medians, so that a single slow epoch does not move them."""
 
 import statistics
 from collections import defaultdict
@@ -14,7 +14,7 @@ class Timings:
         self._values: defaultdict[str, list[float]] = defaultdict(list)
 
     def add(self, name: str, value: float) -> None:
-        """Note one more value of a rate (per second) or a duration (seconds)."""
+        """Note one more value of a rate (per second), a duration (seconds) or a share (percent)."""
         self._values[name].append(value)
 
     def medians(self) -> dict[str, float]:

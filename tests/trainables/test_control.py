@@ -22,7 +22,7 @@ from trainables.scattering import ScatteringConfig, ScatteringNet, train
 
 SMALL = {"n_blocks": 2, "L": 4, "kernel_size": 5, "train_size": 0.2, "lr_epochs": 2, "epochs": 2, "print_freq": 1}
 STEPS = 3  # of an epoch
-OF_THE_MACHINE = ("seconds", "per_second", "memory_bytes")
+OF_THE_MACHINE = ("seconds", "per_second", "data_wait", "memory_bytes")
 """How the names of what time and memory have a part in end."""
 
 

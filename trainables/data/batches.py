@@ -51,15 +51,19 @@ class Batches:
         self.decoded_on = ""
         """What decodes the files; "" where images are in memory."""
         self._source: _TensorSource | _DeviceSource | FileSource | GpuFileSource
+        self.loaders: int | None = None
+        """How many threads read the images from their files; None where these are in memory."""
         if isinstance(images, TensorImages):
             on_gpu = workers.device.type == "cuda"
             self._source = _DeviceSource(images, workers.device, flip=info.flip) if on_gpu else _TensorSource(images)
         else:
-            loaders = torch.get_num_threads() if num_loaders is None else num_loaders
+            self.loaders = max(1, torch.get_num_threads() if num_loaders is None else num_loaders)
             refusal = gpu_file_source.refusal(workers.device) if decode == "gpu" else ""
             self.decoded_on = f"cpu ({refusal})" if refusal else decode
             source = GpuFileSource if self.decoded_on == "gpu" else FileSource
-            self._source = source(images, image_size=info.image_size, num_loaders=loaders, device=workers.device)
+            self._source = source(
+                images, image_size=info.image_size, num_loaders=self.loaders, device=workers.device
+            )
         # Fresh pages of memory for a large batch cost more than its normalisation.
         self._reuse_memory = isinstance(images, FileImages) and workers.device.type == "cpu"
         # (pixels / 255 - mean) / std as one product and one sum

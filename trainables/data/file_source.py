@@ -30,7 +30,7 @@ class FileSource:
     """
 
     def __init__(self, images: FileImages, *, image_size: int, num_loaders: int, device: torch.device) -> None:
-        self.images, self.image_size, self.num_loaders = images, image_size, max(1, num_loaders)
+        self.images, self.image_size, self.num_loaders = images, image_size, num_loaders
         self.pin_memory = device.type == "cuda"
 
     def read(self, parts: list[Tensor], key: EpochKey | None) -> Iterator[RawBatch]:

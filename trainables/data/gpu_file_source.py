@@ -77,7 +77,7 @@ class GpuFileSource:
     """
 
     def __init__(self, images: FileImages, *, image_size: int, num_loaders: int, device: torch.device) -> None:
-        self.images, self.image_size, self.num_loaders, self.device = images, image_size, max(1, num_loaders), device
+        self.images, self.image_size, self.num_loaders, self.device = images, image_size, num_loaders, device
         self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
 
     def read(self, parts: list[Tensor], key: EpochKey | None) -> Iterator[RawBatch]:

@@ -59,13 +59,13 @@ def describe(report: dict[str, Any]) -> str:
         case "progress":
             return (
                 f"{report['phase']} {report['epoch']}: step {report['step']}/{report['steps']}  "
-                f"loss {report['train_loss']:.4f}  {report['images_per_second']:.0f} images/s"
+                f"loss {report['train_loss']:.4f}  {_pace(report)}"
             )
         case "epoch":
             return (
                 f"{report['phase']} {report['epoch']}/{report['epochs']}: loss {report['train_loss']:.4f}  "
                 f"val loss {report['val_loss']:.4f}  val acc {report['val_acc']:.2f} (top-5 {report['val_acc5']:.2f})  "
-                f"{report['images_per_second']:.0f} images/s"
+                f"{_pace(report)}"
             )
         case _:
             return "\n".join(
@@ -73,6 +73,11 @@ def describe(report: dict[str, Any]) -> str:
                 for name, value in report["results"].items()
                 if name != "block_summary"
             )
+
+
+def _pace(report: dict[str, Any]) -> str:
+    """How fast training is, and how much of its time it waits."""
+    return f"{report['images_per_second']:.0f} images/s  {report['data_wait']:.0f} % waiting for images"
 
 
 if __name__ == "__main__":

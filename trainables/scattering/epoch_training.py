@@ -3,9 +3,11 @@
 import math
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 
+from trainables.data.waiting import Awaited
 from trainables.results import Report
 from trainables.scattering.run_state import RunState
 from trainables.scattering.step import Step
@@ -23,7 +25,8 @@ class EpochTraining:
         self._warm = False
 
     def reports(self, epoch: int, within: Report | None, save: Callable[[Report], None]) -> Iterator[Report]:
-        """Yield progress, and last a report "trained" with the mean loss and the images per second of all workers.
+        """Yield progress, and last a report "trained": mean loss and images per second of all workers, and `data_wait`,
+        the percentage of its time for which this worker waited for images (see `Awaited`).
 
         `within` is the position in this epoch to go on from: `step`, the number of steps done, and `sums`, the sum of
         losses and the number of images of each worker. `save` writes a checkpoint with such a position. Raises
@@ -33,8 +36,8 @@ class EpochTraining:
         run.net.train()
         first, (loss_before, seen) = (within["step"], within["sums"][run.workers.rank]) if within else (0, (0.0, 0))
         loss_sum = torch.tensor(loss_before, dtype=torch.float64, device=run.workers.device)
-        speed = _Speed()
-        batches = run.train_batches.training(self.phase, epoch, first)
+        batches = Awaited(run.train_batches.training(self.phase, epoch, first), run.workers.device)
+        speed = _Speed(batches)
         for step, (x, labels, batch_size) in enumerate(batches, start=first + 1):
             loss_sum += self.step(x, labels, batch_size)
             seen, speed.images = seen + len(labels), speed.images + batch_size
@@ -64,25 +67,39 @@ class EpochTraining:
         return total / count
 
     def _report(self, event: str, epoch: int, loss: float, speed: "_Speed") -> Report:
-        rate = speed.images_per_second()
-        return {"event": event, "phase": self.phase, "epoch": epoch, "train_loss": loss, "images_per_second": rate}
+        return {
+            "event": event,
+            "phase": self.phase,
+            "epoch": epoch,
+            "train_loss": loss,
+            "images_per_second": speed.images_per_second(),
+            "data_wait": speed.data_wait(),
+        }
 
 
 class _Speed:
-    """Images per second of an epoch, without its first steps where these are slower than the others."""
+    """Images per second of an epoch, and how long it waits for them, without its first steps where these are slower
+    than the others."""
 
-    def __init__(self) -> None:
+    def __init__(self, batches: Awaited[Any]) -> None:
+        self._batches, self._waited_before = batches, 0.0
         self.images, self._started = 0, time.perf_counter()
         self._first_seconds, self._first_images = 0.0, 0
 
     def end_first_steps(self) -> None:
         """Count anew from here on."""
+        self._waited_before = self._batches.seconds()
         self._first_seconds, self._first_images = time.perf_counter() - self._started, self.images
         self.images, self._started = 0, time.perf_counter()
 
     def images_per_second(self) -> float:
         """Images over all workers in a second, up to now."""
         return self.images / (time.perf_counter() - self._started)
+
+    def data_wait(self) -> float:
+        """The part of the time up to now, in percent, for which this worker waited for images."""
+        waited = self._batches.seconds() - self._waited_before
+        return min(100.0, 100 * waited / (time.perf_counter() - self._started))
 
     def warm_up_seconds(self) -> float | None:
         """By how much the first steps took longer than the others; None where they were not counted apart."""

@@ -77,6 +77,7 @@ class PhaseTraining:
             self.best = {"epoch": epoch, "val_acc": measured["val_acc"], "val_acc5": measured["val_acc5"]}
             run.save_best(phase, self.best)
         run.timings.add(f"{phase}_images_per_second", trained["images_per_second"])
+        run.timings.add(f"{phase}_data_wait", trained["data_wait"])
         run.results |= run.timings.medians()
         run.save_last(phase, epoch, self.best, self.step)
         run.timings.add(f"{phase}_checkpoint_seconds", time.perf_counter() - validated)
@@ -89,6 +90,7 @@ class PhaseTraining:
             **measured,
             "best_acc": self.best["val_acc"],
             "images_per_second": trained["images_per_second"],
+            "data_wait": trained["data_wait"],
             "seconds": time.perf_counter() - started,
         }
 

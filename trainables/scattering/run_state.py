@@ -25,6 +25,9 @@ from trainables.timing import Timings
 CURVES = {"head": "phase_a", "finetune": "phase_b", "joint": "joint"}
 """Names of the phases' curves in the result files of the original."""
 
+OF_THIS_PROCESS = ("batch_norm_images", "batch_parts", "loaders")
+"""Results that say how this process computes, whatever the ones before it did."""
+
 
 class RunState:
     """One worker's view of a run that trains."""
@@ -77,6 +80,7 @@ class RunState:
             **({"decoded_on": self.train_batches.decoded_on} if self.config.decode == "gpu" else {}),
             "validation_features": self.validation.features_come_from(),
             "block_summary": self.net.block_summary(),
+            **({"loaders": self.train_batches.loaders} if self.train_batches.loaders else {}),
         }
 
     def seconds(self) -> float:
@@ -107,7 +111,7 @@ class RunState:
         # This waits for all workers: none writes a checkpoint before all have read theirs.
         self.workers.agree(self._position_number(position_in(last)) if last else 0, self.folder / checkpoint.LAST)
         if last:
-            own = {name: self.results[name] for name in ("batch_norm_images", "batch_parts")}
+            own = {name: self.results[name] for name in OF_THIS_PROCESS if name in self.results}
             self.results, self.curves = last["results"] | own, last["curves"]
             self._seconds_before = last["seconds"]
         return last
