@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from raysweep.experiment import Confounds, ImpliedQuestions, InForce, Metric, Phase, Question, Selected
+from raysweep.experiment import LOADER_BOUND, Confounds, ImpliedQuestions, InForce, Metric, Phase, Question, Selected
 
 HEAD, TUNED = ("head",), ("finetune", "joint")
 """The phases of training that metrics depend on: that of the head on frozen filters, or the last one."""
@@ -18,6 +18,19 @@ def _selected(*metrics: str, curves: tuple[str, ...]) -> Selected:
 
 def _speed(phase: str, **more: Any) -> Metric:
     return Metric(name=f"{phase}_images_per_second", unit="images/s", digits=0, **more)
+
+
+def _wait(phase: str, **more: Any) -> Metric:
+    """The part of a phase's time for which it waits for images; shown where plans would say so, too."""
+    return Metric(
+        name=f"{phase}_data_wait",
+        label=f"{phase}_data_wait (%)",
+        unit="% of the time",
+        better="lower",
+        digits=0,
+        least_shown=LOADER_BOUND,
+        **more,
+    )
 
 
 METRICS = (
@@ -38,6 +51,9 @@ METRICS = (
     _speed("head", phases=HEAD),
     _speed("finetune", phases=TUNED),
     _speed("joint", phases=TUNED),
+    _wait("head", phases=HEAD),
+    _wait("finetune", phases=TUNED),
+    _wait("joint", phases=TUNED),
     Metric(name="seconds", unit="s", better="lower", phases=TUNED),
 )
 """Accuracies are those of the head on frozen filters, after fine-tuning, and after joint training. `finetune_gain` is
@@ -47,6 +63,7 @@ the accuracy after fine-tuning less that at its start, `filter_delta_relative` t
 COLUMNS = (
     *("train_size", "head_acc", "head_acc5", "finetune_acc", "finetune_acc5", "finetune_gain", "joint_acc"),
     *("joint_acc5", "filter_delta_relative", "n_params_total", "finetune_images_per_second", "seconds"),
+    *("head_data_wait", "finetune_data_wait", "joint_data_wait"),
 )
 
 CONFOUNDS = Confounds(

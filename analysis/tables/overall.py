@@ -129,7 +129,7 @@ def _means(setting: Setting, columns: Sequence[Column]) -> Iterator[dict[str, An
 def _columns(runs: pd.DataFrame, labels: Sequence[str], families: Families) -> list[Column]:
     """The labels, and the columns of the families that the runs have something in.
 
-    Metrics are shown where there are enough classes, fields of the configuration where they vary.
+    Metrics are shown where classes and values are large enough, fields of the configuration where they vary.
     """
     shown = [
         Column(
@@ -144,13 +144,19 @@ def _columns(runs: pd.DataFrame, labels: Sequence[str], families: Families) -> l
     for name in families.columns:
         values = [value for value in values_of(runs, name) if value is not None] if name in runs else []
         metric = families.declared(name)
-        if metric and values and (not metric.least_classes or classes >= metric.least_classes):
+        if metric and values and _is_shown(metric, metric_of(runs, name).max(), classes):
             shown.append(
                 Column(name=name, heading=_heading(metric), form=_form(metric), importance=_importance(metric))
             )
         if not metric and len(values) > 1:
             shown.append(Column(name=name, heading=name, form=_form_of_values(values), importance=OF_KINDS["field"]))
     return shown
+
+
+def _is_shown(metric: Metric, largest: float, classes: float) -> bool:
+    """Whether there are enough classes, and the largest of the values is large enough."""
+    enough = not metric.least_classes or classes >= metric.least_classes
+    return enough and (not metric.least_shown or largest >= metric.least_shown)
 
 
 OF_KINDS = {"field": 80, "accuracy": 70, "points": 60, "n": 45, "spread": 40, "top-5": 25, "group": 15}

@@ -10,7 +10,7 @@ from raysweep.lazy import exporting
 if TYPE_CHECKING:
     from raysweep.experiment.allocation import Allocation, Candidate, Chosen, Cost, Prospect, Situation
     from raysweep.experiment.families import Declaration, Experiment, Family, Group, require_name
-    from raysweep.experiment.metrics import Confounds, InForce, Metric, Phase, Selected
+    from raysweep.experiment.metrics import LOADER_BOUND, Confounds, InForce, Metric, Phase, Selected
     from raysweep.experiment.questions import Arm, Filter, ImpliedQuestions, Question, Search, is_of_arm
 
 __getattr__, __all__ = exporting(
@@ -18,7 +18,7 @@ __getattr__, __all__ = exporting(
     {
         "allocation": ("Allocation", "Candidate", "Chosen", "Cost", "Prospect", "Situation"),
         "families": ("Declaration", "Experiment", "Family", "Group", "require_name"),
-        "metrics": ("Confounds", "InForce", "Metric", "Phase", "Selected"),
+        "metrics": ("LOADER_BOUND", "Confounds", "InForce", "Metric", "Phase", "Selected"),
         "questions": ("Arm", "Filter", "ImpliedQuestions", "Question", "Search", "is_of_arm"),
     },
 )

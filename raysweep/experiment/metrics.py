@@ -7,6 +7,9 @@ from typing import Any, Literal
 Direction = Literal["higher", "lower"]
 """Which values of a metric are the better ones."""
 
+LOADER_BOUND = 10.0
+"""The part of its training's time, in percent, from which on people are told that a run waits for its images."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Metric:
@@ -27,6 +30,9 @@ class Metric:
     """Digits after the point in tables; None: what fits the unit (2 for most, `30 s` or `1.5 h` for times)."""
     least_classes: int = 0
     """Tables show it from this many classes on: of ten classes, a top-5 accuracy says little."""
+    least_shown: float = 0.0
+    """Tables show it where one of its values is at least this, as what is worth mention only when it is large; with 0,
+    always."""
     phases: tuple[str, ...] = ()
     """Names of the phases of training (see `Phase`) that it depends on."""
 

@@ -179,8 +179,26 @@ def test_what_is_known_of_folders_from_before_is_what_the_families_say():
     this test compares what both know."""
     scattering, cascade = undeclared()
     ours = imagenet_scattering.FAMILY.declaration
+    later = {f"{phase}_data_wait" for phase in ("head", "finetune", "joint")}
+    ours = replace(
+        ours,
+        metrics=tuple(metric for metric in ours.metrics if metric.name not in later),
+        columns=tuple(name for name in ours.columns if name not in later),
+    )
     assert scattering == replace(ours, name=scattering.name, trainables=scattering.trainables)
     assert cascade == airbench.FAMILY.declaration
+
+
+@pytest.mark.parametrize(("waits", "shown"), [((4.0, 9.9), []), ((4.0, 31.4), ["4", "31"]), ((None, None), [])])
+def test_what_runs_waited_for_images_is_tabled_where_one_waited_for_long(tmp_path, waits, shown):
+    ledger = open_ledger(tmp_path / "results")
+    write_declarations(ledger, [imagenet_scattering.FAMILY.declaration])
+    for name, wait in zip("AC", waits, strict=True):
+        ledger.write(record(name, 0, head_acc=60.0, **({} if wait is None else {"head_data_wait": wait})))
+    table = summary_table(Results.read(ledger.folder))
+    headings = [column.heading for column in table.columns]
+    assert ("head_data_wait (%)" in headings) == bool(shown)
+    assert sorted(text for row in table.shown() for text in row[3:]) == sorted(shown)
 
 
 def test_a_declaration_stands_for_its_trainables_alone():
