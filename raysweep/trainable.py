@@ -144,6 +144,8 @@ class EpochReport(TypedDict):
     """The largest number of epochs of the phase."""
     images_per_second: float
     """The speed of training, over all workers."""
+    data_wait: NotRequired[float]
+    """The part of the training's time, in percent, for which the main worker waited for its images."""
     seconds: NotRequired[float]
     """What the epoch took with validation and checkpoint; the time since the last report if left out."""
     train_loss: NotRequired[Measured]
@@ -156,7 +158,8 @@ class Results(TypedDict, total=False):
     """The results that raysweep itself uses. Others are those that questions and tables name.
 
     By the names that `measure` has for them, rates and durations of a run forecast the times of later ones;
-    `PHASE_epochs` says how many epochs a phase took.
+    `PHASE_epochs` says how many epochs a phase took, and `PHASE_data_wait` for which part of its training, in percent,
+    the run waited for images.
     """
 
     final_acc: Measured
@@ -165,6 +168,8 @@ class Results(TypedDict, total=False):
     """What the whole run took, its interruptions left out."""
     device_name: str
     """What the rates hold for: the name of the GPU, or of the processor as `raysweep.forecasts.machine` gives it."""
+    loaders: int
+    """How many threads of a worker read its images from files; to be left out where none do."""
     peak_memory_bytes: float
     device_memory_bytes: float
     """The most that a worker held of its GPU's memory, and all that there is; by these, later runs share a GPU."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from rich.cells import cell_len
 from rich.text import Text
 
+from raysweep.experiment import LOADER_BOUND
 from raysweep.ledger import DIVERGED, FAILED, FINISHED
 from raysweep.live.formatting import format_duration, format_estimate
 from raysweep.live.state import ACTIVE, DROPPED, ENDED, STARTING, STOPPING, TRAINING, WAITING, RunState, SweepState
@@ -76,6 +77,7 @@ def columns_of(state: SweepState, now: float) -> list[Column]:
         Column(title="", cell=lambda row: (_epochs_bar(row), "cyan"), drop=6),
         *(accuracy if has_accuracy else loss),
         Column(title="images/s", short="img/s", cell=lambda row: number(_rate(row), ",.0f"), right=True, drop=2),
+        Column(title="waiting for images", short="wait", cell=_wait, right=True, drop=2),
         Column(title="time left", cell=left, drop=1),
         Column(title="retries", cell=lambda row: (str(row.retries or ""), "yellow"), right=True, drop=3),
     ]
@@ -84,6 +86,12 @@ def columns_of(state: SweepState, now: float) -> list[Column]:
 def _rate(row: RunState) -> float | None:
     """Images per second; None for a run that does not train now."""
     return row.images_per_second if row.state in ACTIVE else None
+
+
+def _wait(row: RunState) -> tuple[str, str]:
+    """The part of its time for which a run that trains waits for images, where that is worth a warning."""
+    is_bound = row.state in ACTIVE and row.data_wait is not None and row.data_wait >= LOADER_BOUND
+    return (f"{row.data_wait:.0f} %", "yellow") if is_bound else ("", "")
 
 
 def _phase(row: RunState) -> tuple[str, str]:

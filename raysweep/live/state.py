@@ -47,6 +47,8 @@ class RunState:
     """The epoch with the best validation accuracy of the phase; 0 before there is one."""
     train_loss: float | None = None
     images_per_second: float | None = None
+    data_wait: float | None = None
+    """The part of the last epoch's training, in percent, for which it waited for images."""
     retries: int = 0
     error: str = ""
     """The last error of the run, in a line."""

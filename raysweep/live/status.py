@@ -226,6 +226,7 @@ class Status:
             best_epoch=best_epoch,
             train_loss=report.get("train_loss"),
             images_per_second=report["images_per_second"],
+            data_wait=report.get("data_wait"),
             started=run_state.started or now,
             reported=now,
         )

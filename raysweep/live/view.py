@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from raysweep.experiment import LOADER_BOUND
 from raysweep.live.formatting import format_summary, format_time_left
 from raysweep.live.state import SweepState
 from raysweep.live.table import Table
@@ -124,4 +125,6 @@ def epoch_text(report: Mapping[str, Any]) -> str:
         if name in report:
             parts.append(text.format(report[name]))
     parts.append(f"{report['images_per_second']:.0f} images/s")
+    if report.get("data_wait", 0.0) >= LOADER_BOUND:
+        parts.append(f"{report['data_wait']:.0f} % waiting for images")
     return "  ".join(parts)

@@ -10,7 +10,7 @@ from raysweep.experiment import Experiment
 from raysweep.planning.runs import PlannedRun
 from raysweep.running import supervisor
 
-MEASURED = ("seconds", "images_per_second", "memory_bytes")
+MEASURED = ("seconds", "images_per_second", "data_wait", "memory_bytes")
 """Ends of the names of results that no two runs share."""
 
 

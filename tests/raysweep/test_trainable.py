@@ -242,11 +242,13 @@ def test_what_check_says_to_people_goes_through(written):
         (changed("epoch", epoch=1.0), "event 'epoch': epoch is 1.0, not a whole number"),
         (changed("epoch", epochs=float("inf")), "event 'epoch': epochs is inf, not a finite number"),
         (changed("epoch", val_acc=None), "event 'epoch': val_acc is None, not a number"),
+        (changed("epoch", data_wait="31 %"), "event 'epoch': data_wait is '31 %', not a finite number"),
         (changed("epoch", my_acc=1j), "event 'epoch': my_acc is a complex, not a plain value of Python"),
         (changed("epoch", pid=1), "event 'epoch': raysweep and Ray add a field 'pid' of their own"),
         (changed("start", resumed_at=["a", 1]), "event 'start': resumed_at has 2 parts, not 3"),
         (changed("result", results=[]), "event 'result': results is a list, not a dict"),
         (changed("result", results={"seconds": "1"}), "event 'result': results.seconds is '1', not a finite number"),
+        (changed("result", results={"loaders": 1.5}), "event 'result': results.loaders is 1.5, not a whole number"),
         (changed("result", results={3: 1.0}), "event 'result': results has the key 3, not a string"),
         (changed("result", curves={"a": [1.0]}), "event 'result': curves.a[0] is 1.0, not a dict"),
         (

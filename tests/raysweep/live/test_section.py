@@ -51,7 +51,7 @@ def alive(tmp_path):
         sweep.status.ended(broken, FAILED, f"failed: {EVIL}")
         for number in (1, 2, 3):
             sweep.now += 30
-            report = epoch("head", number, 4, 30.0, val_acc=50.0 + number, images_per_second=1520.4)
+            report = epoch("head", number, 4, 30.0, val_acc=50.0 + number, images_per_second=1520.4, data_wait=31.2)
             sweep.status.report(trains, report)
         sweep.status._estimate()
         sweep.status._write()
@@ -64,7 +64,7 @@ def test_a_sweep_that_is_alive_is_shown_with_progress_speed_accuracy_and_expecte
     head, *rows = Rows(text).rows
     (trains,) = [dict(zip(head, row, strict=True)) for row in rows if "trains" in row]
     assert (trains["phase"], trains["progress"], trains["val acc"]) == ("head 3/4", "75", "53.00")
-    assert trains["images/s"] == "1,520"
+    assert (trains["images/s"], trains["waiting for images"]) == ("1,520", "31 %")
     end = sweep.now + sweep.status.state().left["trains-s0"].seconds
     assert trains["expected end"] == f"{datetime.datetime.fromtimestamp(end):%H:%M}"
     assert "2 of 5 done: 1 failed, 1 running, 2 waiting" in text

@@ -102,7 +102,8 @@ def drawn(state: SweepState, width: int, height: int, *, now: float = NOW) -> li
 @pytest.mark.parametrize("width", [40, 60, 80, 100, 160, 300])
 def test_the_table_fits_any_terminal(width):
     for height, n_training in itertools.product((5, 10, 24, 50, 100), (0, 1, 8, 200)):
-        for state in (sweep(n_training=n_training), replace(sweep(n_training=n_training), ended=NOW)):
+        plain = sweep(n_training=n_training)
+        for state in (plain, replace(plain, ended=NOW), waiting_for_images(plain, 31.2)):
             lines = drawn(state, width, height)
             assert len(lines) <= height - 1
             assert max(map(cell_len, lines)) <= width
@@ -136,9 +137,27 @@ def test_at_80_columns_names_progress_and_intervals_are_whole():
     assert sum("waiting" in line for line in lines[3:]) >= 2
 
 
+def waiting_for_images(state: SweepState, *waits: float) -> SweepState:
+    """The sweep, of whose training runs the first ones waited for such a part of their time, in percent."""
+    parts = dict(zip((one.run for one in state.run_states if one.state == TRAINING), waits, strict=False))
+    return replace(state, run_states=[replace(one, data_wait=parts.get(one.run)) for one in state.run_states])
+
+
+def test_runs_that_wait_for_their_images_say_so_and_others_take_no_room():
+    lines = drawn(waiting_for_images(sweep(), 31.2, 9.9), 160, 50)
+    first, second, *_ = (line for line in lines if line.startswith("●"))
+    assert "images/s  waiting for images  time left" in lines[3]
+    assert re.search(r"15,762 +31 %  12 min \(9\.0-15\)", first)
+    assert "%" not in second
+    assert drawn(waiting_for_images(sweep(), 9.9), 160, 50) == drawn(sweep(), 160, 50)
+    narrow = [line for line in drawn(waiting_for_images(sweep(), 31.2), 80, 24) if line.startswith("●")]
+    assert narrow[0].split()[:6] == ["●", LONG, "100", "finetune", "12/100", "61.20"]
+    assert " 31 % 12 min (9.0-15)" in narrow[0]
+
+
 @pytest.mark.parametrize("width", [40, 60, 80, 120])
 def test_no_cell_is_cut_and_names_that_leave_no_room_stand_above_their_row(width):
-    state = sweep()
+    state = waiting_for_images(sweep(), 31.2)
     for name in (LONG, "2b_prelu_L8_rand_kernel_size=7_e100_s100"):
         rows = [replace(one, experiment=name, error="") for one in state.run_states]
         lines = drawn(replace(state, run_states=rows), width, 40)
@@ -198,14 +217,14 @@ def test_a_pipe_gets_plain_lines_and_a_summary_a_minute(capsys, tmp_path):
     status = Status(open_ledger(tmp_path), LinesView(clock), slots=1, clock=clock)
     status.add(runs)
     status._view.start(status.state)
-    for number in range(1, 4):
-        status.report(runs[0], epoch("head", number, 4, 42.0, val_acc=61.2))
+    for number, wait in ((1, {}), (2, {"data_wait": 9.4}), (3, {"data_wait": 30.6})):
+        status.report(runs[0], epoch("head", number, 4, 42.0, val_acc=61.2, **wait))
         status._estimate()
         clock.now += 42
     assert capsys.readouterr().out.splitlines() == [
         "[    0 s] a seed 0  head 1/4  loss 0.5000  val acc 61.20  1000 images/s",
         "[   42 s] a seed 0  head 2/4  loss 0.5000  val acc 61.20  1000 images/s",
-        "[   84 s] a seed 0  head 3/4  loss 0.5000  val acc 61.20  1000 images/s",
+        "[   84 s] a seed 0  head 3/4  loss 0.5000  val acc 61.20  1000 images/s  31 % waiting for images",
         "[   84 s] 0 of 3 done: 1 running, 2 waiting, over 15 min left",
     ]
 
