@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from raysweep.forecasts.loading import Loading
 from raysweep.forecasts.rates import Rated, Rates, Shape, Share, all_cached, cached, from_records
 from raysweep.forecasts.rough import Flops, Speed, rough_rates, speed_of_rated
 from raysweep.ledger import FINISHED, Record
@@ -54,6 +55,8 @@ class Forecast:
     """Whether `seconds` counts only what is left after a checkpoint."""
     by_product: bool = False
     """Whether a rough one rests on a matrix product, and not on rates of other runs."""
+    loading: Loading | None = None
+    """What is known of how long such runs wait for their images; None where no rates are known."""
 
 
 def forecasts(
@@ -175,6 +178,7 @@ def _forecast(
         shape=Shape.of(run),
         remaining=at is not None,
         by_product=basis == "rough" and rough == ROUGH_BY_PRODUCT,
+        loading=Loading.of(rates, run.num_workers),
     )
 
 

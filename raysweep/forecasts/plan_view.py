@@ -74,7 +74,7 @@ def print_plan(
     """Print the table, what does not fit, the totals and the error of past predictions."""
     console = console or Console()
     console.print(plan_table(rows, console.width))
-    for line in memory_lines(rows):
+    for line in itertools.chain(memory_lines(rows), loader_lines(rows)):
         console.print(line, style="yellow", markup=False, highlight=False)
     lines = total_lines(rows, total, error, resources=resources, now=now or datetime.datetime.now())
     for line in itertools.chain(lines, rough_lines(rows)):
@@ -140,6 +140,17 @@ def memory_lines(rows: Sequence[PlanRow]) -> Iterator[str]:
             needs = size(row.fact("memory_bytes"), "B")
             remedy = f"; would fit: {row.remedy}" if "=" in row.remedy else f"; {row.remedy}" if row.remedy else ""
             yield f"{row.run.experiment.name} {sure} to run out of memory ({needs} a worker){remedy}"
+
+
+def loader_lines(rows: Sequence[PlanRow]) -> Iterator[str]:
+    """A line for each experiment whose runs are known to wait for their images on this machine."""
+    said = set()
+    for row in rows:
+        name, loading = row.run.experiment.name, row.forecast.loading
+        if row.to_do and loading and loading.bound and name not in said:
+            said.add(name)
+            phase = f" ({loading.bound})" * (len(loading.waits) > 1)
+            yield f"{name}{phase} is {loading}"
 
 
 def rough_lines(rows: Sequence[PlanRow]) -> Iterator[str]:

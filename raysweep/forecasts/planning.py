@@ -116,12 +116,19 @@ def plan_as_json(rows: Sequence[PlanRow]) -> list[dict[str, Any]]:
             "seconds_per_epoch": dict(row.forecast.seconds_per_epoch) or None,
             "basis": row.forecast.basis,
             "by_matrix_product": row.forecast.by_product,
+            **_loading(row),
             "memory_risk": row.risk,
             "remedy": row.remedy or None,
             "phases": _phases(row),
         }
         for row in rows
     ]
+
+
+def _loading(row: PlanRow) -> dict[str, Any]:
+    """For which part of the time, in percent, each phase is known to wait for images, and what that takes to end."""
+    known = row.forecast.loading
+    return {"data_wait": (known and dict(known.waits)) or None, "more_cpus": known and known.more_cpus}
 
 
 def _whole(number: float | None) -> int | None:

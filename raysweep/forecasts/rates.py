@@ -25,7 +25,9 @@ Rates = Mapping[str, float]
 
 DATA = ("image_size", "num_classes")
 """Facts of the data on which the speed depends as well."""
-ENDINGS = ("_per_second", "_seconds")
+DATA_WAIT, LOADERS = "_data_wait", "loaders"
+"""The end of the names of what a phase waits for its images, and the result that says how many threads read these."""
+ENDINGS = ("_per_second", "_seconds", DATA_WAIT)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -162,7 +164,7 @@ def _rates_of(results: Mapping[str, Any]) -> Rates:
 
 def _numbers(results: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
     for name, value in results.items():
-        if name.endswith(ENDINGS) and isinstance(value, int | float) and math.isfinite(value):
+        if (name.endswith(ENDINGS) or name == LOADERS) and isinstance(value, int | float) and math.isfinite(value):
             yield name, float(value)
 
 
