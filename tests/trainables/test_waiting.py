@@ -7,7 +7,7 @@ import torch
 
 from tests.trainables import odd_data
 from tests.trainables.training import SMALL, results
-from trainables.data import batches
+from trainables.data import batches, file_source
 from trainables.data.waiting import Awaited
 from trainables.scattering import ScatteringConfig, train
 
@@ -132,8 +132,8 @@ def test_a_run_says_for_which_part_of_its_time_it_waited(tmp_path, monkeypatch, 
 
 
 def test_a_run_that_reads_files_says_with_how_many_threads(tmp_path, monkeypatch):
-    read_file = batches.read_file
-    monkeypatch.setattr(batches, "read_file", lambda path: time.sleep(0.02) or read_file(path))
+    read_file = file_source.read_file
+    monkeypatch.setattr(file_source, "read_file", lambda path: time.sleep(0.02) or read_file(path))
     data = {"dataset": "imagefolder", "data_dir": str(odd_data.image_folders(tmp_path / "data")), "image_size": 32}
     fields = {**SMALL, **data, "train_size": 1.0, "global_batch_size": 8, "lr_epochs": 1, "epochs": 0, "workers": 1}
     found = results(ScatteringConfig(**fields, save_dir=str(tmp_path / "run")))["results"]

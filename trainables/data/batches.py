@@ -61,9 +61,7 @@ class Batches:
             refusal = gpu_file_source.refusal(workers.device) if decode == "gpu" else ""
             self.decoded_on = f"cpu ({refusal})" if refusal else decode
             source = GpuFileSource if self.decoded_on == "gpu" else FileSource
-            self._source = source(
-                images, image_size=info.image_size, num_loaders=self.loaders, device=workers.device
-            )
+            self._source = source(images, image_size=info.image_size, num_loaders=self.loaders, device=workers.device)
         # Fresh pages of memory for a large batch cost more than its normalisation.
         self._reuse_memory = isinstance(images, FileImages) and workers.device.type == "cpu"
         # (pixels / 255 - mean) / std as one product and one sum

@@ -14,7 +14,7 @@ from raysweep.forecasts.planning import plan_as_json, plan_rows
 from raysweep.ledger.opening import open_ledger
 from tests.raysweep.forecasts.plans import BASE, RATES, SHARE, planned, record
 from tests.trainables import odd_data
-from trainables.data import batches
+from trainables.data import batches, file_source
 from trainables.data.catalog import locate
 from trainables.data.loading import FileImages, load
 from trainables.data.waiting import Awaited
@@ -88,7 +88,7 @@ def test_a_warning_names_whole_cpus_of_all_workers(wait, loaders, num_workers, s
 
 def test_so_many_more_threads_do_feed_it(tmp_path, monkeypatch):
     """Files that take 5 ms each, in batches of 32, for steps of 50 ms: one thread takes 160 ms for a batch."""
-    monkeypatch.setattr(batches, "read_file", lambda path: time.sleep(0.005) or content)
+    monkeypatch.setattr(file_source, "read_file", lambda path: time.sleep(0.005) or content)
     info = locate("imagefolder", str(odd_data.image_folders(tmp_path)), image_size=32)
     images, _ = load(info, train_size=1.0, val_split=0.0, seed=0)
     with open(images.paths[0], "rb") as file:
