@@ -51,7 +51,7 @@ def main() -> None:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         os.environ.setdefault("RAYSWEEP_CACHE", f"{temporary}/cache")  # these files are gone afterwards
-        folder = _extracted(args.data, Path(temporary, "data")) if args.data.is_file() else args.data
+        folder = extracted(args.data, Path(temporary, "data")) if args.data.is_file() else args.data
         if args.memory_of:
             print(_peak_memory(args.memory_of, folder))
             return
@@ -90,7 +90,7 @@ def _on_cores(cores: list[int]) -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def _extracted(parquet: Path, folder: Path) -> Path:
+def extracted(parquet: Path, folder: Path) -> Path:
     """Write the JPEGs of a Hugging Face file into class folders, once below train/ and once below val/."""
     for number, row in enumerate(pq.read_table(parquet).to_pylist()):
         for split in ("train", "val"):

@@ -66,6 +66,8 @@ class Facts(TypedDict):
     """The phases in the order of training. If they are left out, the run's time is not forecast from images."""
     rate_fields: NotRequired[Sequence[str]]
     """The fields on which it depends how many images pass in a second; all but the seed if left out."""
+    prepared: NotRequired[str]
+    """How the data were made of those that `dataset` names, as `short side 400`; answers name them by both."""
     image_size: NotRequired[int]
     num_classes: NotRequired[int]
     final_channels: NotRequired[int]

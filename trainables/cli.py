@@ -105,8 +105,9 @@ def _one_line(box: str, config: type[Any]) -> str:
     inside = [line.strip("│╰╯ ") for line in box.splitlines()[1:]]
     message = next((line for line in inside if line.strip("─-")), "wrong options")
     if unknown := re.match(r"Unrecognized options: ([^\s,]+)", message):
-        flags = ["--" + field.name.replace("_", "-") for field in fields(config)]
-        return f"unknown option {unknown[1]}{nearest(unknown[1], flags)}"
+        return f"unknown option {unknown[1]}{nearest(unknown[1], _flags(config))}"
+    if message.startswith("Missing from "):
+        return f"missing: {', '.join(line for line in inside if re.fullmatch('[A-Z]+', line))}"
     if choice := re.match(r"invalid choice '(.*)' for argument '(--\S+)'\. Expected one of \((.*)\)", message):
         known = re.findall(r"'([^']*)'", choice[3])
         return (
@@ -116,3 +117,10 @@ def _one_line(box: str, config: type[Any]) -> str:
     if value := re.match(r"Error parsing (--\S+?):? (.*)", message):
         return f"{value[1]}: {value[2]}"
     return message.removeprefix(f"Error parsing {config.__name__}: ")
+
+
+def _flags(config: type[Any]) -> list[str]:
+    """The flags of a config; arguments that go by their place have none."""
+    hints, (_, positional) = get_type_hints(config, include_extras=True), get_args(tyro.conf.Positional[str])
+    of_flags = [f.name for f in fields(config) if positional not in getattr(hints[f.name], "__metadata__", ())]
+    return ["--" + name.replace("_", "-") for name in of_flags]

@@ -15,7 +15,7 @@ PROVENANCE = (
 )
 """Columns that say with what a run was made."""
 
-OF_THE_RUN = ("dataset", "data", "group", "set", "num_workers", "numerics", "trainable", "status")
+OF_THE_RUN = ("dataset", "data", "prepared", "group", "set", "num_workers", "numerics", "trainable", "status")
 """Columns that say what was run, beside its configuration."""
 
 NEVER_SHOWN = (

@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
+import pandas as pd
+
 from analysis.reading.selection import last_epochs
 from raysweep.experiment import Declaration
-from raysweep.ledger import WrittenQuestion, read_declaration, read_question
+from raysweep.ledger import WrittenQuestion, data_set_of, read_declaration, read_question
 
 Entry = dict[str, Any]
 T = TypeVar("T")
@@ -51,6 +53,12 @@ def sound_record(record: Mapping[str, Any], families: Sequence[Declaration], not
     return sound
 
 
+def declared_dataset(run: Mapping[str, Any] | pd.Series) -> str:
+    """What --dataset and questions call the data of a row of the frame of runs, however they were prepared."""
+    name, prepared = str(run["dataset"]), run.get("prepared")
+    return name.removesuffix(f" ({prepared})") if isinstance(prepared, str) else name
+
+
 def sound_questions(entries: Iterable[Entry], notices: list[str]) -> list[WrittenQuestion]:
     """The questions that can be answered."""
     return list(_read_each(entries, read_question, notices))
@@ -86,7 +94,7 @@ def _read_planned(entry: Entry) -> Entry:
     missing += ["seed"] * (not isinstance(entry.get("seed"), int))
     if missing:
         raise ValueError(f"planned run {str(entry.get('run'))[:60]!r} has no {missing[0]}")
-    return entry
+    return {**entry, "dataset": data_set_of(entry)}
 
 
 def _numbers_of(declaration: Declaration) -> Iterator[str]:

@@ -17,7 +17,7 @@ import pandas as pd
 from analysis.numbers import count
 from analysis.reading.families import Families, completed, undeclared
 from analysis.reading.notes import Note, frames_by_notes, notice_of, read_notes, sound_notes
-from analysis.reading.records import sound_families, sound_plan, sound_questions, sound_record
+from analysis.reading.records import declared_dataset, sound_families, sound_plan, sound_questions, sound_record
 from raysweep.experiment import Declaration
 from raysweep.ledger import (
     FINISHED,
@@ -40,6 +40,9 @@ class Setting:
 
     title: str
     dataset: str
+    """The data, with how they were prepared beforehand where they were (see `raysweep.ledger.data_set_of`)."""
+    declared: str
+    """What --dataset and questions call them."""
     runs: pd.DataFrame
     """The finished ones, at most one for each experiment and seed."""
     ended: pd.DataFrame
@@ -192,7 +195,8 @@ class Results:
                 planned = [plan for setting in settings for plan in setting.planned]
                 runs = pd.concat(best.values()) if best else settings[0].runs
                 ended, excluded = (pd.concat([getattr(s, rows) for s in settings]) for rows in ("ended", "excluded"))
-                found[dataset] = self._setting(f"{dataset}, across settings", dataset, runs, ended, excluded, planned)
+                title, first = f"{dataset}, across settings", pd.concat([runs, ended, excluded]).iloc[0]
+                found[dataset] = self._setting(title, first, runs, ended, excluded, planned)
         return found
 
     def _by_way(self, part: pd.DataFrame) -> Iterator[Setting]:
@@ -214,12 +218,12 @@ class Results:
             first = rows.iloc[0]
             planned = [p for p in self.plan if all(p.get(k) == first.get(k) for k in ("dataset", "data", "set"))]
             kept_runs = rows.loc[rows.index.isin(done.index.difference(again.index))]
-            yield self._setting(_title(rows, ways), first["dataset"], kept_runs, ended, rows[is_out], planned)
+            yield self._setting(_title(rows, ways), first, kept_runs, ended, rows[is_out], planned)
 
     def _setting(
         self,
         title: str,
-        dataset: str,
+        first: pd.Series,
         runs: pd.DataFrame,
         ended: pd.DataFrame,
         excluded: pd.DataFrame,
@@ -227,7 +231,8 @@ class Results:
     ) -> Setting:
         return Setting(
             title=title,
-            dataset=dataset,
+            dataset=first["dataset"],
+            declared=declared_dataset(first),
             runs=runs,
             ended=ended,
             excluded=excluded,

@@ -30,7 +30,10 @@ from raysweep.ledger import FINISHED
 METRIC = "final_acc"
 """What neighbours are compared by."""
 
-NAMING = ("experiment", "selection", "dataset", "data_dir", "num_workers", "set", "trainable", "imported")
+NAMING = (
+    *("experiment", "selection", "dataset", "prepared", "data_dir"),
+    *("num_workers", "set", "trainable", "imported"),
+)
 """What the command of a run is made of, its seed aside."""
 
 MOST_BESIDE = 60

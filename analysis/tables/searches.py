@@ -25,7 +25,7 @@ def search_tables(results: Results) -> list[Table]:
         for setting in results.settings:
             runs = setting.runs[searched(setting.runs)] if len(setting.runs) else setting.runs
             known = _fields_of(question) <= set(runs)
-            if question.dataset in (None, setting.dataset) and len(runs) and known:
+            if question.dataset in (None, setting.declared) and len(runs) and known:
                 tables.append(search_table(question, runs, setting.families, setting.title))
     return tables
 

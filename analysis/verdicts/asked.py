@@ -80,6 +80,6 @@ def _asked(results: Results, setting: Setting) -> list[WrittenQuestion]:
         asked
         for asked in results.questions
         if asked.question.kind != "search"
-        and asked.question.dataset in (None, setting.dataset)
+        and asked.question.dataset in (None, setting.declared)
         and any(is_there(arm, setting) for arm in arms_of(asked.question))
     ]

@@ -9,6 +9,7 @@ import pandas as pd
 
 from analysis.comparison.contrast import NO_SEED
 from analysis.numbers import is_missing
+from analysis.reading.records import declared_dataset
 from analysis.verdicts.uncorrected import UncorrectedTest
 
 
@@ -53,7 +54,7 @@ def sweep_command(
     if seeds and NO_SEED not in seeds:
         parts.append(f"--seeds {_spoken_range(seeds)}")
     if isinstance(folder := first.get("data_dir"), str):  # else the data are embedded, or come with the family
-        parts += ["--dataset", str(first["dataset"]), "--data-dir", shlex.quote(folder)]
+        parts += ["--dataset", declared_dataset(first), "--data-dir", shlex.quote(folder)]
     workers = first.get("num_workers", 1)
     if workers != 1 and not pd.isna(workers):
         parts.append(f"--num-workers {workers:g}")

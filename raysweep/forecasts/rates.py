@@ -62,6 +62,7 @@ class Shape:
             **{name: config.get(name, defaults.get(name)) for name in names},
             **{name: facts.get(name) for name in DATA},
         }
+        what |= {"prepared": facts["prepared"]} if "prepared" in facts else {}  # smaller files are read faster
         return cls(
             trainable=record["trainable"],
             num_workers=record["num_workers"],

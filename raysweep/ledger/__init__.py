@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     )
     from raysweep.ledger.questions import WrittenQuestion, read_question
     from raysweep.ledger.reading import UnreadableError
-    from raysweep.ledger.record_files import Record
+    from raysweep.ledger.record_files import Record, data_set_of
     from raysweep.ledger.records import (
         DIVERGED,
         FAILED,
@@ -61,7 +61,7 @@ __getattr__, __all__ = exporting(
             "read_predictions",
         ),
         "reading": ("UnreadableError",),
-        "record_files": ("Record",),
+        "record_files": ("Record", "data_set_of"),
         "records": (
             "DIVERGED",
             "FAILED",

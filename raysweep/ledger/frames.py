@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from raysweep.ledger.record_files import data_set_of
 from raysweep.messages import as_text
 
 if TYPE_CHECKING:
@@ -15,7 +16,8 @@ PARTS = ("config", "results", "provenance", "facts")
 
 
 def of_records(records: Iterable[Mapping[str, Any]]) -> "pd.DataFrame":
-    """A table with a row for each record. `attrs["config"]` names the columns that are fields of configurations.
+    """A table with a row for each record, whose `dataset` is called as `data_set_of` does. `attrs["config"]` names the
+    columns that are fields of configurations.
 
     Without records the table has no rows, but the columns that every table has."""
     import pandas as pd
@@ -49,6 +51,8 @@ def _row(record: Mapping[str, Any]) -> dict[str, Any]:
     for part in PARTS:
         values: Mapping[str, Any] = record.get(part) or {}
         row |= {name: value for name, value in values.items() if name not in row or part == "results"}
+    if row.get("prepared"):
+        row["dataset"] = data_set_of(record)
     return {name: as_text(value) if isinstance(value, str) else value for name, value in row.items()}
 
 

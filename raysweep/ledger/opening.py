@@ -70,8 +70,9 @@ def load_results(folder: str | os.PathLike[str] = "results", *, failed: bool = F
     """One row for each finished run of a results folder (of failed ones too with `failed`), accuracies in percent.
 
     Columns: run, key, experiment, group, dataset, seed, status, error, every field of the configuration, every result,
-    and provenance. Per-epoch curves are in the column `curves`. Raises FileNotFoundError for a folder without records,
-    and warns of records that cannot be read.
+    and provenance. Data that were prepared beforehand are named as what they are, `imagenet (short side 400, quality
+    95)`. Per-epoch curves are in the column `curves`. Raises FileNotFoundError for a folder without records, and warns
+    of records that cannot be read.
     """
     ledger = open_ledger(folder)
     if not ledger.has_records():

@@ -9,6 +9,7 @@ from typing import Any
 
 from raysweep.experiment import Question, is_of_arm
 from raysweep.ledger.plain import from_plain
+from raysweep.ledger.record_files import data_set_of
 
 Written = dict[str, Any]
 """An entry of questions.json: a question's fields, and beside them what `write_down` adds."""
@@ -26,7 +27,7 @@ class WrittenQuestion:
     written: str = ""
     """When."""
     seen: tuple[str, ...] = ()
-    """The datasets of which there were results of its arms by then."""
+    """The data, as `data_set_of` calls them, of which there were results of its arms by then."""
     replaces: tuple[str, ...] = ()
     """The hashes of what it said before."""
     altered: bool = False
@@ -47,7 +48,7 @@ def write_down(
     there = list(results) if new else []
     for question in new:
         old = known.get(question.name)
-        seen = sorted({str(record.get("dataset")) for record in there if _is_of(question, record)})
+        seen = sorted({data_set_of(record) for record in there if _is_of(question, record)})
         replaces = [*old.get("replaces", ()), *filter(None, [old.get("hash")])] if old else []
         content = asdict(question)
         known[question.name] = {

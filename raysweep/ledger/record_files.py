@@ -7,7 +7,7 @@ nothing, and is left where it is.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,15 @@ from raysweep.ledger import durable
 from raysweep.ledger.reading import UnreadableError, names_in, read_file
 
 Record = dict[str, Any]
+
+
+def data_set_of(record: Mapping[str, Any]) -> str:
+    """What people are told that a run's data are: `imagenet`, or `imagenet (short side 400, quality 95)` where the
+    trainable says that they were prepared beforehand. Runs whose data are called otherwise are not compared."""
+    parts = [part for name in ("results", "facts") if isinstance(part := record.get(name), dict)]
+    prepared = next((text for part in parts if isinstance(text := part.get("prepared"), str) and text), "")
+    return f"{record.get('dataset')}{f' ({prepared})' if prepared else ''}"
+
 
 PARTS = {"run", "key", "status", "config", "results"}
 """What every record has."""

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from raysweep.ledger import FINISHED, Ledger, Record
+from raysweep.ledger import FINISHED, Ledger, Record, data_set_of
 
 
 def enter_known(ledger: Ledger, planned: Sequence[Record], *, imported: bool) -> None:
@@ -53,5 +53,6 @@ def differing(record: Record, plan: Record) -> dict[str, tuple[Any, Any]]:
     """The fields in which an imported and a planned run differ, except the seed, as name -> (imported, planned)."""
     without_effect = {*plan["no_effect"], "seed"}
     pairs = {name: (record["config"].get(name), value) for name, value in plan["config"].items()}
-    pairs |= {name: (record[name], plan[name]) for name in ("dataset", "num_workers")}
+    pairs |= {"dataset": (data_set_of(record), data_set_of(plan))}
+    pairs |= {"num_workers": (record["num_workers"], plan["num_workers"])}
     return {n: (theirs, ours) for n, (theirs, ours) in pairs.items() if n not in without_effect and theirs != ours}

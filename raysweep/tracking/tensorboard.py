@@ -17,7 +17,7 @@ from tensorboardX.event_file_writer import EventsWriter  # type: ignore[import-u
 from tensorboardX.proto import event_pb2  # type: ignore[import-untyped]
 from tensorboardX.summary import hparams, scalar  # type: ignore[import-untyped]
 
-from raysweep.ledger import FINISHED, Ledger, make_folder, open_to_group
+from raysweep.ledger import FINISHED, Ledger, data_set_of, make_folder, open_to_group
 from raysweep.planning import PlannedRun
 
 FLUSH_EVERY = 2.0
@@ -37,7 +37,7 @@ class EventFiles:
     def start(self, run: PlannedRun, step: int, fields: Mapping[str, Any]) -> None:
         """Begin a new file for a run; TensorBoard then no longer shows events of earlier files at later steps."""
         self._close(run.name)
-        folder = self._ledger.folder / "tensorboard" / run.dataset / run.name
+        folder = self._ledger.folder / "tensorboard" / data_set_of(run.record()) / run.name
         make_folder(folder)
         before = set(folder.iterdir())
         writer = EventsWriter(

@@ -31,7 +31,7 @@ def training_crop(data: bytes, size: int, draw: random.Random, *, name: str) -> 
     height, width = shape or whole.shape[:2]
     top, left, h, w = crop_box(width, height, draw)
     pixels = _decode_rows(data, height, width, top + h, name) if whole is None else whole
-    return _resize(pixels[top : top + h, left : left + w], size, size)
+    return resize(pixels[top : top + h, left : left + w], size, size)
 
 
 def evaluation_crop(data: bytes, size: int, *, name: str) -> np.ndarray:
@@ -39,11 +39,26 @@ def evaluation_crop(data: bytes, size: int, *, name: str) -> np.ndarray:
 
     Raises DataError for an unreadable file.
     """
-    shape = plain_jpeg(data)
-    pixels = _decode_rows(data, *shape, shape[0], name) if shape else _decode_whole(data, name)
+    pixels = whole_image(data, name=name)
     h, w = evaluation_shape(*pixels.shape[:2], size)
     top, left = round((h - size) / 2), round((w - size) / 2)
-    return _resize(pixels, h, w)[top : top + size, left : left + size]
+    return resize(pixels, h, w)[top : top + size, left : left + size]
+
+
+def whole_image(data: bytes, *, name: str) -> np.ndarray:
+    """All pixels of an image, [height, width, 3], valid until this thread decodes another one.
+
+    Raises DataError for an unreadable file.
+    """
+    shape = plain_jpeg(data)
+    return _decode_rows(data, *shape, shape[0], name) if shape else _decode_whole(data, name)
+
+
+def resize(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Resize [h, w, 3] bilinearly with antialiasing, to within one level of what Pillow gives."""
+    image = torch.from_numpy(pixels).permute(2, 0, 1)[None]
+    resized = F.interpolate(image, (height, width), mode="bilinear", antialias=True)
+    return resized[0].permute(1, 2, 0).numpy()
 
 
 def evaluation_shape(height: int, width: int, size: int) -> tuple[int, int]:
@@ -157,10 +172,3 @@ def _height_field(data: bytes) -> int | None:
             field, components = at + 5, data[at + 9]
         at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
     return None
-
-
-def _resize(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Resize [h, w, 3] bilinearly with antialiasing, to within one level of what Pillow gives."""
-    image = torch.from_numpy(pixels).permute(2, 0, 1)[None]
-    resized = F.interpolate(image, (height, width), mode="bilinear", antialias=True)
-    return resized[0].permute(1, 2, 0).numpy()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from trainables.data.entries import is_left_out
 from trainables.data.info import DataError, DataInfo, image_files
+from trainables.data.preparation import preparation_of
 
 FOLDER_IMAGE_SIZE = 224
 """Side in pixels that the images of folders get unless the configuration says otherwise."""
@@ -19,9 +20,11 @@ def find_image_folders(dataset: str, root: Path, image_size: int) -> DataInfo:
     """Find the class folders of "imagenet" or "imagefolder" below a folder.
 
     "imagenet" needs train/ and val/; "imagefolder" may do without a split. Raises DataError where classes or images
-    are missing.
+    are missing, and for a prepared copy that is not finished.
     """
+    prepared = preparation_of(root)
     train, test = _splits(dataset, root)
+    prepared = prepared or preparation_of(train) or (preparation_of(test) if test else None)
     classes = _class_folders(train)
     if test is not None:
         unknown = sorted(set(_class_folders(test)) - set(classes))
@@ -44,6 +47,7 @@ def find_image_folders(dataset: str, root: Path, image_size: int) -> DataInfo:
         std=IMAGENET_STD,
         flip=True,
         left_out=train_images.left_out + (test_images.left_out if test_images else 0),
+        prepared=prepared,
     )
 
 

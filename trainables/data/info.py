@@ -47,6 +47,28 @@ class ImageFiles(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Preparation:
+    """How the images of a folder were made from those of another one (see `trainables.data.prepare`)."""
+
+    short_side: int
+    """Pixels that the shorter side of an image has at most."""
+    quality: int
+    """Quality of the JPEGs, 1 to 100."""
+    source: str
+    """Fingerprint of the folder that they were made from, as an "imagefolder"."""
+    format: int = 1
+    """Number that goes up when the same settings give other images."""
+
+    def __str__(self) -> str:
+        return f"short side {self.short_side}, quality {self.quality}"
+
+    @property
+    def identity(self) -> str:
+        """What tells a prepared copy from its source, whose files have the same names, and from other copies."""
+        return f"prepared {self.format}: {self} of {self.source}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class DataInfo:
     """A dataset that was found: enough to build a network for it and to tell it from others."""
 
@@ -74,6 +96,8 @@ class DataInfo:
     """Whether a mirrored image shows the same class."""
     left_out: int = 0
     """How many entries of the folders are left out, since they begin with a dot or are called __MACOSX."""
+    prepared: Preparation | None = None
+    """How the images were made from those of another folder; None for images as they came."""
 
     @property
     def splits(self) -> dict[str, int]:
@@ -94,26 +118,30 @@ class DataInfo:
         return self.dataset in IN_MEMORY
 
     def described(self) -> dict[str, Any]:
-        """What results keep of the data: images, classes and splits."""
+        """What results keep of the data: images, classes and splits, and how they were prepared, if they were."""
         return {
             "image_size": self.image_size,
             "num_classes": self.num_classes,
             "n_train": self.n_train,
             "n_test": self.n_test,
             "splits": ", ".join(self.splits),
+            **({"prepared": str(self.prepared)} if self.prepared else {}),
         }
 
     def summary(self) -> str:
-        """Images, classes and splits, as people are told."""
+        """Images, classes and splits, and how the images were prepared, as people are told."""
         images = ", ".join(f"{count:,} in {name}" for name, count in self.splits.items())
         unsplit = "" if len(self.splits) > 1 else ", of which a part is held out for validation"
         left_out = f"; entries left out (they begin with a dot, or are __MACOSX): {self.left_out:,}"
-        return f"images: {images}{unsplit}; {self.num_classes:,} classes{left_out * bool(self.left_out)}"
+        resized = ""
+        if made := self.prepared:
+            resized = f"; resized beforehand: shorter side {made.short_side}, quality {made.quality}"
+        return f"images: {images}{unsplit}; {self.num_classes:,} classes{left_out * bool(self.left_out)}{resized}"
 
     def fingerprint(self) -> str:
         """A hash that changes when other files, other classes or another layout lie in the data folder.
 
-        It stays the same when the folder moves.
+        It stays the same when the folder moves. That of a prepared copy is never that of its source.
         """
         return _fingerprint(self)
 
@@ -127,7 +155,8 @@ def _fingerprint(info: DataInfo) -> str:
             files.append(f"{path.name}:{path.stat().st_size}")
         else:
             files += [file.removeprefix(f"{path}{os.sep}") for file in image_files(path, info.classes).paths]
-    text = "\n".join([info.dataset, info.layout, *info.classes, *sorted(files)])
+    made = [info.prepared.identity] if info.prepared else []
+    text = "\n".join([info.dataset, info.layout, *info.classes, *sorted(files), *made])
     return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:16]
 
 
