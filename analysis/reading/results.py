@@ -60,6 +60,11 @@ class Setting:
     notes: Sequence[Note] = ()
     """What people have noted on runs of the folder."""
 
+    @property
+    def prepared(self) -> str:
+        """What answers say of data that were prepared beforehand; "" for data as they came."""
+        return "" if self.dataset == self.declared else f"on {self.dataset}"
+
     @cached_property
     def worked_out(self) -> dict[str, Any]:
         """What has been worked out of these runs, for those who ask for it again."""

@@ -111,7 +111,7 @@ def _with_numbers(verdict: Verdict, test: UncorrectedTest, decision: Decision) -
         p_equivalent=decision.p.equal,
         p_matters=decision.p.matters,
         confounded=test.confounding.confounded,
-        flags=(*test.confounding.flags, *filter(None, [test.post_hoc])),
+        flags=(*test.confounding.flags, *filter(None, [test.setting.prepared, test.post_hoc])),
         isolated_by=isolating_command(test) if test.confounding.beyond_factor else "",
         needed=seeds_needed(test, decision.level) if decision.answer == UNDECIDED else None,
     )

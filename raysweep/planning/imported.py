@@ -53,6 +53,8 @@ def differing(record: Record, plan: Record) -> dict[str, tuple[Any, Any]]:
     """The fields in which an imported and a planned run differ, except the seed, as name -> (imported, planned)."""
     without_effect = {*plan["no_effect"], "seed"}
     pairs = {name: (record["config"].get(name), value) for name, value in plan["config"].items()}
-    pairs |= {"dataset": (data_set_of(record), data_set_of(plan))}
-    pairs |= {"num_workers": (record["num_workers"], plan["num_workers"])}
+    pairs |= {
+        "dataset": (data_set_of(record), data_set_of(plan)),
+        "num_workers": (record["num_workers"], plan["num_workers"]),
+    }
     return {n: (theirs, ours) for n, (theirs, ours) in pairs.items() if n not in without_effect and theirs != ours}

@@ -186,3 +186,12 @@ def test_the_size_of_the_images_belongs_to_the_shape(ledger, tmp_path):
     (run,) = planned(ledger, seeds=(1,))
     same, larger = (replace(run, facts={**run.facts, "image_size": size}) for size in (32, 224))
     assert [found.basis for found in forecast(ledger, [same, larger], tmp_path)] == ["measured", "unknown"]
+
+
+def test_what_was_measured_on_originals_says_nothing_of_prepared_data(ledger, tmp_path):
+    (run,) = planned(ledger)
+    calibrated(run, tmp_path)
+    copy = replace(run, facts={**run.facts, "prepared": "short side 256, quality 95"})
+    first, second = forecast(ledger, [run, copy], tmp_path)
+    assert first.seconds
+    assert second.basis == "unknown"

@@ -67,6 +67,13 @@ def test_runs_that_differ_are_not_accepted_and_it_is_said_in_what(ledger, monkey
     assert list(accept_imported(ledger, planned(ledger, monkeypatch, seeds=(7,)))) == []
 
 
+def test_a_run_on_data_that_were_prepared_beforehand_is_another_one(ledger, monkeypatch):
+    plan = [{**run, "facts": {"prepared": "short side 400, quality 95"}} for run in planned(ledger, monkeypatch)]
+    lines = list(accept_imported(ledger, plan))
+    assert len(lines) == 4
+    assert all(line.endswith("has dataset cifar10, not cifar10 (short side 400, quality 95)") for line in lines)
+
+
 def test_what_has_no_effect_on_a_joint_run_need_not_be_the_same(ledger, monkeypatch):
     """The authors' joint runs say lr_epochs=180, ours 20: neither has any effect."""
     plan = planned(ledger, monkeypatch, names=NAMES[1:], lr_extractor=0.5)

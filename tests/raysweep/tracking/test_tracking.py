@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -231,3 +232,11 @@ def test_no_file_stays_open_for_runs_that_have_ended(tmp_path: Path) -> None:
     tracking.close()
     held = [link.resolve() for link in Path("/proc/self/fd").iterdir() if link.exists()]
     assert not [file for file in held if tmp_path in file.parents]
+
+
+def test_runs_on_prepared_data_have_a_folder_of_their_own(tmp_path: Path) -> None:
+    run = replace(RUN, facts={**RUN.facts, "prepared": "short side 400, quality 95"})
+    tracking = board(tmp_path)
+    tracking.report(run, start())
+    tracking.close()
+    assert [folder.name for folder in (tmp_path / "tensorboard").iterdir()] == ["imagenet (short side 400, quality 95)"]
