@@ -18,8 +18,9 @@ from trainables.messages import first_line
 class Replayable:
     """A function without arguments and results, which is called until it has been captured, and then replayed."""
 
-    def __init__(self, work: Callable[[], None], device: torch.device) -> None:
-        self._work, self._device = work, device
+    def __init__(self, work: Callable[[], None], device: torch.device, stream: torch.cuda.Stream | None = None) -> None:
+        """`stream` is the one on which the work runs before it is captured; None: that of the device."""
+        self._work, self._device, self._own_stream = work, device, stream
         self._graph: torch.cuda.CUDAGraph | None = None
         self.refusal = ""
         """Why it could not be captured and is called further on, in a line; "" where it has been, or nobody tried."""
@@ -41,7 +42,8 @@ class Replayable:
         torch.cuda.empty_cache()
         before = torch.cuda.memory_reserved(self._device)
         try:
-            with torch.cuda.graph(graph, stream=_stream(self._device), capture_error_mode="thread_local"):
+            stream = self._own_stream or _stream(self._device)
+            with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
                 self._work()
         except RuntimeError as error:  # an operation that cannot be captured, or too little memory
             self.refusal = first_line(error)
@@ -54,12 +56,16 @@ class Replayable:
 
 
 @contextlib.contextmanager
-def capture_stream(device: torch.device) -> Iterator[None]:
-    """Within this context a GPU works on the stream on which work is captured, after all that it was given before."""
+def capture_stream(device: torch.device, own: torch.cuda.Stream | None = None) -> Iterator[None]:
+    """Within this context a GPU works on the stream on which work is captured, after all that it was given before.
+
+    Graphs that are to run at the same time need streams of their `own`: what libraries keep for a stream, such as the
+    memory in which they add up parts of a product, is captured with the work.
+    """
     if device.type != "cuda":
         yield
         return
-    stream, outside = _stream(device), torch.cuda.current_stream(device)
+    stream, outside = own or _stream(device), torch.cuda.current_stream(device)
     stream.wait_stream(outside)
     with torch.cuda.stream(stream):
         yield

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from trainables.airbench.measuring import measure
     from trainables.airbench.network import AirbenchNet, make_net
     from trainables.airbench.preflight import check, reach, remedies
+    from trainables.airbench.side_by_side import train_side_by_side
     from trainables.airbench.training import train
     from trainables.matrix_product import matrix_product
 
@@ -29,6 +30,7 @@ __all__ = [
     "reach",
     "remedies",
     "train",
+    "train_side_by_side",
 ]
 
 _HOME = {
@@ -44,6 +46,7 @@ _HOME = {
     "reach": "preflight",
     "remedies": "preflight",
     "train": "training",
+    "train_side_by_side": "side_by_side",
 }
 
 

@@ -2,22 +2,26 @@
 
 All fields of the configuration are flags that change the named step; --seed is the first of the --runs seeds. Each
 seed leaves results.json and predictions.npz in a folder of its own below --save-dir, and a series that was cut off goes
-on with the seeds that are missing. Under torchrun, each batch is shared between the processes.
+on with the seeds that are missing. On a GPU, seeds from 5 on train side by side, and have no times. Under torchrun,
+each batch is shared between the processes.
 """
 
 import argparse
 import statistics
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from trainables.airbench.config import ABLATIONS, AirbenchConfig
+from trainables.airbench.config import ABLATIONS, TIMED_SEEDS, AirbenchConfig
 from trainables.airbench.preflight import check
+from trainables.airbench.side_by_side import train_side_by_side
 from trainables.airbench.training import train
 from trainables.cli import UsageError, fail, nearest, parse
 from trainables.data.catalog import described as described_data
 from trainables.data.catalog import locate
 from trainables.distributed import Workers, process_group_from_env
+from trainables.results import Report
 
 MOST_RUNS = 100_000
 
@@ -36,19 +40,32 @@ def main() -> None:
             mirrored = "; a mirrored digit is none, so all steps run and their order means nothing"
             print(f"Data: {described_data(info, configs[0].data_dir)}{mirrored * (not info.flip)}", flush=True)
         accuracies = []
-        for config in configs:
-            try:
-                for report in train(config):
-                    if workers.is_main:
-                        print(f"{name} seed {config.seed}  {describe(report)}", flush=True)
-            except (ValueError, FloatingPointError, OSError) as error:
-                fail(error, code=1)
-            if report["event"] == "stopped":
-                return
-            accuracies.append(report["results"]["final_acc"])
+        try:
+            for config, report in reports_of(configs, workers):
+                if workers.is_main:
+                    print(f"{name} seed {config.seed}  {describe(report)}", flush=True)
+                if report["event"] == "stopped":
+                    return
+                if report["event"] == "result":
+                    accuracies.append(report["results"]["final_acc"])
+        except (ValueError, FloatingPointError, OSError) as error:
+            fail(error, code=1)
         if workers.is_main and len(accuracies) > 1:
             spread = statistics.stdev(accuracies)
             print(f"{name}: mean {statistics.mean(accuracies):.2f} % (std {spread:.2f}, n = {len(accuracies)})")
+
+
+def reports_of(configs: list[AirbenchConfig], workers: Workers) -> Iterator[tuple[AirbenchConfig, Report]]:
+    """The reports of a series: on a GPU of one process, the runs that are not timed train side by side at the end."""
+    beside = workers.device.type == "cuda" and workers.world_size == 1
+    together = [config for config in configs if beside and config.seed >= TIMED_SEEDS]
+    for config in configs:
+        if config not in together:
+            for report in train(config):
+                yield config, report
+    if together:
+        for number, report in train_side_by_side(together):
+            yield together[number], report
 
 
 def series(args: list[str]) -> tuple[str, list[AirbenchConfig]]:
@@ -89,9 +106,12 @@ def describe(report: dict) -> str:
         case "stopped":
             return "stopped as asked; the same command starts it over once the file `stop` is gone"
     results = report["results"]
+    if "side_by_side" in results:
+        times = f"beside {results['side_by_side'] - 1} other runs"
+    else:
+        times = f"{results['train_seconds']:.1f} s ({results['seconds']:.1f} s with loading and warm-up)"
     return (
-        f"accuracy {results['final_acc']:.2f} % (single view {results['acc_single_view']:.2f} %)  "
-        f"{results['train_seconds']:.1f} s ({results['seconds']:.1f} s with loading and warm-up)  "
+        f"accuracy {results['final_acc']:.2f} % (single view {results['acc_single_view']:.2f} %)  {times}  "
         f"{results['pflop']:.3f} PFLOP in {results['computed_in']}"
     )
 

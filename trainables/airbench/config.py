@@ -27,6 +27,9 @@ STEM_CHANNELS = 24
 FINAL_SIZE = 3
 """Side of the last group's output in pixels: 32, then 31 after the stem, halved and rounded down in each group."""
 
+TIMED_SEEDS = 5
+"""Runs of seeds from this number on may train side by side on a GPU, and then have no times."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AirbenchConfig:

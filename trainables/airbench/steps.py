@@ -49,8 +49,9 @@ class CapturedSteps:
 
     launched = "as graphs"
 
-    def __init__(self, images: DeviceImages, step: Step) -> None:
-        self.images, self.step = images, step
+    def __init__(self, images: DeviceImages, step: Step, stream: torch.cuda.Stream | None = None) -> None:
+        """`stream` is a stream of its own, for steps that are to run beside others; None: that of the device."""
+        self.images, self.step, self._stream = images, step, stream
         device, B = images.pixels.device, step.config.batch_size
         self._pixels = images.pixels.clone()
         self._order = torch.arange(len(images.labels) // B * B, device=device).view(-1, B)
@@ -60,13 +61,13 @@ class CapturedSteps:
         self._table = torch.tensor(table, dtype=torch.float32, device=device)
         self._rates = self._table[0].clone()
         step.take_rates_from(self._rates)
-        self._graphs = {learns: Replayable(partial(self._step, learns), device) for learns in (True, False)}
+        self._graphs = {learns: Replayable(partial(self._step, learns), device, stream) for learns in (True, False)}
 
     def capture(self, *, freezes: bool) -> str:
         """Warm up and capture the steps of a run, and of one that `freezes` the stem's bias both kinds. Returns "", or
         why that cannot be done. What is learnt by that is to be thrown away."""
         for learns in (True, False) if freezes else (True,):
-            with capture_stream(self._pixels.device):
+            with capture_stream(self._pixels.device, self._stream):
                 for _ in range(WARM_UP_STEPS):
                     self._in_run.zero_()
                     self._begin()

@@ -23,8 +23,13 @@ from trainables.memory import keep_freed_memory
 class WarmSetup:
     """The images of a dataset on a worker's device, and a network that has taken its first, slow steps."""
 
-    def __init__(self, config: AirbenchConfig, info: DataInfo, workers: Workers) -> None:
-        """Raises ValueError where the network is to be compiled and there is no compiler."""
+    def __init__(
+        self, config: AirbenchConfig, info: DataInfo, workers: Workers, *, beside: "WarmSetup | None" = None
+    ) -> None:
+        """`beside` is the setup of a run that trains at the same time, with which it shares the images.
+
+        Raises ValueError where the network is to be compiled and there is no compiler.
+        """
         if config.compile:
             require_compiler(workers.device.type)
         keep_freed_memory()
@@ -32,7 +37,9 @@ class WarmSetup:
         self.workers = workers
         self.dtype = compute_dtype(config, workers.device)
         """What the network computes in."""
-        self.images = DeviceImages(info, workers, self.dtype)
+        self.images = beside.images if beside else DeviceImages(info, workers, self.dtype)
+        self.stream = torch.cuda.Stream(workers.device) if beside and workers.device.type == "cuda" else None
+        """The stream on which it works beside others; None: the one that the device works on anyway."""
         self.num_classes, self.data = info.num_classes, info.described()
         """The number of classes, and what results keep of the data."""
         self.net = make_net(config, info.num_classes, dtype=self.dtype).to(workers.device)
@@ -69,7 +76,7 @@ class WarmSetup:
         What is learnt by that is thrown away: `fresh_net` starts again.
         """
         if self.workers.device.type == "cuda" and self.workers.world_size == 1:
-            captured = CapturedSteps(self.images, self._step(config))
+            captured = CapturedSteps(self.images, self._step(config), self.stream)
             reason = captured.capture(freezes=config.freeze)
             self._captured = None if reason else captured
             self.launched = f"{SingleSteps.launched}: {reason}" if reason else CapturedSteps.launched
