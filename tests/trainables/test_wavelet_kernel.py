@@ -5,6 +5,7 @@ import torch
 
 from tests.conftest import run
 from trainables.scattering import own_kernels
+from trainables.triton_kernels import KernelModule
 
 pytest.importorskip("triton", reason="Triton is not installed on this machine")
 
@@ -23,7 +24,7 @@ def test_in_the_interpreter_it_is_the_librarys_form():
 
 
 def test_on_a_cpu_it_is_not_tried(monkeypatch):
-    monkeypatch.setattr(own_kernels, "_wavelet_kernel", None)
+    monkeypatch.setattr(own_kernels, "wavelets", None)
     assert own_kernels.filtered(torch.ones(1, 1, 4, 4), torch.ones(1, 6, 6), None, 1e-8) is None
 
 
@@ -31,14 +32,15 @@ def test_what_keeps_it_from_being_used_is_said_once(monkeypatch, capsys):
     class OnGpu:
         is_cuda = True
 
-    def broken():
+    def broken(*args):
         raise RuntimeError("Failed to find C compiler.\nPlease specify via CC")
 
-    monkeypatch.setattr(own_kernels, "_wavelet_kernel", broken)
-    monkeypatch.setattr(own_kernels, "_refused", set())
+    kernels = KernelModule(own_kernels.wavelets.name, own_kernels.wavelets.instead)
+    monkeypatch.setattr(kernels.module, "filtered", broken)
+    monkeypatch.setattr(own_kernels, "wavelets", kernels)
     for _ in range(2):
         assert own_kernels.filtered(OnGpu(), torch.ones(1, 6, 6), None, 1e-8) is None
-    said = "frozen wavelets are worked out by PyTorch's own operations (RuntimeError: Failed to find C compiler.)\n"
+    said = "frozen wavelets are filtered by PyTorch's convolutions (RuntimeError: Failed to find C compiler.)\n"
     assert capsys.readouterr().err == said
 
 
@@ -46,11 +48,12 @@ def test_too_little_memory_is_no_reason_to_do_without_it(monkeypatch):
     class OnGpu:
         is_cuda = True
 
-    def full():
+    def full(*args):
         raise torch.OutOfMemoryError
 
-    monkeypatch.setattr(own_kernels, "_wavelet_kernel", full)
-    monkeypatch.setattr(own_kernels, "_refused", set())
+    kernels = KernelModule(own_kernels.wavelets.name, own_kernels.wavelets.instead)
+    monkeypatch.setattr(kernels.module, "filtered", full)
+    monkeypatch.setattr(own_kernels, "wavelets", kernels)
     with pytest.raises(torch.OutOfMemoryError):
         own_kernels.filtered(OnGpu(), torch.ones(1, 6, 6), None, 1e-8)
-    assert not own_kernels._refused
+    assert not kernels.refusal
