@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from trainables.airbench import chains
 from trainables.airbench.config import STEM_CHANNELS, WIDTHS, AirbenchConfig
 from trainables.airbench.layers import conv_pool, whitened
 
@@ -38,7 +39,7 @@ class BatchNorm(nn.BatchNorm2d):
 
 
 class Stem(nn.Module):
-    """A 2x2 convolution to 24 channels, followed by its bias or by a BatchNorm."""
+    """A 2x2 convolution to 24 channels, followed by its bias or by a BatchNorm, and GELU."""
 
     def __init__(self, config: AirbenchConfig) -> None:
         super().__init__()
@@ -72,13 +73,17 @@ class Stem(nn.Module):
 
     def forward(self, x: Tensor, dtype: torch.dtype, *, bias_learns: bool) -> Tensor:
         """[B, 3, H, W] -> [B, 24, H - 1, W - 1] of `dtype`."""
-        bias = self.bias if bias_learns else self.bias.detach()
-        if self.norm is None:
-            return whitened(x, self.conv.weight, bias, dtype)
+        bias, norm = self.bias if bias_learns else self.bias.detach(), self.norm
+        is_fused = self.training and chains.can_fuse(x.device, dtype)
+        if norm is None and not is_fused:
+            return F.gelu(whitened(x, self.conv.weight, bias, dtype))
         x = F.conv2d(x.to(dtype), self.conv.weight.to(dtype))
-        norm = self.norm
-        return F.batch_norm(
-            x, norm.running_mean, norm.running_var, norm.weight, bias, self.training, norm.momentum, norm.eps
+        if is_fused:
+            return chains.bias_gelu(x, bias) if norm is None else chains.norm_gelu(x, norm, bias)
+        return F.gelu(
+            F.batch_norm(
+                x, norm.running_mean, norm.running_var, norm.weight, bias, self.training, norm.momentum, norm.eps
+            )
         )
 
 
@@ -94,6 +99,11 @@ class Group(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, H, W] -> [B, D, H // 2, W // 2]."""
+        if self.training and chains.can_fuse(x.device, x.dtype):
+            for conv, norm, pool in ((self.conv1, self.norm1, 2), (self.conv2, self.norm2, 1)):
+                norm.num_batches_tracked.add_(1)
+                x = chains.norm_gelu(F.conv2d(x, conv.weight.to(x.dtype), padding=1), norm, norm.bias, pool)
+            return x
         x = conv_pool(x, self.conv1.weight.to(x.dtype))
         x = F.gelu(self.norm1(x))
         x = F.conv2d(x, self.conv2.weight.to(x.dtype), padding=1)
@@ -125,8 +135,9 @@ class AirbenchNet(nn.Module):
 
     def forward(self, x: Tensor, stem_bias_learns: bool = True) -> Tensor:
         """Normalised images [B, 3, 32, 32] -> logits [B, classes]."""
-        x = F.gelu(self.stem(x, self.dtype, bias_learns=stem_bias_learns))
-        x = F.max_pool2d(self.groups(x), 3).flatten(1)
+        x = self.groups(self.stem(x, self.dtype, bias_learns=stem_bias_learns))
+        is_fused = self.training and chains.can_fuse(x.device, x.dtype)
+        x = (chains.max_pool if is_fused else F.max_pool2d)(x, 3).flatten(1)
         return F.linear(x, self.head.weight.to(x.dtype)).float() * self.config.logit_scale
 
     def norm_biases(self) -> list[nn.Parameter]:
