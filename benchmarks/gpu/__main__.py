@@ -4,10 +4,11 @@
 
 It needs a GPU and torch >= 2.11, but neither Ray nor data: without --data-dir images are drawn. First come the ceilings
 of the card (large matrix products, a copy), then whole training steps of scattering networks in both phases, whole
-airbench runs and a whole scattering run, the most important rows first; what no longer fits into the time is named at
-the end. Forms of one piece of work are timed in turns, and a ratio is that of neighbours in time: above 1, raysweep is
-the faster one. "of the floor" is the least time that operations (at the measured rate of a large product) or bytes (at
-that of a copy) allow, over the time taken. --only takes rows whose names contain one of the words.
+airbench runs, what stands between airbench's convolutions and a whole scattering run, the most important rows first;
+what no longer fits into the time is named at the end. Forms of one piece of work are timed in turns, and a ratio is
+that of neighbours in time: above 1, raysweep is the faster one. "of the floor" is the least time that operations (at
+the measured rate of a large product) or bytes (at that of a copy) allow, over the time taken. --only takes rows whose
+names contain one of the words.
 """
 
 import argparse
@@ -23,7 +24,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.gpu import airbench_runs, scattering_steps, whole_run
+from benchmarks.gpu import airbench_chains, airbench_runs, scattering_steps, whole_run
 from benchmarks.gpu.ceilings import Ceilings
 from benchmarks.gpu.drawn import drawn_cifar10
 from benchmarks.gpu.table import head, line, slowest_ratio
@@ -87,6 +88,7 @@ def parts(device: torch.device, ceilings: Ceilings, data_dir: str, repeats: int)
     ]
     yield from steps[:4]
     yield from runs[:1]
+    yield "airbench chains", 25.0, partial(airbench_chains.measure, device, ceilings, repeats=repeats)
     yield from steps[4:8]
     yield "CIFAR whole run", 150.0, partial(whole_run.measure, data_dir)
     yield from runs[1:]

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from benchmarks.gpu import scattering_steps
+from benchmarks.gpu import airbench_chains, scattering_steps
 from benchmarks.gpu.ceilings import Ceilings
 from benchmarks.gpu.table import COLUMNS, line, slowest_ratio
 from tests.conftest import run
@@ -32,6 +32,17 @@ def test_the_forms_of_a_small_network_are_timed_in_turns_on_a_cpu():
         assert ("ratios" in row) == ("of_floor" in row) == (row["form"] != "plain")
         assert 0 < row.get("of_floor", 0.5) < 1
     assert slowest_ratio(rows) > 0
+
+
+def test_chains_without_our_kernels_are_timed_by_the_librarys_layers_alone(monkeypatch):
+    """The bytes are worked out by hand for the first: 31 x 31 twice and 15 x 15 three times, 64 channels, 2 bytes."""
+    monkeypatch.setattr(airbench_chains, "BATCH", 2)
+    assert airbench_chains.cases()[0].nbytes() == 2 * 64 * (2 * 961 + 3 * 225) * 2
+    device = torch.device("cpu")
+    rows = airbench_chains.measure(device, Ceilings.of(device), repeats=1)
+    assert [row["form"] for row in rows] == ["library"] * 6
+    assert rows[0]["work"] == "airbench chain 64 x 31 x 31, pooled"
+    assert rows[5]["work"] == "airbench chain 256 x 3 x 3"
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
