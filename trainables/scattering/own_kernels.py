@@ -11,7 +11,9 @@ LARGEST_TAPS = 8
 """Side of the largest filters, fused with the 2x2 kernel; the kernel is written out tap by tap, and takes a minute to
 compile for sides of 12."""
 
-wavelets = KernelModule("trainables.scattering.wavelet_kernel", "frozen wavelets are filtered by PyTorch's convolutions")
+wavelets = KernelModule(
+    "trainables.scattering.wavelet_kernel", "frozen wavelets are filtered by PyTorch's convolutions"
+)
 moduli = KernelModule("trainables.scattering.modulus_kernel", "moduli are worked out by PyTorch's own operations")
 
 
