@@ -12,21 +12,16 @@ from types import ModuleType
 from typing import Any, Literal, get_type_hints
 
 from raysweep.messages import PlanError, nearest, one_line
-from raysweep.trainable import (
+from raysweep.reports import (
     RESERVED,
-    Costs,
     EpochReport,
-    Facts,
-    Phase,
     ProgressReport,
-    Reach,
-    Remedy,
     Report,
     ResultReport,
     StartReport,
     StoppedReport,
-    Traits,
 )
+from raysweep.trainable import Costs, Facts, Phase, Reach, Remedy, Traits
 from raysweep.typecheck import not_plain, wrong_with
 
 REQUIRED = ("check", "train")
@@ -108,6 +103,11 @@ class LoadedTrainable:
         """As in the contract. To read it imports what training needs."""
         return functools.partial(self._train, self._read("train"))
 
+    @property
+    def train_side_by_side(self) -> Callable[[Sequence[Any]], Iterator[tuple[int, Report]]]:
+        """As in the contract; to be read only where the trainable `has` it. To read it imports what training needs."""
+        return functools.partial(self._train_side_by_side, self._read("train_side_by_side"))
+
     def cost(self, config: Any, num_workers: int, device: Literal["cpu", "cuda"]) -> Costs | None:
         """As in the contract; None where the trainable does not define it."""
         costs: Costs | None = self._call("cost", Costs, config, num_workers, device) if self.has("cost") else None
@@ -158,6 +158,18 @@ class LoadedTrainable:
             yield report
         if before not in LAST:
             self._require("train", "its reports end without 'result' or 'stopped'")
+
+    def _train_side_by_side(
+        self, train: Callable[[Sequence[Any]], Iterable[tuple[int, Any]]], configs: Sequence[Any]
+    ) -> Iterator[tuple[int, Report]]:
+        """The reports of runs that train at the same time, checked one by one. What `train` raises goes through."""
+        before = dict.fromkeys(range(len(configs)), "")
+        for number, report in train(configs):
+            self._require("train_side_by_side", "" if number in before else f"{number!r} is the number of no run")
+            before[number] = self._checked_event(report, before[number])
+            yield number, report
+        if unended := [number for number, event in before.items() if event not in LAST]:
+            self._require("train_side_by_side", f"the reports of run {unended[0]} end without 'result' or 'stopped'")
 
     def _checked_event(self, report: Any, before: str) -> str:
         """The event of a report that comes after one of the event `before`, once all of it was checked."""

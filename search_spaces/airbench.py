@@ -22,7 +22,7 @@ from search_spaces import image_data
 from search_spaces.airbench_switches import ADDITIVE, EPOCHS_TO_94, SPOKEN_SWITCHES, SWITCHES, letters_on, purpose
 from search_spaces.axes import Axes, Follows, points, tune_space
 from trainables.airbench import ABLATIONS, AirbenchConfig
-from trainables.airbench.config import DatasetName
+from trainables.airbench.config import TIMED_SEEDS, DatasetName
 
 TRAINABLE = "trainables.airbench"
 
@@ -105,6 +105,7 @@ def _experiment(name: str, config: AirbenchConfig, priority: int, why: str) -> E
         seeds=SEEDS,
         runs_per_trial=RUNS_PER_TRIAL,
         timed=True,
+        timed_seeds=TIMED_SEEDS,
         why=why,
     )
 

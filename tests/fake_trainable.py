@@ -2,7 +2,8 @@
 
 import os
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ def train(config: FakeConfig) -> Iterator[dict[str, Any]]:
     yield {"event": "start", "resumed_at": None}
     if config.crash == "exception" or (config.crash == "odd_seeds" and config.seed % 2):
         raise ValueError("the fake was told to fail")
-    if config.crash == "diverges":
+    if config.crash == "diverges" or (config.crash == "seed_6_diverges" and config.seed == 6):
         raise FloatingPointError("the loss is nan in epoch 1")
     if config.crash == "killed_once" and not (folder / "killed").exists():
         (folder / "killed").touch()
@@ -56,6 +57,26 @@ def train(config: FakeConfig) -> Iterator[dict[str, Any]]:
     results = {"started": started, "ended": time.time(), "pid": os.getpid(), "born": process_start()}
     results |= {"gpus": os.environ.get("CUDA_VISIBLE_DEVICES"), "threads": os.environ.get("OMP_NUM_THREADS")}
     yield {"event": "result", "results": results, "curves": {}}
+
+
+def train_side_by_side(configs: Sequence[FakeConfig]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Its runs take turns; results say which seeds trained beside each other."""
+    together = [config.seed for config in configs]
+    turns = deque(enumerate(train(config) for config in configs))
+    failed: list[FloatingPointError] = []
+    while turns:
+        number, reports = turns.popleft()
+        try:
+            for report in reports:
+                if report["event"] == "result":
+                    report["results"]["together"] = together
+                yield number, report
+                turns.append((number, reports))
+                break
+        except FloatingPointError as error:
+            failed.append(error)
+    if failed:
+        raise failed[0]
 
 
 def process_start() -> float:

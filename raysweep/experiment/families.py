@@ -47,11 +47,17 @@ class Experiment:
     """Most seeds that one trial runs one after the other in the same processes: for runs shorter than their start."""
     timed: bool = False
     """Its time is a result: on CPUs, a trial has all of a node's to itself."""
+    timed_seeds: int | None = None
+    """On GPUs, seeds from this number on may train side by side, and then have no times; None: all are timed."""
     why: str = ""
     """What it is for, in a line."""
 
     def __post_init__(self) -> None:
         require_name(self.name, "experiment")
+
+    def has_times(self, seed: int) -> bool:
+        """Whether the time that a run of this seed takes is to be measured."""
+        return self.timed and (self.timed_seeds is None or seed < self.timed_seeds)
 
     def at(self, name: str, value: Any) -> "Experiment":
         """This experiment with another value of one field of its configuration, called as `only_A@21`."""

@@ -20,9 +20,9 @@ from raysweep.ledger import (
     open_ledger,
 )
 from raysweep.planning import PlannedRun
+from raysweep.reports import PREDICTIONS, ResultReport
 from raysweep.running.failures import MEMORY, Failure, remedies
 from raysweep.running.spec import Attempt, TrialSpec
-from raysweep.trainable import PREDICTIONS, ResultReport
 
 
 def ledger_of(spec: TrialSpec) -> Ledger:

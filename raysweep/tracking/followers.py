@@ -16,8 +16,8 @@ from typing import Any, Protocol
 from raysweep.ledger import FINISHED, STOPPED, Ledger, Record
 from raysweep.messages import one_line
 from raysweep.planning import PlannedRun
+from raysweep.reports import RESERVED
 from raysweep.tracking.services import Destination
-from raysweep.trainable import RESERVED
 
 NOT_METRICS = {"event", "phase", "epoch", "epochs", *RESERVED}
 """The fields of a report that say where and when something was measured, and those that are added to it."""

@@ -28,7 +28,7 @@ def worked(tmp_path, monkeypatch):
     monkeypatch.setattr(ray.train.collective, "barrier", lambda: None)
 
     def work(*, keep_last=False):
-        from raysweep.running import worker
+        from raysweep.running import training
 
         ledger = open_ledger(tmp_path)
         experiment = Experiment(name="one", config=FakeConfig(seconds=0.0), trainable="tests.fake_trainable")
@@ -41,9 +41,7 @@ def worked(tmp_path, monkeypatch):
         trial = TrialSpec(trial="t", runs=(run,), per_worker={"CPU": 1}, asked_of_ray={}, without=frozenset(), **places)
         attempt = Attempt(run=run, number=ledger.begin(run.name))
         spec = WorkerSpec(trial=trial, attempts=(attempt,), restarts=0, rendezvous="")
-        from tests import fake_trainable
-
-        worker._run(spec, attempt, fake_trainable.train, ledger, left=1)
+        training.Group(spec=spec, attempts=[attempt]).train(ledger, left=1)
         return reports[-1]["status"], sorted(file.name for file in folder.glob("*.pt"))
 
     return work
