@@ -148,7 +148,7 @@ def accuracy_against_time(timed: pd.DataFrame, setting: Setting, name: str) -> P
             (line,) = ax.plot([p.seconds for p in steps], [p.mean for p in steps], ".-", **PUBLISHED)
             line.set_label("the author, A100")
             handles.append(line)
-        ends = [*timed["train_seconds"], *(p.seconds for p in steps)]
+        ends = [*timed["train_seconds"].dropna(), *(p.seconds for p in steps)]
         cost_axis(ax, [float(end) for end in ends if end])
         _around(ax, points)
         ax.set_xlabel("seconds (whitening, training, evaluation)")

@@ -43,7 +43,8 @@ def cascade_table(results: Results) -> Table:
             Column(name="device", heading="device", wrap=True, importance=30),
         ),
         note="Accuracy: mean over runs with its interval; seconds: mean of the author's clock (whitening, training, "
-        "evaluation). Published means are of CIFAR-10 at the author's epochs.",
+        "evaluation), which runs that trained side by side do not have. Published means are of CIFAR-10 at the "
+        "author's epochs.",
     )
 
 

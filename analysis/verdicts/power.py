@@ -200,12 +200,16 @@ def _hours(experiments: Sequence[_Experiment], seeds: Sequence[int]) -> float | 
 
 
 def duration_of(runs: pd.DataFrame) -> pd.Series:
-    """Seconds that runs took, by their own clock or, without one, from start to end."""
+    """Seconds that runs took, by their own clock or, without one, from start to end.
+
+    Runs that trained side by side share that time.
+    """
     known = pd.Series(math.nan, index=runs.index)
     for name in ("train_seconds", "seconds"):
         if name in runs:
             known = pd.to_numeric(runs[name], errors="coerce").fillna(known)
     if {"started", "finished"} <= set(runs) and known.isna().any():
         start, end = (pd.to_datetime(runs[name], utc=True, errors="coerce") for name in ("started", "finished"))
-        known = known.fillna((end - start).dt.total_seconds())
+        at_once = pd.to_numeric(runs["side_by_side"], errors="coerce").fillna(1) if "side_by_side" in runs else 1
+        known = known.fillna((end - start).dt.total_seconds() / at_once)
     return known

@@ -20,6 +20,7 @@ from analysis.report.page import html_report, write_report
 from analysis.suspicious import suspicious_runs
 from analysis.tables.overall import all_tables
 from analysis.verdicts.answers import verdicts
+from analysis.verdicts.power import duration_of
 from raysweep.ledger.records import FAILED
 from search_spaces import airbench, cifar_scattering
 from tests.analysis.original_files import SAMPLE, results_of_sample
@@ -177,6 +178,27 @@ def test_the_cascade_stands_beside_the_authors(tmp_path):
     assert asked["airbench_whiten"].kind == "time"
     assert asked["airbench_whiten"].flags == ()
     assert asked["airbench_94"].n == 3
+
+
+def test_seeds_that_trained_side_by_side_tell_of_accuracy_and_not_of_time(tmp_path):
+    rows = [*airbench_runs()]
+    for name in ("baseline", "whiten", "dirac"):
+        of_step = next(row for row in rows if row["experiment"] == name)
+        for seed in range(3, 9):
+            config = {**of_step["config"], "seed": seed}
+            beside = {"final_acc": 94 + 0.01 * seed, "side_by_side": 6, **AIRBENCH}
+            rows.append(record(name, seed, config=config, started="2026-01-01T23:59:00+00:00", **beside))
+    results = Results(frame=frame(*rows), questions=all_written(airbench.FAMILY))
+    write_report(results, verdicts(results), tmp_path)
+    cascade = list(csv.DictReader(io.StringIO((tmp_path / "tables" / "cascade.csv").read_text())))
+    assert [row["n"] for row in cascade] == ["9"] * 3
+    assert [float(row["seconds"]) for row in cascade] == pytest.approx([14.5, 11.5, 8.5], abs=0.2)
+    asked = {v.question: v for v in verdicts(results)}
+    assert asked["airbench_whiten"].n == 3
+    assert asked["airbench_whiten"].flags == ()
+    assert asked["airbench_94"].n == 9
+    seconds = duration_of(results.frame)
+    assert seconds[results.frame["side_by_side"].notna()].tolist() == [60 / 6] * 18  # a minute, shared
 
 
 def test_a_search_has_its_table(tmp_path):
