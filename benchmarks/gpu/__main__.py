@@ -91,6 +91,7 @@ def parts(device: torch.device, ceilings: Ceilings, data_dir: str, repeats: int)
     yield "airbench chains", 25.0, partial(airbench_chains.measure, device, ceilings, repeats=repeats)
     yield from steps[4:8]
     yield "CIFAR whole run", 150.0, partial(whole_run.measure, data_dir)
+    yield "airbench muon seeds", 60.0, partial(airbench_runs.side_by_side, "muon", data_dir, seeds=50, alone=3)
     yield from runs[1:]
     yield from steps[8:]
 

@@ -1,7 +1,10 @@
-"""Whole airbench runs on a GPU, on the author's clock, against plain ports in turns; the first runs are left out."""
+"""Whole airbench runs on a GPU, on the author's clock, against plain ports in turns, and seeds side by side; the first
+runs are left out."""
 
+import statistics
 import tempfile
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +14,8 @@ import torch
 from benchmarks.gpu.ceilings import Ceilings
 from benchmarks.gpu.plain_airbench import Images, Run
 from benchmarks.gpu.timing import release
-from trainables.airbench import ABLATIONS, train
+from trainables.airbench import ABLATIONS, AirbenchConfig, train, train_side_by_side
+from trainables.airbench.side_by_side import AT_ONCE
 from trainables.data.catalog import locate
 from trainables.data.loading import load
 
@@ -42,6 +46,36 @@ def measure(name: str, data_dir: str, device: torch.device, ceilings: Ceilings, 
     release()
     floor = 1e15 * config.pflop(info.n_train, info.n_test) / ceilings.flops["float16"]
     return [_row(name, form, times[1:], found[plain][1:], floor) for form, times in found.items()]
+
+
+def side_by_side(name: str, data_dir: str, *, seeds: int, alone: int) -> list[dict[str, Any]]:
+    """A row for so many seeds at once: the seconds of all of them after the start, against as many runs alone.
+
+    Of runs alone, the median of `alone` is taken. What is captured first is not counted.
+    """
+    config = replace(ABLATIONS[name], dataset="cifar10", data_dir=data_dir)
+    with tempfile.TemporaryDirectory() as folder:
+
+        def of_seeds(numbers: Iterable[int]) -> list[AirbenchConfig]:
+            return [replace(config, seed=seed, save_dir=str(Path(folder, str(seed)))) for seed in numbers]
+
+        times = [[*train(one)][-1]["results"]["train_seconds"] for one in of_seeds(range(alone + 1))][1:]
+        for _ in train_side_by_side(of_seeds(range(100, 100 + AT_ONCE))):
+            pass
+        started = time.perf_counter()
+        found = [report for _, report in train_side_by_side(of_seeds(range(200, 200 + seeds)))]
+        seconds = time.perf_counter() - started
+    release()
+    ended = [report["results"] for report in found if report["event"] == "result"]
+    return [
+        {
+            "work": f"airbench {name}, {seeds} seeds",
+            "form": f"{ended[0].get('side_by_side', 1)} side by side",
+            "seconds": [seconds],
+            "accuracies": [results["final_acc"] for results in ended],
+            "ratios": [seeds * statistics.median(times) / seconds],
+        }
+    ]
 
 
 def _row(

@@ -1,12 +1,16 @@
 """What of the comparison on a GPU can be tried without one."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
-from benchmarks.gpu import airbench_chains, scattering_steps
+from benchmarks.gpu import airbench_chains, airbench_runs, scattering_steps
 from benchmarks.gpu.ceilings import Ceilings
+from benchmarks.gpu.drawn import drawn_cifar10
 from benchmarks.gpu.table import COLUMNS, line, slowest_ratio
 from tests.conftest import run
+from trainables.airbench import ABLATIONS, network, side_by_side, training
 from trainables.scattering import ScatteringConfig
 
 CASES = {case.label: case for case in scattering_steps.cases()}
@@ -50,3 +54,22 @@ def test_without_a_gpu_there_is_one_line():
     ran = run("-m", "benchmarks.gpu")
     assert (ran.returncode, ran.stdout) == (2, "")
     assert ran.stderr == "error: python -m benchmarks.gpu needs a GPU, and PyTorch finds none here\n"
+
+
+def test_seeds_side_by_side_are_timed_against_runs_alone(tmp_path, monkeypatch):
+    """Here on a CPU, with narrow networks and the first steps of an epoch."""
+    monkeypatch.setattr(network, "WIDTHS", (8, 8, 8))
+    monkeypatch.setattr(airbench_runs, "AT_ONCE", 2)
+    short = replace(ABLATIONS["muon"], epochs=0.02, freeze_epochs=0.01, batch_size=250, tta="none")
+    monkeypatch.setattr(airbench_runs, "ABLATIONS", {"muon": short})
+    clear_caches()
+    (row,) = airbench_runs.side_by_side("muon", str(drawn_cifar10(tmp_path)), seeds=2, alone=1)
+    clear_caches()
+    assert row["work"] == "airbench muon, 2 seeds"
+    assert row["form"] == "2 side by side"
+    assert (len(row["seconds"]), len(row["ratios"]), len(row["accuracies"])) == (1, 1, 2)
+
+
+def clear_caches():
+    training.warm_setup.cache_clear()
+    side_by_side._known_setups.cache_clear()
