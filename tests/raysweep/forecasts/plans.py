@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from raysweep.experiment import Experiment, Family
+from raysweep.forecasts.machine import Machine
 from raysweep.forecasts.rates import Share
 from raysweep.ledger.records import FINISHED, Ledger
 from raysweep.planning.runs import PlannedRun, make_runs
@@ -29,6 +31,13 @@ HEAD = 1000 / 100 + 500 / 500
 TUNING = 1000 / 10 + 500 / 20 + 0.5
 WHOLE = 3 + 2 + 10 * HEAD + (500 / 50 - 500 / 500) + 10 * TUNING + 500 / 20
 """Seconds of an epoch in either phase, and of the base experiment with ten epochs of each, at RATES."""
+
+
+def machine_of_one_slot(cache: Path) -> Machine:
+    """A machine that does one run at a time."""
+    return Machine(
+        slots=1, slots_of=lambda _: 1, share_of=lambda _: SHARE, memory_of=lambda _: None, device="cpu", cache=cache
+    )
 
 
 def planned(

@@ -8,11 +8,10 @@ import pytest
 import torch
 
 from raysweep.forecasts.loading import Loading
-from raysweep.forecasts.machine import Machine
 from raysweep.forecasts.plan_view import loader_lines
 from raysweep.forecasts.planning import plan_as_json, plan_rows
 from raysweep.ledger.opening import open_ledger
-from tests.raysweep.forecasts.plans import BASE, RATES, SHARE, planned, record
+from tests.raysweep.forecasts.plans import BASE, RATES, machine_of_one_slot, planned, record
 from tests.trainables import odd_data
 from trainables.data import batches, file_source
 from trainables.data.catalog import locate
@@ -27,14 +26,7 @@ def rows(tmp_path):
 
     def make(*results):
         ledger = open_ledger(tmp_path / "results")
-        machine = Machine(
-            slots=1,
-            slots_of=lambda _: 1,
-            share_of=lambda _: SHARE,
-            memory_of=lambda _: None,
-            device="cpu",
-            cache=tmp_path / "cache",
-        )
+        machine = machine_of_one_slot(tmp_path / "cache")
         for run, more in zip(planned(ledger, seeds=(0, 1, 2)), results, strict=False):
             record(ledger, run, RATES, **more)
         other = planned(ledger, replace(BASE, name="other"), width=2)

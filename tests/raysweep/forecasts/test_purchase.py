@@ -5,12 +5,11 @@ from dataclasses import replace
 import pytest
 
 from raysweep.experiment import Question
-from raysweep.forecasts.machine import Machine
 from raysweep.forecasts.planning import plan_rows
 from raysweep.forecasts.purchase import purchase_lines, runs_within
 from raysweep.forecasts.schedule import FIRST_START_SECONDS, START_SECONDS
 from raysweep.ledger.opening import open_ledger
-from tests.raysweep.forecasts.plans import BASE, SHARE, WHOLE, planned, record
+from tests.raysweep.forecasts.plans import BASE, WHOLE, machine_of_one_slot, planned, record
 
 ARMS = [replace(BASE, name=name) for name in ("one", "other", "third")]
 
@@ -23,14 +22,7 @@ def question(arm, baseline="one"):
 def plan(tmp_path):
     """Three experiments of three seeds on one slot, of which each run takes WHOLE seconds; one run is done."""
     ledger = open_ledger(tmp_path / "results")
-    machine = Machine(
-        slots=1,
-        slots_of=lambda _: 1,
-        share_of=lambda _: SHARE,
-        memory_of=lambda _: None,
-        device="cpu",
-        cache=tmp_path / "cache",
-    )
+    machine = machine_of_one_slot(tmp_path / "cache")
     runs = [run for i, arm in enumerate(ARMS) for run in planned(ledger, arm, seeds=(0, 1, 2), patience=50 + i)]
     record(ledger, runs[0])
     return plan_rows(runs, ledger, machine), machine

@@ -1,4 +1,4 @@
-"""Which runs of a trial are trained side by side, and what is recorded of them, without a cluster."""
+"""What a worker trains side by side, and does with runs that have finished, without a cluster."""
 
 from types import SimpleNamespace
 
@@ -6,7 +6,7 @@ import pytest
 
 from raysweep.experiment import Experiment
 from raysweep.ledger.opening import open_ledger
-from raysweep.ledger.records import FINISHED, STOPPED
+from raysweep.ledger.records import FAILED, FINISHED, STOPPED
 from raysweep.planning.runs import make_runs
 from raysweep.running.cluster import prepare_own_environment
 from raysweep.running.spec import Attempt, TrialSpec, WorkerSpec
@@ -36,7 +36,9 @@ def ledger(tmp_path):
     return open_ledger(tmp_path)
 
 
-def told(ledger, tmp_path, per_worker=GPU, *, seeds=(0, 5, 6, 7), num_workers=1, timed_seeds=5, **fields):
+def told(
+    ledger, tmp_path, per_worker=GPU, *, seeds=(0, 5, 6, 7), num_workers=1, timed_seeds=5, keep_last=False, **fields
+):
     """What the workers of a trial over so many seeds are told."""
     experiment = Experiment(
         name="one",
@@ -46,13 +48,48 @@ def told(ledger, tmp_path, per_worker=GPU, *, seeds=(0, 5, 6, 7), num_workers=1,
         timed_seeds=timed_seeds,
         seeds=seeds,
     )
-    runs = make_runs([experiment], ledger, family=FAMILY, overrides={}, num_workers=num_workers)
+    runs = make_runs([experiment], ledger, family=FAMILY, overrides={}, num_workers=num_workers, keep_last=keep_last)
     places = {"results": str(tmp_path), "folder": str(tmp_path), "gate": ""}
     trial = TrialSpec(
         trial="t", runs=tuple(runs), per_worker=per_worker, asked_of_ray={}, without=frozenset(), **places
     )
     attempts = tuple(Attempt(run=run, number=ledger.begin(run.name)) for run in runs)
     return WorkerSpec(trial=trial, attempts=attempts, restarts=0, rendezvous="")
+
+
+@pytest.fixture
+def worked(ledger, tmp_path, reports):
+    """Lets the only worker of a run train it. Returns how the run ended, and the checkpoints that it has then."""
+
+    def work(*, keep_last=False):
+        from raysweep.running.training import in_groups
+
+        spec = told(ledger, tmp_path, CPU, seeds=(0,), keep_last=keep_last)
+        folder = ledger.runs.folder(spec.trial.runs[0].name)
+        folder.mkdir(parents=True)
+        for name in ("last.pt", "best.pt"):
+            (folder / name).write_text(name)
+        (group,) = in_groups(spec)
+        group.train(ledger, left=1)
+        return reports[-1]["status"], sorted(file.name for file in folder.glob("*.pt"))
+
+    return work
+
+
+def test_the_last_checkpoint_of_a_finished_run_goes(worked):
+    assert worked() == (FINISHED, ["best.pt"])
+
+
+def test_it_stays_where_the_user_keeps_it(worked):
+    assert worked(keep_last=True) == (FINISHED, ["best.pt", "last.pt"])
+
+
+def test_it_stays_until_the_result_is_recorded(worked, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("raysweep.ledger.local_folder.LocalFolder.put", full)
+    assert worked() == (FAILED, ["best.pt", "last.pt"])
 
 
 def seeds_of(spec):
