@@ -23,7 +23,7 @@ def save_results(folder: Path, config: Any, identity: dict[str, Any], report: Re
     content = {
         "trainable": type(config).__module__.rpartition(".")[0],
         "no_effect": [f.name for f in fields(config) if f.metadata.get("cosmetic")],
-        "config": asdict(config),
+        "config": {name: value for name, value in asdict(config).items() if name not in _later_at_default(config)},
         "identity": identity,
         "results": report["results"],
         "curves": report["curves"],
@@ -61,9 +61,16 @@ def require_same_run(folder: Path, content: dict[str, Any], config: Any, identit
 
     Raises ValueError otherwise, which names a field that differs.
     """
-    ours = {f.name: getattr(config, f.name) for f in fields(config) if not f.metadata.get("cosmetic")} | identity
-    theirs = content["config"] | content["identity"]
+    left_out = {f.name for f in fields(config) if f.metadata.get("cosmetic")}
+    ours = {f.name: getattr(config, f.name) for f in fields(config) if f.name not in left_out} | identity
+    defaults = {f.name: f.default for f in fields(config)}
+    theirs = defaults | content["config"] | content["identity"]  # which may be older than some fields
     for name, value in ours.items():
         if theirs.get(name) != value:
             other = f"{name}={theirs.get(name)}, not {value}"
             raise ValueError(f"{folder} holds another run ({other}); name another save_dir or remove it")
+
+
+def _later_at_default(config: Any) -> set[str]:
+    """The fields that came when runs had been recorded, where they have their defaults (see `config.LATER`)."""
+    return {f.name for f in fields(config) if f.metadata.get("later") and getattr(config, f.name) == f.default}

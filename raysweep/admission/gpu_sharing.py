@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from raysweep.ledger import FINISHED, Record
+from raysweep.ledger import FINISHED, Record, recorded_config
 from raysweep.planning import PlannedRun, settings_of
 
 FILLED = 0.9
@@ -35,9 +35,10 @@ def gpu_share(run: PlannedRun, records: Iterable[Record]) -> float:
 
 def _is_alike(record: Record, run: PlannedRun) -> bool:
     """Whether a record's configuration equals the run's but for its seed and paths, and its peak is known."""
+    config = recorded_config(run.config)
     return (
         record.get("trainable") == run.experiment.trainable
         and record.get("num_workers") == run.num_workers
         and record["results"].get(PEAK) is not None
-        and all(record["config"].get(name) == getattr(run.config, name) for name in settings_of(run.config))
+        and all(record["config"].get(name) == config.get(name) for name in settings_of(run.config))
     )

@@ -34,7 +34,8 @@ class Experiment:
     config: Any
     """The trainable's configuration: a frozen dataclass with at least `seed` and `save_dir`, with `dataset` where the
     family takes several, and with `data_dir` where data lie in a folder. A field whose metadata say `cosmetic` cannot
-    change a run's numbers and takes no part in its identity."""
+    change a run's numbers and takes no part in its identity; one that says `later` came when runs had been recorded,
+    and takes no part at its default."""
     trainable: str
     """The import path of a module that keeps the contract in `raysweep.trainable`."""
     priority: int = 0

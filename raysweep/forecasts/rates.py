@@ -56,12 +56,7 @@ class Shape:
     def _from(cls, run: PlannedRun, record: Record) -> "Shape":
         names = run.facts.get("rate_fields") or settings_of(run.config)
         facts, config = record.get("facts") or {}, record["config"]
-        known = (f for f in dataclasses.fields(run.config) if f.default is not dataclasses.MISSING)
-        defaults = {f.name: f.default for f in known}  # of fields younger than the record
-        what = {
-            **{name: config.get(name, defaults.get(name)) for name in names},
-            **{name: facts.get(name) for name in DATA},
-        }
+        what = {**{name: config.get(name) for name in names}, **{name: facts.get(name) for name in DATA}}
         what |= {"prepared": facts["prepared"]} if "prepared" in facts else {}  # smaller files are read faster
         return cls(
             trainable=record["trainable"],

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         SETTLED,
         STOPPED,
         Ledger,
+        recorded_config,
         run_key,
         uninterrupted_seconds,
     )
@@ -69,6 +70,7 @@ __getattr__, __all__ = exporting(
             "Ledger",
             "SETTLED",
             "STOPPED",
+            "recorded_config",
             "run_key",
             "uninterrupted_seconds",
         ),

@@ -59,10 +59,11 @@ STOPPED = "stopped"
 def run_key(trainable: str, config: Any, *, num_workers: int, data: str, numerics: int) -> str:
     """Hash of everything that can change a run's numbers: 16 hexadecimal digits.
 
-    `config` is a dataclass, of which the fields marked cosmetic take no part, and -0.0 is 0.0; `data` is the
-    fingerprint of the data and `numerics` the version of the trainable's arithmetic.
+    `config` is a dataclass, of which the fields marked cosmetic take no part, nor those marked later at their defaults,
+    and -0.0 is 0.0; `data` is the fingerprint of the data and `numerics` the version of the trainable's arithmetic.
     """
-    fields = {f.name: getattr(config, f.name) for f in dataclasses.fields(config) if not f.metadata.get("cosmetic")}
+    cosmetic = {f.name for f in dataclasses.fields(config) if f.metadata.get("cosmetic")}
+    fields = {name: value for name, value in recorded_config(config).items() if name not in cosmetic}
     fields = {name: 0.0 if isinstance(value, float) and value == 0 else value for name, value in fields.items()}
     identity = {
         "trainable": trainable,
@@ -72,6 +73,14 @@ def run_key(trainable: str, config: Any, *, num_workers: int, data: str, numeric
         "numerics": numerics,
     }
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def recorded_config(config: Any) -> dict[str, Any]:
+    """The fields of a configuration as a record holds them: without those that came later and have their defaults."""
+    later = {
+        f.name for f in dataclasses.fields(config) if f.metadata.get("later") and getattr(config, f.name) == f.default
+    }
+    return {name: value for name, value in dataclasses.asdict(config).items() if name not in later}
 
 
 def uninterrupted_seconds(record: Record) -> float | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from raysweep.experiment import Experiment, Family
-from raysweep.ledger import Code, Ledger, Record, run_key
+from raysweep.ledger import Code, Ledger, Record, recorded_config, run_key
 from raysweep.messages import PlanError
 from raysweep.modules import Folders
 from raysweep.paths import expanded
@@ -68,7 +68,7 @@ class PlannedRun:
             "selection": self.selection,
             "no_effect": sorted({*_cosmetic(self.config), *self.facts.get("no_effect", ())}),
             "facts": {name: value for name, value in self.facts.items() if name not in NOT_RECORDED},
-            "config": dataclasses.asdict(self.config),
+            "config": recorded_config(self.config),
             **self.predicted,
         }
 

@@ -19,6 +19,9 @@ MOST_CHANNELS = 2**24
 
 COSMETIC = {"cosmetic": True}
 """Marks a field that cannot change a run's numbers, and so is no part of the run's identity."""
+LATER = {"later": True}
+"""Marks a field that came when runs had been recorded: at its default it is left out of identities and records, so that
+those runs are what they were."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,7 +56,7 @@ class ScatteringConfig:
     """Side of the square network input in pixels, for folders of images; None: 224 for folders, else the data's own."""
     augment: bool = True
     """Whether training images are cropped and flipped at random."""
-    decode: Decode = "cpu"
+    decode: Decode = field(default="cpu", metadata=LATER)
     """What decodes, crops and resizes the images of folders; gpu: nvImageCodec does, where it is installed. Its pixels
     may differ by a level of 255."""
 

@@ -46,15 +46,6 @@ def test_rates_hold_for_other_numbers_of_epochs_and_images(ledger, tmp_path):
     assert found.seconds == pytest.approx(3 + 2 + 2 + 10 + 25 + 20 + 25 + 0.5)
 
 
-def test_a_record_from_before_a_field_was_there_tells_of_its_default(ledger, tmp_path):
-    (done,) = planned(ledger)
-    of_run = done.record()
-    younger = {name: value for name, value in of_run["config"].items() if name != "width"}
-    assert Shape.of_record({**of_run, "config": younger}, done) == Shape.of(done)
-    (wide,) = planned(ledger, width=2)
-    assert Shape.of_record({**of_run, "config": younger}, wide) != Shape.of(wide)
-
-
 def test_other_devices_and_other_shapes_tell_nothing(ledger, tmp_path):
     (done,) = planned(ledger)
     record(ledger, done, device_name="abacus, threads: 2")

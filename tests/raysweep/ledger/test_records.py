@@ -10,10 +10,11 @@ import pytest
 from raysweep import Question, load_results
 from raysweep.ledger.opening import open_ledger
 from raysweep.ledger.plan import read_questions, write_plan
-from raysweep.ledger.records import FAILED, FINISHED, SupersededError, run_key
+from raysweep.ledger.records import FAILED, FINISHED, SupersededError, recorded_config, run_key
 from raysweep.ledger.store import LedgerError
 from tests.conftest import ROOT
 from tests.raysweep.ledger.recorded import record
+from trainables.airbench import AirbenchConfig
 from trainables.scattering import ScatteringConfig
 
 
@@ -36,6 +37,21 @@ def test_keys_follow_what_can_change_the_numbers():
         key(numerics=2),
     ]
     assert len({same, *different}) == len(different) + 1
+
+
+def test_a_field_that_came_later_changes_keys_and_records_only_where_it_has_another_value():
+    assert key(decode="gpu") != key() == key(decode="cpu")
+    assert "decode" not in recorded_config(ScatteringConfig())
+    assert recorded_config(ScatteringConfig(decode="gpu"))["decode"] == "gpu"
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"), [(ScatteringConfig(), "0a1cd121e6c21733"), (AirbenchConfig(), "e62018f219406602")]
+)
+def test_keys_are_those_of_the_first_version(config, expected):
+    """As commit 7efbacf gives them: a key that changes is a run that is done again."""
+    module = type(config).__module__.rpartition(".")[0]
+    assert run_key(module, config, num_workers=1, data="abc", numerics=1) == expected
 
 
 def test_a_record_is_read_back_as_a_row(tmp_path):
