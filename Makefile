@@ -9,7 +9,8 @@ sweep: $(VENV)/installed
 	$(BIN)/python run_sweep.py --group depth
 
 test: check
-	$(BIN)/python -m pytest -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow and not ray" --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest -m "ray and not slow"
 
 test-slow: $(VENV)/installed-test
 	$(BIN)/python -m pytest -m slow
