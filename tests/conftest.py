@@ -1,8 +1,10 @@
 """Where the real data lie, and how tests run the project's commands."""
 
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,6 +28,18 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     if config.option.markexpr == "gpu" and collection_path.suffix == ".py":
         return "mark.gpu" not in collection_path.read_text(encoding="utf-8") or None
     return None
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Each of several processes has a temporary folder with a short name, as messages with long paths are wrapped."""
+    if worker := os.environ.get("PYTEST_XDIST_WORKER"):
+        config.option.basetemp = Path(tempfile.gettempdir(), f"pytest-{worker}-{os.getppid()}")
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """What such a process leaves behind goes where all of its tests have passed."""
+    if "PYTEST_XDIST_WORKER" in os.environ and exitstatus == 0:
+        shutil.rmtree(session.config.option.basetemp, ignore_errors=True)
 
 
 def pytest_collection_finish() -> None:

@@ -12,7 +12,7 @@ const prepareCompare = () => {
   $("arms").replaceChildren(...Object.keys(members).map((name) => make("option", { value: name })));
   for (const [id, other] of [["compare-one", 0], ["compare-other", 1]]) {
     const input = $(id);
-    input.value = state.fields[id] || "";
+    input.value ||= state.fields[id] || "";  // somebody may have typed before the numbers were there
     input.addEventListener("input", () => { state.fields[id] = input.value; keep(); differ(); });
   }
   differ();
