@@ -31,9 +31,10 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Each of several processes has a temporary folder with a short name, as messages with long paths are wrapped."""
+    """Each of several processes has a temporary folder whose name is as long as that of a single one, since messages
+    with paths are wrapped."""
     if worker := os.environ.get("PYTEST_XDIST_WORKER"):
-        config.option.basetemp = Path(tempfile.gettempdir(), f"pytest-{worker}-{os.getppid()}")
+        config.option.basetemp = Path(tempfile.gettempdir(), f"pytest-{worker}-{os.getppid():012d}")
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
