@@ -1,6 +1,7 @@
 """How many runs of an experiment may share a GPU, judged by the GPU memory that earlier runs of it needed."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from raysweep.ledger import FINISHED, Record, recorded_config
 from raysweep.planning import PlannedRun, settings_of
@@ -23,22 +24,23 @@ def gpu_share(run: PlannedRun, records: Iterable[Record]) -> float:
     """
     if run.experiment.timed or run.num_workers > 1:
         return 1.0
+    recorded = recorded_config(run.config)
+    config = {name: recorded.get(name) for name in settings_of(run.config)}
     shares = [
         (record["results"][PEAK] + CONTEXT_BYTES) / (FILLED * record["results"][CAPACITY])
         for record in records
-        if record["status"] == FINISHED and record["results"].get(CAPACITY) and _is_alike(record, run)
+        if record["status"] == FINISHED and record["results"].get(CAPACITY) and _is_alike(record, run, config)
     ]
     if not shares:
         return 1.0
     return 1 / min(MAX_RUNS_ON_A_GPU, max(1, int(1 / max(shares))))
 
 
-def _is_alike(record: Record, run: PlannedRun) -> bool:
-    """Whether a record's configuration equals the run's but for its seed and paths, and its peak is known."""
-    config = recorded_config(run.config)
+def _is_alike(record: Record, run: PlannedRun, config: Mapping[str, Any]) -> bool:
+    """Whether a record's configuration has these values, the run's but for its seed and paths, and its peak is known."""
     return (
         record.get("trainable") == run.experiment.trainable
         and record.get("num_workers") == run.num_workers
         and record["results"].get(PEAK) is not None
-        and all(record["config"].get(name) == config.get(name) for name in settings_of(run.config))
+        and all(record["config"].get(name) == value for name, value in config.items())
     )

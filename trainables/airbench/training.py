@@ -129,7 +129,7 @@ class _Run:
 
     def _epoch(self, steps: SingleSteps | CapturedSteps, epoch: int) -> Iterator[Report]:
         """Train an epoch counted from 0, and report on it."""
-        timed, before = time.perf_counter(), self.clock.seconds
+        began, before = time.perf_counter(), self.clock.seconds
         with self.clock.running():
             taken = self._queue_epoch(steps, epoch)
         yield QUEUED
@@ -139,7 +139,7 @@ class _Run:
         (total,) = self.workers.sum(steps.loss())
         if not math.isfinite(total):
             raise FloatingPointError(f"the loss is {total} in epoch {epoch + 1}")
-        seconds = self.clock.seconds - before if self.at_once == 1 else time.perf_counter() - timed
+        seconds = self.clock.seconds - before if self.at_once == 1 else time.perf_counter() - began
         images = taken * self.config.batch_size
         trained = {"epoch": epoch + 1, "train_loss": total / images}
         speed = {"images_per_second": images / seconds}

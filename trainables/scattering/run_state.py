@@ -25,7 +25,7 @@ from trainables.timing import Timings
 CURVES = {"head": "phase_a", "finetune": "phase_b", "joint": "joint"}
 """Names of the phases' curves in the result files of the original."""
 
-OF_THIS_PROCESS = ("batch_norm_images", "batch_parts", "loaders")
+OF_THIS_PROCESS = ("batch_norm_images", "batch_parts", "loaders", "decoded_on")
 """Results that say how this process computes, whatever the ones before it did."""
 
 
