@@ -37,7 +37,7 @@ def gpu_share(run: PlannedRun, records: Iterable[Record]) -> float:
 
 
 def _is_alike(record: Record, run: PlannedRun, config: Mapping[str, Any]) -> bool:
-    """Whether a record's configuration has these values, the run's but for its seed and paths, and its peak is known."""
+    """Whether a record has these values of the run's configuration, all but seed and paths, and its peak is known."""
     return (
         record.get("trainable") == run.experiment.trainable
         and record.get("num_workers") == run.num_workers
